@@ -1,0 +1,45 @@
+# Sets up .venv by itself: `make demo` on a fresh clone is all there is to do.
+# Another Python: make demo PYTHON=/path/to/python3.12. pip's own settings (PIP_*, pip.conf) are honoured.
+
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # two targets must not install into .venv at once
+.PHONY: help demo test lint clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/.local  ## play the reference experiment on this machine: two minutes, no AWS account
+	@$(BIN)/sm-locust demo
+
+test: .venv/.test  ## run the tests
+	@$(BIN)/python -m pytest
+
+lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+clean:  ## remove .venv and what builds and tests leave; runs/ stays
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+# One environment, with the extra a target needs. The stamp is written last: what failed is done again, never trusted.
+.venv/.local .venv/.test .venv/.dev: setup.cfg pyproject.toml
+	@fail() { echo "$$1" >&2; exit 1; }; \
+	if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  found=$$($(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) \
+	    || fail "$(PYTHON) does not run: install Python 3.11 or newer, or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || fail "$(PYTHON) is Python $$found and 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; \
+	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	    || fail "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv) and run make $(MAKECMDGOALS) again"; \
+	  log=$$($(PYTHON) -m venv --clear .venv 2>&1) \
+	    || fail "$(PYTHON) -m venv .venv failed: free space or permissions here, then run make $(MAKECMDGOALS) again ($$(echo "$$log" | tail -n 1))"; \
+	fi; \
+	echo "Setting up .venv with $(@:.venv/.%=%) dependencies (once, about a minute) ..." >&2; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(@:.venv/.%=%)]' > .venv/pip.log 2>&1 \
+	  || fail "pip could not install the dependencies: check the network or pip's settings and run make $(MAKECMDGOALS) again ($$(sed -n 's/^ *ERROR: //p' .venv/pip.log | tail -n 1 | cut -c 1-200); all of it is in .venv/pip.log)"; \
+	touch $@

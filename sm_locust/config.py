@@ -1,0 +1,611 @@
+"""YAML → RunConfig: what a run is told, checked before anything is sent.
+
+The models below are the whole configuration. Each field's description says what it accepts, and every error is read
+from there: one line that names the file, the key, the value and what is accepted. Reading payload files is payloads',
+finding credentials and a region is botocore's, playing the phases is the load's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from sm_locust.schedule import Phase, Schedule
+
+MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
+MAX_NODES = 20_000  # with every alias written out: stops files that are small on disk and enormous in memory
+MAX_DURATION = 720 * 3600.0  # seconds; past it sockets and timers refuse, and a phase is a slip of the pen
+MAX_LATENCY = 120.0  # seconds; histograms end there (CONTRACTS, Time and latency), so a higher limit could never fail
+
+A_DURATION = "a duration such as 90s, 60m or 1h30m, or a number of seconds; more than 0, at most 720h"
+A_LATENCY = "a latency with its unit, such as 15ms or 0.3s; more than 0, at most 120s"
+A_RATIO = "a percentage such as 5%, or a fraction such as 0.05; 0% to 100%"
+A_RATE = "a number of arrivals a second, 0 or more"
+A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
+A_HEADER = "a text of 1 to 1024 printable ASCII characters"
+A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
+A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. Its text is one line: file, key, value and what is accepted."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+# Durations and ratios, as people write them
+
+
+_UNITS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}  # seconds
+_NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+_DURATION = re.compile(rf"(?=.)(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?")
+_PERCENTAGE = re.compile(rf"({_NUMBER})%")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of "90s", "1h30m", "15ms". ValueError for anything else, and for a number without a unit."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"duration: {text!r} is not accepted: such as 90s, 1h30m or 15ms")
+    parts = zip(found.groups(), _UNITS.values(), strict=True)
+    return float(sum(Decimal(number) * unit for number, unit in parts if number))
+
+
+def format_duration(seconds: float) -> str:
+    """ "1h30m", "1m30s", "15ms": the shortest text that `parse_duration` reads as exactly `seconds` (0 or more)."""
+    exact = Decimal(repr(seconds))
+    if 0 < exact < 1:
+        return f"{(exact * 1000).normalize():f}ms"
+    minutes, whole = divmod(int(exact), 60)
+    hours, minutes = divmod(minutes, 60)
+    rest = (whole + (exact - int(exact))).normalize()
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest:f}s" if rest else ""]
+    return "".join(parts) or "0s"
+
+
+# What a field may hold
+
+
+T = TypeVar("T")
+
+
+def _given(value: Any) -> Any:
+    if value is None:  # `region:` with nothing behind it is a slip, not a wish for the default
+        raise ValueError
+    return value
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):  # a set has no order, and YAML can write one
+        raise ValueError
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError from None
+
+
+def _duration(value: Any) -> float:
+    return parse_duration(value) if isinstance(value, str) else _number(value)
+
+
+def _latency(value: Any) -> float:
+    if not isinstance(value, str):
+        raise ValueError  # 15: seconds or milliseconds? Nobody should have to guess
+    seconds = parse_duration(value)
+    if not 0 < seconds <= MAX_LATENCY:
+        raise ValueError
+    return seconds
+
+
+def _ratio(value: Any) -> float:
+    if isinstance(value, str):
+        found = _PERCENTAGE.fullmatch(value)
+        if found is None:
+            raise ValueError
+        ratio = float(Decimal(found[1]) / 100)
+    else:
+        ratio = _number(value)
+    if not 0 <= ratio <= 1:
+        raise ValueError
+    return ratio
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    credentials = parts.username is not None or parts.password is not None
+    plain = re.fullmatch(r"[!-~]+", value) and not credentials and not re.search(r"[?#\\]", value)
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError
+    return value
+
+
+Given = Annotated[T | None, BeforeValidator(_given)]  # optional: absent, but never empty
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Header = Annotated[str, Field(strict=True, pattern=r"^[!-~]([ -~]{0,1022}[!-~])?$")]
+Name = Annotated[str, Field(strict=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")]
+Region = Annotated[str, Field(strict=True, pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$")]
+Url = Annotated[str, Field(strict=True), AfterValidator(_url)]
+Listed = BeforeValidator(_list)
+Flag = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=MAX_DURATION)]
+LatencyLimit = Annotated[
+    float | None,
+    BeforeValidator(_latency),
+    PlainSerializer(format_duration, return_type=str, when_used="unless-none"),
+    Field(description=A_LATENCY),
+]
+RatioLimit = Annotated[float | None, BeforeValidator(_ratio), Field(description=A_RATIO)]
+
+
+def _refused(accepted: str, key: str | None = None) -> PydanticCustomError:
+    """A refusal of what depends on more than the field; a section's own names the key that is at fault."""
+    return PydanticCustomError("refused", "{accepted}", {"accepted": accepted, "key": key})
+
+
+# The configuration
+
+
+class Section(BaseModel):
+    """A mapping of the file. It knows its keys, and holds what it was given until the end of the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target(Section):
+    """Where requests go, and whose metrics are watched."""
+
+    endpoint: Given[Name] = Field(None, description=A_NAME)
+    api_gateway: Given[Url] = Field(None, description=A_URL)
+    auth: Given[Literal["none", "iam", "api-key"]] = Field(None, description="one of none, iam, api-key")
+    container: Given[Url] = Field(None, description=A_URL)
+    variant: Name = Field("AllTraffic", description=A_NAME)
+    region: Given[Region] = Field(None, description="the name of an AWS region, such as us-east-1")
+    url: Given[Url] = Field(None, description=f"where InvokeEndpoint goes instead of AWS: {A_URL}")
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> Self:
+        if self.container is not None:
+            for key in ("api_gateway", "endpoint", "url", "auth"):
+                if getattr(self, key) is not None:
+                    raise _refused("only without container, which stands alone", key)
+        elif self.api_gateway is not None:
+            if self.auth is None:
+                raise _refused("with api_gateway, one of none, iam, api-key", "auth")
+            if self.url is not None:
+                raise _refused("only without api_gateway: it says where InvokeEndpoint goes", "url")
+        elif self.endpoint is None:
+            raise _refused(f"{A_NAME}; or api_gateway or container in its place", "endpoint")
+        elif self.auth is not None:
+            raise _refused("only with api_gateway; InvokeEndpoint is always signed", "auth")
+        return self
+
+
+class Request(Section):
+    """What is sent. Without body and payloads, the user class brings its own."""
+
+    content_type: Given[Header] = Field(None, description=f"a media type such as text/csv: {A_HEADER}")
+    body: Given[Text] = Field(None, description="a text that is not empty; put it in quotes if it looks like a number")
+    payloads: Given[Text] = Field(None, description="the path of a .csv file, a .jsonl file or a directory")
+    header: Flag = Field(False, description="true or false; true leaves out the first line of a CSV file")
+    accept: Given[Header] = Field(None, description=f"a media type such as text/csv: {A_HEADER}")
+    custom_attributes: Given[Header] = Field(None, description=A_HEADER)
+    inference_component: Given[Name] = Field(None, description=A_NAME)
+    target_model: Given[Header] = Field(None, description=A_HEADER)
+    target_variant: Given[Name] = Field(None, description=A_NAME)
+    timeout: Duration = Field(70.0, description=A_DURATION)
+    expect: Given[Text] = Field(None, description="a text that every good answer contains, not empty")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.body is not None and self.payloads is not None:
+            raise _refused("only without body", "payloads")
+        if self.body is not None and self.content_type is None:
+            raise _refused("with body, a media type such as text/csv", "content_type")
+        if self.header and self.payloads is None:
+            raise _refused("true only with payloads in a CSV file", "header")
+        return self
+
+
+class PhaseEntry(Section):
+    """One phase, as schedule.Phase."""
+
+    name: Text = Field(description="a text that is not empty")
+    duration: Duration = Field(description=A_DURATION)
+    arrival_rate: Number = Field(ge=0, description=A_RATE)
+    ramp_to: Annotated[Given[Number], Field(ge=0)] = Field(None, description=A_RATE)
+    judge: Flag = Field(True, description="true or false; false keeps the phase out of SLO, capacity and stop rules")
+
+
+class Arrivals(Section):
+    """How arrivals are spread, and how much of them one user and one process take."""
+
+    spacing: Literal["even", "poisson"] = Field("even", description="one of even, poisson")
+    per_user: Number = Field(1.0, gt=0, description="a number of arrivals a second for one user, more than 0")
+    max_in_flight: Whole = Field(
+        5000, ge=1, le=1_000_000, description="a whole number of requests in one process, 1 to 1000000"
+    )
+    seed: Annotated[Given[Whole], Field(ge=0, lt=2**32)] = Field(
+        None, description="a whole number, 0 to 4294967295, with spacing: poisson"
+    )
+
+    @field_validator("seed")
+    @classmethod
+    def _only_chance_has_a_seed(cls, seed: int, info: ValidationInfo) -> int:
+        if info.data.get("spacing") == "even":
+            raise _refused("only with spacing: poisson; even spacing leaves nothing to chance")
+        return seed
+
+
+class Slo(Section):
+    """The limits that every judged phase must keep."""
+
+    latency_p50: LatencyLimit = None
+    latency_p90: LatencyLimit = None
+    latency_p95: LatencyLimit = None
+    latency_p99: LatencyLimit = None
+    latency_p999: LatencyLimit = None
+    latency_mean: LatencyLimit = None
+    latency_max: LatencyLimit = None
+    service_time_p50: LatencyLimit = None
+    service_time_p90: LatencyLimit = None
+    service_time_p95: LatencyLimit = None
+    service_time_p99: LatencyLimit = None
+    service_time_p999: LatencyLimit = None
+    service_time_mean: LatencyLimit = None
+    service_time_max: LatencyLimit = None
+    model_latency_p50: LatencyLimit = None
+    model_latency_p90: LatencyLimit = None
+    model_latency_p95: LatencyLimit = None
+    model_latency_p99: LatencyLimit = None
+    model_latency_p999: LatencyLimit = None
+    model_latency_mean: LatencyLimit = None
+    model_latency_max: LatencyLimit = None
+    error_rate: RatioLimit = None
+
+    def limits(self) -> dict[str, float]:
+        """Metric → the most it may be: seconds, or a fraction for error_rate. Only those that were given."""
+        return {metric: limit for metric, limit in self if limit is not None}
+
+
+class StopRule(Section):
+    """End the run once `metric` has been above `above` for `lasting` seconds."""
+
+    metric: str = Field(strict=True, description=A_METRIC)
+    above: float = Field(description=f"{A_LATENCY}; for error_rate {A_RATIO}")
+    lasting: Duration = Field(alias="for", description=A_DURATION)
+
+    @field_validator("metric")
+    @classmethod
+    def _is_known(cls, metric: str) -> str:
+        if metric not in Slo.model_fields:
+            raise ValueError
+        return metric
+
+    @field_validator("above", mode="before")
+    @classmethod
+    def _suits_the_metric(cls, above: Any, info: ValidationInfo) -> float:
+        metric = info.data.get("metric")
+        if metric is None:  # refused already: what it may be above, nobody can say
+            return 0.0
+        read, accepted = (_ratio, A_RATIO) if metric == "error_rate" else (_latency, A_LATENCY)
+        try:
+            return read(above)
+        except ValueError:
+            raise _refused(f"for {metric}, {accepted}") from None
+
+    @field_serializer("above")
+    def _as_written(self, above: float) -> float | str:
+        return above if self.metric == "error_rate" else format_duration(above)
+
+
+ScalingMetric = Literal[
+    "SageMakerVariantInvocationsPerInstance",
+    "SageMakerVariantConcurrentRequestsPerModelHighResolution",
+    "SageMakerInferenceComponentInvocationsPerCopy",
+    "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution",
+]
+
+
+class Scaling(Section):
+    """The target tracking that `sm-locust scaling apply` sets up."""
+
+    min_instances: Whole = Field(ge=1, le=10_000, description="a whole number, 1 to 10000")
+    max_instances: Whole = Field(ge=1, le=10_000, description="a whole number, min_instances to 10000")
+    metric: ScalingMetric = Field(description=f"one of {', '.join(get_args(ScalingMetric))}")
+    target: Number = Field(gt=0, description="a number, more than 0: invocations a minute, or requests at a time")
+
+    @field_validator("max_instances")
+    @classmethod
+    def _holds_the_minimum(cls, most: int, info: ValidationInfo) -> int:
+        if most < info.data.get("min_instances", 1):
+            raise _refused(f"a whole number, {info.data['min_instances']} (min_instances) to 10000")
+        return most
+
+
+class CloudWatch(Section):
+    """How metrics are read."""
+
+    period: Duration = Field(60.0, description="1s, 5s, 10s, 20s, 30s, or a whole number of minutes")
+
+    @field_validator("period")
+    @classmethod
+    def _is_a_period(cls, period: float) -> float:
+        if period not in (1, 5, 10, 20, 30) and period % 60:
+            raise ValueError
+        return period
+
+
+class Guard(Section):
+    """What plan, check and start refuse to go past."""
+
+    max_requests: Annotated[Given[Whole], Field(ge=1, le=10**15)] = Field(
+        None, description="a whole number of requests, 1 to 1000000000000000"
+    )
+    max_cost: Annotated[Given[Number], Field(gt=0)] = Field(None, description="a number of US dollars, more than 0")
+
+
+class RunConfig(Section):
+    """All that a run is told. Durations and latencies are seconds, percentages fractions."""
+
+    target: Given[Target] = None
+    request: Request = Request()
+    phases: Annotated[tuple[PhaseEntry, ...] | None, Listed] = Field(None, description="a list of one phase or more")
+    arrivals: Arrivals = Arrivals()
+    slo: Slo = Slo()
+    stop_when: Annotated[tuple[StopRule, ...], Listed] = Field((), description="a list of rules {metric, above, for}")
+    scaling: Given[Scaling] = None
+    cloudwatch: CloudWatch = CloudWatch()
+    guard: Guard = Guard()
+
+    @field_validator("phases")
+    @classmethod
+    def _make_a_schedule(cls, phases: tuple[PhaseEntry, ...]) -> tuple[PhaseEntry, ...]:
+        if not phases:
+            raise ValueError
+        try:
+            _schedule(phases)
+        except ValueError as error:
+            raise _refused(str(error)) from None
+        return phases
+
+    def schedule(self) -> Schedule | None:
+        """The phases at speed 1, or None without any."""
+        return None if self.phases is None else _schedule(self.phases)
+
+    def urls(self) -> tuple[str, ...]:
+        """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
+        target = self.target
+        return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
+
+    def with_overrides(
+        self, endpoint: str | None = None, region: str | None = None, url: str | None = None
+    ) -> RunConfig:
+        """What the options --sm-endpoint, --sm-region and --sm-url say wins; an empty one says nothing.
+
+        Raises ConfigError naming the option.
+        """
+        given = {key: value for key, value in (("endpoint", endpoint), ("region", region), ("url", url)) if value}
+        if not given:
+            return self
+        data = self.as_dict()
+        data["target"] = {**data.get("target", {}), **given}
+        try:
+            return RunConfig.model_validate(data)
+        except ValidationError as error:
+            loc, fault = _fault(error.errors()[0], data)
+            if loc[-1] in given:
+                raise ConfigError(f"--sm-{loc[-1]}: {fault}") from None
+            options = ", ".join(f"--sm-{option}" for option in given)
+            raise ConfigError(f"{options}: {_path(loc)}: {fault}") from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Primitives for JSON and msgpack, every default written out. It can hold no secret: no key accepts one."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def from_dict(cls, data: object, source: str = "configuration") -> RunConfig:
+        """Check what YAML or `as_dict` gave. Raises ConfigError whose text begins with `source`."""
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{source}: {_shown(data)} is not accepted: a mapping of {_listed(cls)}")
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            # An unknown key first: a key that is misspelt is missing too, and only the first of the two helps.
+            details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)
+            loc, fault = _fault(details[0], data)
+            more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+            raise ConfigError(f"{source}: {_path(loc)}: {fault}{more}") from None
+
+
+def _schedule(phases: tuple[PhaseEntry, ...]) -> Schedule:
+    return Schedule(Phase(**phase.model_dump()) for phase in phases)
+
+
+# Files
+
+
+def load(path: str | Path) -> RunConfig:
+    """Read a file. Raises ConfigError, one line, for a file that cannot be read or used."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {reason}; accepted: a YAML file") from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; accepted: a YAML file up to that size")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; accepted: a YAML file in UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> RunConfig:
+    """Read YAML. Raises ConfigError, one line that begins with `source`, for the first fault of any kind."""
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        data = None
+        if node is not None:
+            _check_nodes(node)
+            data = loader.construct_document(node)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        raise ConfigError(f"{source}: {where}not YAML: {problem}") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: nested too deeply; accepted: a mapping of {_listed(RunConfig)}") from None
+    except Exception as error:  # SafeLoader's own constructors raise whatever int(), date() and dict() do
+        raise ConfigError(f"{source}: not YAML: {error}") from None
+    return RunConfig.from_dict({} if data is None else data, source)
+
+
+def _check_nodes(root: yaml.Node) -> None:
+    """Refuse what safe_load would take in silence: a key given twice, and aliases that grow without bound."""
+    sizes: dict[int, int] = {}  # of nodes, with their aliases written out
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = MAX_NODES + 1  # until it is known: a node that contains itself never ends
+            if isinstance(node, yaml.MappingNode):
+                _check_keys(node)
+                children = [child for pair in node.value for child in pair]
+            else:
+                children = node.value if isinstance(node, yaml.SequenceNode) else []
+            sizes[id(node)] = 1 + sum(map(size, children))
+        return sizes[id(node)]
+
+    if size(root) > MAX_NODES:
+        raise ConfigError(f"more than {MAX_NODES} values, with aliases written out; accepted: up to that many")
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen:
+                where = f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}"
+                raise ConfigError(f"{where}: {_shown(key.value)} is given twice; accepted: once")
+            seen.add((key.tag, key.value))
+
+
+# Errors, read from the models
+
+
+Loc = tuple[int | str, ...]  # as pydantic has it: keys and positions from the root
+_UNKNOWN = ("extra_forbidden", "invalid_key")
+
+
+def _fault(detail: ErrorDetails, data: Any) -> tuple[Loc, str]:
+    """Where in `data` the fault is, and in words what is wrong there and what is accepted."""
+    loc, kind = detail["loc"], detail["type"]
+    if kind in _UNKNOWN:
+        section = _section_at(loc[:-1])
+        close = difflib.get_close_matches(str(loc[-1])[:60], _keys(section), n=1)
+        meant = f" (did you mean {close[0]}?)" if close else ""
+        return loc, f"unknown key{meant}; accepted: {_listed(section)}"  # no value: it may be a misplaced secret
+    accepted, key = _accepted_at(loc), None
+    if kind == "refused":
+        accepted, key = detail["ctx"]["accepted"], detail["ctx"]["key"]
+    if key is not None:
+        loc = (*loc, key)
+    try:
+        for part in loc:  # detail["input"] is what our validators made of it: 0.0 where the file has 0s
+            data = data[part]
+    except KeyError:
+        return loc, f"missing; required: {accepted}"
+    return loc, f"{_shown(data)} is not accepted: {accepted}"
+
+
+def _path(loc: Loc) -> str:
+    """phases[1].ramp_to"""
+    path = ""
+    for part in loc:
+        name = part if isinstance(part, str) and re.fullmatch(r"[\w-]{1,60}", part) else _shown(part)
+        path += f"[{part}]" if isinstance(part, int) else f".{name}" if path else name
+    return path
+
+
+def _shown(value: object) -> str:
+    """A value as the file has it, short. Nothing that could be a URL with a password or a token is shown."""
+    if isinstance(value, str):
+        if "@" in value or ("://" in value and "?" in value):
+            return "a text that may hold a credential (not shown)"
+        return repr(value) if len(value) <= 60 else f"{value[:57]!r}… ({len(value)} characters)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 1e30):
+        return repr(value)
+    if value == [] or value is None:
+        return "nothing" if value is None else "an empty list"
+    return {dict: "a mapping", list: "a list", int: "a whole number past 1e30"}.get(
+        type(value), "a value of another type"
+    )
+
+
+def _keys(section: type[Section]) -> list[str]:
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _listed(section: type[Section]) -> str:
+    return A_METRIC if section is Slo else ", ".join(_keys(section))
+
+
+def _field(section: type[Section], key: str) -> FieldInfo:
+    return next(field for name, field in section.model_fields.items() if key == (field.alias or name))
+
+
+def _section_at(loc: Loc) -> type[Section]:
+    """The section at a path; a position in a list leads to the section that it is a list of."""
+    section: type[Section] = RunConfig
+    for key in loc:
+        if isinstance(key, str):
+            section = next(_sections_in(_field(section, key).annotation))
+    return section
+
+
+def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections_in(argument)
+
+
+def _accepted_at(loc: Loc) -> str:
+    description = _field(_section_at(loc[:-1]), loc[-1]).description if isinstance(loc[-1], str) else None
+    return description or f"a mapping of {_listed(_section_at(loc))}"

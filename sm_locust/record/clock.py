@@ -1,0 +1,79 @@
+"""The clock of a run, and how a worker's clock is mapped to the master's: the only wall ↔ schedule conversion there is.
+
+Everything in a run is said in seconds since its start, on a monotonic clock; wall-clock time appears only where the
+outside world needs it (CloudWatch, run.json).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class RunClock:
+    """Seconds since the start of the run.
+
+    origin      this process's monotonic clock at the start of the run
+    started_at  the wall clock at that moment, Unix seconds
+    speed       schedule seconds for one real second
+    """
+
+    __slots__ = ("_monotonic", "origin", "speed", "started_at")
+
+    def __init__(
+        self,
+        origin: float,
+        started_at: float,
+        speed: int = 1,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.origin = origin
+        self.started_at = started_at
+        self.speed = speed
+        self._monotonic = monotonic
+
+    @classmethod
+    def start(cls, speed: int = 1) -> RunClock:
+        """A clock that starts now."""
+        return cls(time.monotonic(), time.time(), speed)
+
+    def restart(self) -> None:
+        """Makes this moment the start: what was prepared after the clock was made is not part of the run."""
+        self.origin, self.started_at = self._monotonic(), time.time()
+
+    def now(self) -> float:
+        """Real seconds since the start of the run."""
+        return self._monotonic() - self.origin
+
+    def wall(self, at: float) -> float:
+        """Unix seconds of a moment of the run."""
+        return self.started_at + at
+
+    def at(self, wall: float) -> float:
+        """The moment of the run (real seconds) of a Unix time."""
+        return wall - self.started_at
+
+    def at_s(self, at: float) -> float:
+        """Schedule seconds of a moment of the run: what the run folder's `at_s` holds."""
+        return at * self.speed
+
+
+class ClockOffset:
+    """How far another machine's monotonic clock is ahead of ours, from exchanges of messages.
+
+    As NTP does it (RFC 5905, clock filter): the exchange with the shortest round trip bounds the error best, by half of
+    that round trip.
+    """
+
+    __slots__ = ("offset", "round_trip")
+
+    def __init__(self) -> None:
+        self.offset: float | None = None
+        self.round_trip = float("inf")
+
+    def observe(self, sent: float, theirs: float, received: float) -> None:
+        """We sent at `sent`, they answered at `theirs` on their clock, we had the answer at `received`."""
+        round_trip = received - sent
+        if 0 <= round_trip < self.round_trip:
+            self.round_trip = round_trip
+            self.offset = theirs - (sent + received) / 2

@@ -1,0 +1,156 @@
+"""One distribution of durations: cheap to record, exact to merge, encoded in the HdrHistogram V2 format.
+
+Buckets are those of HdrHistogram(1 µs, 120 s, 3 significant digits): their index is computed here, so that recording is
+one dictionary update; encoding, decoding and the format are the hdrhistogram library's. What is recorded where is the
+Interval's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from hdrh.histogram import HdrHistogram
+
+LOWEST_US = 1
+HIGHEST_US = 120_000_000
+DIGITS = 3
+
+# With three significant digits the library uses 2,048 sub-buckets: values below that are their own index, above it each
+# doubling of the value is divided into 1,024 buckets, so a bucket is never wider than 0.1% of its value.
+_EXACT_BITS = 11
+_EXACT = 1 << _EXACT_BITS
+_HALF_BITS = _EXACT_BITS - 1
+
+PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
+
+
+def bucket_of(seconds: float) -> int:
+    """The index of the bucket that holds a duration; 1 µs and 120 s hold what lies beyond them."""
+    us = int(seconds * 1e6 + 0.5)
+    if us < _EXACT:
+        return us if us > LOWEST_US else LOWEST_US
+    if us > HIGHEST_US:
+        us = HIGHEST_US
+    shift = us.bit_length() - _EXACT_BITS
+    return (shift << _HALF_BITS) + (us >> shift)
+
+
+def lowest_us(bucket: int) -> int:
+    """The lowest microsecond of a bucket."""
+    if bucket < _EXACT:
+        return bucket
+    shift = (bucket >> _HALF_BITS) - 1
+    return ((bucket & ((1 << _HALF_BITS) - 1)) + (1 << _HALF_BITS)) << shift
+
+
+def middle_us(bucket: int) -> float:
+    """The value that stands for a bucket: its middle, so that a percentile is off by at most 0.05%."""
+    if bucket < _EXACT:
+        return float(bucket)
+    shift = (bucket >> _HALF_BITS) - 1
+    return lowest_us(bucket) + ((1 << shift) - 1) / 2
+
+
+class Histogram:
+    """Durations counted by bucket. `counts` maps a bucket (see `bucket_of`) to how many fell into it."""
+
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: dict[int, int] | None = None) -> None:
+        self.counts: dict[int, int] = {} if counts is None else counts
+
+    def record(self, seconds: float) -> None:
+        bucket = bucket_of(seconds)
+        counts = self.counts
+        counts[bucket] = counts.get(bucket, 0) + 1
+
+    def merge(self, other: Histogram) -> None:
+        counts = self.counts
+        for bucket, n in other.counts.items():
+            counts[bucket] = counts.get(bucket, 0) + n
+
+    @classmethod
+    def merged(cls, many: Iterable[Histogram]) -> Histogram:
+        whole = cls()
+        for one in many:
+            whole.merge(one)
+        return whole
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts.values())
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and self.counts == other.counts
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def mean(self) -> float | None:
+        """Seconds; None when empty."""
+        n = self.count
+        return sum(middle_us(b) * k for b, k in self.counts.items()) / n / 1e6 if n else None
+
+    @property
+    def max(self) -> float | None:
+        """Seconds; None when empty."""
+        return middle_us(max(self.counts)) / 1e6 if self.counts else None
+
+    def quantile(self, q: float) -> float | None:
+        """The nearest-rank quantile in seconds: the value of rank ceil(q·n), never interpolated; None when empty."""
+        return self._quantiles([q])[0]
+
+    def _quantiles(self, qs: list[float]) -> list[float | None]:
+        """Quantiles for ascending `qs` in one pass."""
+        total = self.count
+        if not total:
+            return [None] * len(qs)
+        found: list[float | None] = []
+        ranks = [max(1, math.ceil(round(q * total, 9))) for q in qs]
+        seen, buckets = 0, iter(sorted(self.counts))
+        bucket = 0
+        for rank in ranks:
+            while seen < rank:
+                bucket = next(buckets)
+                seen += self.counts[bucket]
+            found.append(middle_us(bucket) / 1e6)
+        return found
+
+    def metric(self, statistic: str) -> float | None:
+        """`mean`, `max` or one of PERCENTILES, in seconds."""
+        if statistic == "mean":
+            return self.mean
+        if statistic == "max":
+            return self.max
+        return self.quantile(PERCENTILES[statistic])
+
+    def summary_ms(self) -> dict[str, float | int | None]:
+        """`p50 p90 p95 p99 p999 max mean` in milliseconds, and `count`."""
+
+        def ms(seconds: float | None) -> float | None:
+            return None if seconds is None else round(seconds * 1e3, 3)
+
+        found = self._quantiles(list(PERCENTILES.values()))
+        row: dict[str, float | int | None] = {name: ms(value) for name, value in zip(PERCENTILES, found, strict=True)}
+        return {**row, "max": ms(self.max), "mean": ms(self.mean), "count": self.count}
+
+    def to_hdr(self) -> HdrHistogram:
+        """The same as the library's own type, in microseconds."""
+        hdr = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        for bucket, n in self.counts.items():
+            hdr.record_value(lowest_us(bucket), n)
+        return hdr
+
+    def encode(self) -> str:
+        """HdrHistogram V2, compressed, base64: readable by every HdrHistogram tool."""
+        return str(self.to_hdr().encode().decode("ascii"))
+
+    @classmethod
+    def decode(cls, text: str) -> Histogram:
+        hdr = HdrHistogram.decode(text.encode("ascii"))
+        highest = bucket_of(hdr.get_max_value() / 1e6) + 1
+        return cls({bucket: n for bucket, n in enumerate(hdr.counts[:highest]) if n})

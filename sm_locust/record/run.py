@@ -1,0 +1,222 @@
+"""The run folder: a ledger that only grows while the run goes, and everything after it reads only these files.
+
+`run.json` says what was run, `intervals.jsonl` is the ledger, `failures.jsonl` keeps the first failures of each kind.
+Whatever can be computed from them (summary, timeline, report) is computed elsewhere and can be computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sm_locust.record.interval import Interval
+from sm_locust.record.recorder import FAILURES_KEPT
+
+SCHEMA_VERSION = 1
+
+META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
+
+
+class RunError(Exception):
+    """A run folder that cannot be written or read; its text is one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was wanted in one second: arrivals planned, users commanded (at the second's start).
+
+    second, until  real seconds since the start of the run; the second is cut where arrivals ended
+    """
+
+    second: float
+    until: float
+    planned: float
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How one process was doing: requests in flight, and its share of a CPU over the seconds before (None: not taken).
+
+    at  real seconds since the start of the run
+    """
+
+    at: float
+    worker: str
+    in_flight: int
+    cpu: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that befell the run: a worker joined or was lost, the arrivals ended."""
+
+    at: float
+    event: str
+    worker: str = ""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All that `intervals.jsonl` holds, in the order written."""
+
+    intervals: list[Interval] = field(default_factory=list)
+    worker_of: list[str] = field(default_factory=list)  # parallel to `intervals`
+    plan: list[Plan] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+class Run:
+    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after."""
+
+    def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
+        self.folder = folder
+        self.meta = meta
+        self._kept: dict[str, int] = {}  # failures written so far, by kind
+
+    # -- making it ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, parent: str | Path, meta: dict[str, Any]) -> Run:
+        """Makes `parent/<UTC time>-<id>/` with `run.json`; nothing that exists is touched.
+
+        meta  what run.json should say beside schema_version, run_id and folder name
+        Raises RunError when the folder cannot be made or written.
+        """
+        run_id = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+        folder = Path(parent) / run_id
+        run = cls(folder, {"schema_version": SCHEMA_VERSION, "run_id": run_id, **meta})
+        try:
+            folder.mkdir(parents=True)
+            run._write_meta()
+            (folder / LEDGER).touch()
+        except OSError as e:
+            raise RunError(f"run folder {folder}: cannot be made: {e.strerror}") from e
+        return run
+
+    @property
+    def run_id(self) -> str:
+        return str(self.meta["run_id"])
+
+    def append(
+        self,
+        worker: str,
+        intervals: Iterable[Interval | dict[str, Any]] = (),
+        rows: Iterable[Plan | Sample | Event] = (),
+    ) -> None:
+        """Adds lines to the ledger and makes sure that they are on disk.
+
+        worker     whose intervals these are
+        intervals  as they are, or already encoded as they came in a message
+        """
+        lines = [{"worker": worker, **(i.encode() if isinstance(i, Interval) else i)} for i in intervals]
+        self._append(LEDGER, [*lines, *map(_encode_row, rows)])
+
+    def append_failures(self, worker: str, failures: Iterable[dict[str, Any]]) -> None:
+        """Keeps failures (see Recorder.take_failures) while there are fewer than FAILURES_KEPT of their kind."""
+        kept = []
+        for failure in failures:
+            kind = str(failure["kind"])
+            if self._kept.get(kind, 0) < FAILURES_KEPT:
+                self._kept[kind] = self._kept.get(kind, 0) + 1
+                kept.append({"worker": worker, **failure})
+        if kept:
+            self._append(FAILURES, kept)
+
+    def _append(self, name: str, lines: list[dict[str, Any]]) -> None:
+        if not lines:
+            return
+        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        try:
+            with open(self.folder / name, "a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as e:
+            raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
+
+    def finish(self, **meta: Any) -> None:
+        """Adds how it ended to run.json."""
+        self.meta.update(meta)
+        try:
+            self._write_meta()
+        except OSError as e:
+            raise RunError(f"run folder {self.folder}: {META} cannot be written: {e.strerror}") from e
+
+    def _write_meta(self) -> None:
+        self.write_text(META, json.dumps(self.meta, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes one derived file whole or not at all: a reader never sees half of it."""
+        path = self.folder / name
+        beside = path.with_name(name + ".part")
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        return path
+
+    # -- reading it --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """The run in a folder, finished or not. Raises RunError when it is not a run folder of a version we know."""
+        folder = Path(folder)
+        try:
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(f"{folder}: not a run folder: it has no {META}") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+            raise RunError(f"{folder}: {META} cannot be read: {e}") from None
+        version = meta.get("schema_version") if isinstance(meta, dict) else None
+        if version != SCHEMA_VERSION:
+            raise RunError(f"{folder}: {META} has schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
+        return cls(folder, meta)
+
+    @property
+    def speed(self) -> int:
+        return int(self.meta["speed"])
+
+    def ledger(self) -> Ledger:
+        """Everything in `intervals.jsonl`. A line that a killed master left half written at the end is passed over."""
+        ledger = Ledger()
+        for row in self._lines(LEDGER):
+            if "name" in row:
+                ledger.intervals.append(Interval.decode(row))
+                ledger.worker_of.append(str(row.get("worker", "")))
+            elif "planned" in row:
+                ledger.plan.append(Plan(row["second"], row["until"], row["planned"], row["users"]))
+            elif "in_flight" in row:
+                ledger.samples.append(Sample(row["at"], row["worker"], row["in_flight"], row["cpu"]))
+            else:
+                ledger.events.append(Event(row["at"], row["event"], row["worker"]))
+        return ledger
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The failures kept: worker, at (real seconds), kind, name, status, request_id, message."""
+        return list(self._lines(FAILURES))
+
+    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        path = self.folder / name
+        if not path.exists():
+            return
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith("\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as e:
+                    raise RunError(f"{path}, line {number}: not a line of JSON: {e.msg}") from None
+
+
+def _encode_row(row: Plan | Sample | Event) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}

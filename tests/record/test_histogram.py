@@ -1,0 +1,95 @@
+"""Histograms against exact samples and against the library whose format they use."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_locust.record.histogram import HIGHEST_US, Histogram, bucket_of, lowest_us, middle_us
+
+durations = st.floats(min_value=1e-6, max_value=120.0)
+
+
+def nearest_rank(sample: list[float], q: float) -> float:
+    return sorted(sample)[max(1, math.ceil(round(q * len(sample), 9))) - 1]
+
+
+@given(st.integers(min_value=1, max_value=HIGHEST_US))
+def test_a_bucket_is_the_librarys_bucket(us: int) -> None:
+    library = HdrHistogram(1, HIGHEST_US, 3)
+    assert bucket_of(us / 1e6) == library._counts_index_for(us)
+    assert lowest_us(bucket_of(us / 1e6)) == library.get_lowest_equivalent_value(us)
+
+
+@given(st.integers(min_value=1, max_value=HIGHEST_US))
+def test_the_value_of_a_bucket_is_within_a_twentieth_of_a_percent(us: int) -> None:
+    assert abs(middle_us(bucket_of(us / 1e6)) - us) <= us * 0.0005
+
+
+@given(st.lists(durations, min_size=1, max_size=200), st.floats(min_value=0.0, max_value=1.0))
+def test_a_quantile_is_the_nearest_rank_of_the_sample(sample: list[float], q: float) -> None:
+    histogram = Histogram()
+    for value in sample:
+        histogram.record(value)
+    exact = nearest_rank(sample, q)
+    found = histogram.quantile(q)
+    assert found is not None
+    assert abs(found - exact) <= max(exact * 0.001, 0.6e-6)
+
+
+def test_merged_workers_have_the_percentiles_of_the_pooled_sample() -> None:
+    source = random.Random(7)
+    workers = [[source.lognormvariate(-4.5, 0.8) for _ in range(5_000)] for _ in range(4)]
+    parts = []
+    for sample in workers:
+        part = Histogram()
+        for value in sample:
+            part.record(value)
+        parts.append(part)
+    merged = Histogram.merged(parts)
+    pooled = [value for sample in workers for value in sample]
+    assert merged.count == len(pooled)
+    for q in (0.5, 0.9, 0.95, 0.99, 0.999):
+        found = merged.quantile(q)
+        assert found is not None
+        assert abs(found / nearest_rank(pooled, q) - 1) < 0.001
+    assert merged.mean is not None
+    assert abs(merged.mean / (sum(pooled) / len(pooled)) - 1) < 0.0005
+
+
+@given(st.lists(durations, max_size=100))
+def test_encoding_loses_nothing(sample: list[float]) -> None:
+    histogram = Histogram()
+    for value in sample:
+        histogram.record(value)
+    assert Histogram.decode(histogram.encode()) == histogram
+
+
+def test_the_encoded_form_is_one_that_the_library_reads() -> None:
+    histogram = Histogram()
+    for ms in (1, 2, 3, 400):
+        histogram.record(ms / 1e3)
+    library = HdrHistogram.decode(histogram.encode().encode())
+    assert library.get_total_count() == 4
+    assert library.get_value_at_percentile(50) == library.get_highest_equivalent_value(2000)
+
+
+def test_what_lies_beyond_the_range_is_counted_at_its_ends() -> None:
+    histogram = Histogram()
+    for value in (-0.001, 0.0, 1e-9, 500.0):
+        histogram.record(value)
+    assert histogram.count == 4
+    assert histogram.quantile(0.5) == 1e-6
+    assert histogram.max is not None
+    assert abs(histogram.max - 120.0) < 0.07
+
+
+def test_an_empty_histogram_has_a_count_and_no_values() -> None:
+    row = Histogram().summary_ms()
+    assert row.pop("count") == 0
+    assert set(row) == {"p50", "p90", "p95", "p99", "p999", "max", "mean"}
+    assert set(row.values()) == {None}

@@ -1,0 +1,86 @@
+"""What the local endpoint simulates, as values: its name, its credentials, the capacity of its one instance.
+
+Reading and checking them is done here. What they do to a request is the instance's and the app's; where the server
+listens is an argument of `serve`, not a setting.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+# Endpoint and variant names as in botocore's `sagemaker-runtime` model.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)]
+NotEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+_SECRETS = frozenset({"secret_access_key", "session_token"})
+
+
+class SettingsError(ValueError):
+    """A settings file that cannot be used, in one sentence."""
+
+
+class Settings(BaseModel):
+    """The defaults are the blog's one ml.m4.xlarge: 4 workers of 8.5 ms sustain 28,235 requests a minute.
+
+    service_time     seconds that a worker needs for one request
+    backlog          requests that may wait for a worker; one more is answered 503
+    max_body_bytes   a longer body is answered 413; 6,291,456 is the limit in botocore's model
+    instances        one for now
+    The credentials are the example pair of AWS's documentation: they open nothing anywhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: Name = "decision-trees-sample"
+    variant: Name = "AllTraffic"
+    region: NotEmpty = "us-east-1"
+    access_key_id: NotEmpty = "AKIAIOSFODNN7EXAMPLE"
+    secret_access_key: NotEmpty = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    session_token: NotEmpty | None = None
+    workers: int = Field(default=4, ge=1)
+    service_time: float = Field(default=0.0085, gt=0, le=60)
+    backlog: int = Field(default=160, ge=0)
+    max_body_bytes: int = Field(default=6_291_456, ge=1)
+    instances: int = Field(default=1, ge=1, le=1)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Settings from a YAML file; what it does not name keeps its default.
+
+        Raises SettingsError, naming the file, the key, its value and what is accepted.
+        """
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        if values is None:
+            values = {}
+        if not isinstance(values, dict):
+            raise SettingsError(f"{path}: must be a mapping of settings, got {values!r}")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(f"{path}: {cls._explain(error)}") from error
+
+    @classmethod
+    def _explain(cls, error: ValidationError) -> str:
+        reasons = []
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                reasons.append(f"{key} is not a setting; accepted: {', '.join(cls.model_fields)}")
+                continue
+            value = "" if key in _SECRETS else f" {problem['input']!r}"
+            reasons.append(f"{key}{value}: {problem['msg'][0].lower()}{problem['msg'][1:]}")
+        return "; ".join(reasons)
+
+    @property
+    def sustained_per_minute(self) -> float:
+        """Requests a minute at which every worker is always busy."""
+        return self.workers / self.service_time * 60

@@ -1,0 +1,404 @@
+"""One a process: brings pacer, senders, invokers and recorder together for one run.
+
+It knows which arrivals are in flight, so it decides which are dropped, waits for them at the end and cancels what has
+waited too long. It knows nothing of masters, workers or files: what it counted is taken from it (`shipment`).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import gevent
+from gevent import Greenlet, GreenletExit, getcurrent
+from locust.env import Environment
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
+
+from sm_locust.aws.session import Runtime, runtime
+from sm_locust.config import RunConfig
+from sm_locust.load.http import Connections
+from sm_locust.load.invoker import Invoker, classify
+from sm_locust.load.pacer import Pacer, even, poisson
+from sm_locust.load.sigv4 import Credentials, Signer
+from sm_locust.load.users import ArrivalUser, InvokerUser
+from sm_locust.payloads import Payload, Payloads
+from sm_locust.record.clock import RunClock
+from sm_locust.record.interval import Interval
+from sm_locust.record.outcome import CANCELLED, CONNECT, OK, RESET, TASK_ERROR, TIMEOUT, Outcome
+from sm_locust.record.recorder import Recorder
+
+logger = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = "max_in_flight"  # why arrivals are dropped
+ISOLATED = "isolated"
+
+CPU_SAMPLE = 5.0  # seconds
+_CREDENTIALS_CHECK = 1.0
+
+_QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
+
+
+class Arrival:
+    """One arrival that is being sent: what its task does becomes one Outcome."""
+
+    __slots__ = ("claimed", "generator", "outcome", "scheduled_at", "started_at", "user_class")
+
+    def __init__(self, generator: Generator, user_class: type[ArrivalUser], scheduled_at: float) -> None:
+        self.generator = generator
+        self.user_class = user_class
+        self.scheduled_at = scheduled_at
+        self.started_at: float | None = None  # when its task began; None while it waits for its turn
+        self.outcome: Outcome | None = None
+        self.claimed = False
+
+    def claim(self) -> float:
+        """When the next request of this arrival is scheduled: the first as it was itself, later ones at once."""
+        if self.claimed:
+            return self.generator.now()
+        self.claimed = True
+        return self.scheduled_at
+
+    def answered(self, outcome: Outcome) -> None:
+        """A request of this arrival ended. An arrival of several requests lasts until the last and fails with any."""
+        whole = self.outcome
+        if whole is None:
+            self.outcome = outcome
+            return
+        whole.ended_at = outcome.ended_at
+        whole.received += outcome.received
+        if whole.kind == OK:
+            whole.kind, whole.status = outcome.kind, outcome.status
+            whole.message, whole.request_id = outcome.message, outcome.request_id
+
+
+class Senders:
+    """The instances of one user class that run its arrivals: an idle one, or a new one."""
+
+    def __init__(self, user_class: type[ArrivalUser], environment: Environment) -> None:
+        self._user_class = user_class
+        self._environment = environment
+        self._idle: list[ArrivalUser] = []
+
+    def take(self) -> ArrivalUser:
+        if self._idle:
+            return self._idle.pop()
+        user: ArrivalUser = self._user_class.sender(self._environment)
+        user.on_start()
+        return user
+
+    def give_back(self, user: ArrivalUser) -> None:
+        self._idle.append(user)
+
+    def close(self) -> None:
+        """Runs `on_stop` of each; an exception there is logged, as Locust does."""
+        for user in self._idle:
+            try:
+                user.on_stop()
+            except Exception:
+                logger.exception("on_stop of %s failed", self._user_class.__name__)
+        self._idle.clear()
+
+
+@dataclass(slots=True)
+class Shipment:
+    """What a process has counted since it was asked last."""
+
+    intervals: list[Interval]
+    failures: list[dict[str, Any]]
+    in_flight: int
+    cpu: float | None
+
+
+class Generator:
+    """The load of one run in this process.
+
+    until   real seconds of the run at which arrivals end (infinity without a schedule)
+    index   this process's number among its like, from 0: they neither fire in step nor start at the same payload
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        config: RunConfig,
+        clock: RunClock,
+        payloads: tuple[Payload, ...],
+        *,
+        until: float = math.inf,
+        boundaries: tuple[float, ...] = (),
+        index: int = 0,
+    ) -> None:
+        self.environment = environment
+        self.config = config
+        self.clock = clock
+        self.now: Callable[[], float] = clock.now
+        self.recorder = Recorder(boundaries)
+        self.fire_request = environment.events.request.fire
+        self.paused: str | None = None  # why arrivals are dropped just now
+
+        arrivals = config.arrivals
+        seed = arrivals.seed
+        self._max_in_flight = arrivals.max_in_flight
+        self._pacer: Pacer[type[ArrivalUser]] = Pacer(
+            clock.now,
+            self._arrive,
+            (lambda n: poisson(None if seed is None else seed + 1009 * index + n))
+            if arrivals.spacing == "poisson"
+            else (lambda n: even()),
+            until,
+            index,
+        )
+        self._users: dict[type[ArrivalUser], int] = {}
+        self._senders: dict[type[ArrivalUser], Senders] = {}
+        self._invokers: dict[type[InvokerUser], Invoker] = {}
+        self._payloads = Payloads(payloads, index)
+        self._flying: dict[Greenlet, Arrival] = {}
+        self._connections: dict[str, Connections] = {}
+        self._signers: dict[str, Signer] = {}
+        self._keeper: Greenlet | None = None
+        self._cpu_at = (time.monotonic(), time.process_time())
+
+        environment.events.request.add_listener(self._on_request)
+
+    # -- what users need ---------------------------------------------------------------------------------------------
+
+    def add_user(self, user_class: type[ArrivalUser], n: int) -> None:
+        """`n` more users of a class (fewer, when negative) stand for arrivals from now on."""
+        count = self._users[user_class] = self._users.get(user_class, 0) + n
+        self._pacer.set_rate(user_class, count * user_class.rate_per_user(self.config))
+
+    def next_payload(self) -> Payload:
+        return self._payloads.next()
+
+    def invoker(self, user_class: type[InvokerUser]) -> Invoker:
+        invoker = self._invokers.get(user_class)
+        if invoker is None:
+            invoker = self._invokers[user_class] = user_class.make_invoker(self)
+        return invoker
+
+    def connections(self, url: str, ca_bundle: str | None, proxy: str | None) -> Connections:
+        """The connections of this process to one origin, kept alive and shared by all that invoke it."""
+        if url not in self._connections:
+            self._connections[url] = Connections(url, ca_bundle=ca_bundle, proxy=proxy)
+        return self._connections[url]
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """Where InvokeEndpoint goes and whose keys sign it. Raises ConfigError when either cannot be found."""
+        return runtime(self.config)
+
+    def signer(self, service: str) -> Signer:
+        """The signer for an AWS service; its credentials are renewed beside the load, never in it."""
+        if service not in self._signers:
+            self._signers[service] = Signer(service, self.runtime.region, Credentials(*self.runtime.keys()))
+        if self._keeper is None:
+            self._keeper = gevent.spawn(self._keep_credentials)
+        return self._signers[service]
+
+    def _keep_credentials(self) -> None:
+        while True:
+            gevent.sleep(_CREDENTIALS_CHECK)
+            try:
+                credentials = Credentials(*self.runtime.keys())
+            except Exception as e:  # whatever a credential source raises; the keys we have may still be good
+                logger.warning("credentials could not be renewed: %s", type(e).__name__)
+                continue
+            for signer in self._signers.values():
+                if signer.credentials != credentials:
+                    signer.credentials = credentials
+
+    # -- arrivals ----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Does before the first arrival what would make it late: invokers, credentials."""
+        for user_class in self.environment.user_classes:
+            if issubclass(user_class, InvokerUser):
+                self.invoker(user_class)
+
+    def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
+        if self.paused is not None:
+            self.recorder.dropped(scheduled_at, self.paused)
+        elif len(self._flying) >= self._max_in_flight:
+            self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
+        else:
+            self.recorder.arrived(scheduled_at)
+            arrival = Arrival(self, user_class, scheduled_at)
+            greenlet = Greenlet(self._fly, arrival)
+            self._flying[greenlet] = arrival
+            greenlet.start()
+
+    def _fly(self, arrival: Arrival) -> None:
+        task: Any = None
+        user: ArrivalUser | None = None
+        try:
+            arrival.started_at = self.now()
+            senders = self._senders.get(arrival.user_class)
+            if senders is None:
+                senders = self._senders[arrival.user_class] = Senders(arrival.user_class, self.environment)
+            user = senders.take()
+            tasks: list[Any] = user.tasks
+            task = tasks[0] if len(tasks) == 1 else random.choice(tasks)
+            user.arrival = arrival
+            try:
+                task(user)
+            finally:
+                user.arrival = None
+                senders.give_back(user)
+        except GreenletExit:
+            self._end_generic(arrival, task, CANCELLED, "still in flight when the run's patience ended")
+        except _QUIET_ENDS:
+            pass
+        except Exception as e:
+            self._end_generic(arrival, task, TASK_ERROR, f"{type(e).__name__}: {e}")
+            self.environment.events.user_error.fire(user_instance=user, exception=e, tb=e.__traceback__)
+        self._landed(getcurrent(), arrival, task)
+
+    def _end_generic(self, arrival: Arrival, task: Any, kind: str, message: str) -> None:
+        """The task ended without an answer of its own: the arrival ends as `kind`, and Locust is told."""
+        if arrival.outcome is not None and arrival.outcome.kind == kind:
+            return  # the invoker has said so already
+        now = self.now()
+        name = getattr(task, "__name__", arrival.user_class.__name__)
+        started_at = now if arrival.started_at is None else arrival.started_at
+        outcome = Outcome(name, arrival.scheduled_at, started_at, None, now, kind, message=message[:300])
+        self.fire_request(
+            request_type="arrival",
+            name=name,
+            response_time=outcome.latency * 1e3,
+            response_length=0,
+            exception=RuntimeError(kind),
+            context={},
+            outcome=None,  # told to Locust only: it is added here, whichever greenlet this is
+        )
+        arrival.answered(outcome)
+
+    def _landed(self, greenlet: Greenlet, arrival: Arrival, task: Any) -> None:
+        """Records the arrival's one Outcome."""
+        if self._flying.pop(greenlet, None) is None:
+            return
+        outcome = arrival.outcome
+        if outcome is None:  # a task without a request is measured as a whole
+            started_at = arrival.scheduled_at if arrival.started_at is None else arrival.started_at
+            name = getattr(task, "__name__", arrival.user_class.__name__)
+            outcome = Outcome(name, arrival.scheduled_at, started_at, None, self.now())
+        self.recorder.record(outcome)
+
+    def _on_request(
+        self,
+        *,
+        name: str,
+        response_time: float,
+        response_length: int,
+        exception: BaseException | None = None,
+        response: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Locust's `request` event: gives the arrival that is running its Outcome, whichever client sent it."""
+        if "outcome" in kwargs:
+            outcome: Outcome | None = kwargs["outcome"]
+            arrival = self._flying.get(getcurrent())
+            if arrival is not None and outcome is not None:
+                arrival.answered(outcome)
+            return
+        arrival = self._flying.get(getcurrent())
+        if arrival is None:
+            return
+        now = self.now()
+        status = int(getattr(response, "status_code", 0) or 0)
+        arrival.answered(
+            Outcome(
+                name,
+                arrival.claim(),
+                max(arrival.scheduled_at, now - (response_time or 0.0) / 1e3),
+                None,
+                now,
+                OK if exception is None else _kind_of(exception, status),
+                status,
+                int(response_length or 0),
+                message="" if exception is None else str(exception)[:300],
+            )
+        )
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def stop_arrivals(self) -> None:
+        """No arrival is due after this moment, whatever users there are."""
+        self._pacer.stop()
+
+    def drain(self, patience: float) -> int:
+        """Stops arrivals, waits up to `patience` seconds for what is in flight, cancels the rest; says how many."""
+        self.stop_arrivals()
+        deadline = time.monotonic() + patience
+        while self._flying and (left := deadline - time.monotonic()) > 0:
+            gevent.joinall(list(self._flying), timeout=left)
+        late = dict(self._flying)
+        gevent.killall(list(late), block=True, timeout=1.0)
+        for greenlet, arrival in late.items():
+            if greenlet in self._flying:  # it never had a turn, or its task would not end
+                self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
+                self._landed(greenlet, arrival, None)
+        return len(late)
+
+    def close(self) -> None:
+        """Lets go of connections and users; the generator is of no use after."""
+        self.environment.events.request.remove_listener(self._on_request)
+        if self._keeper is not None:
+            self._keeper.kill(block=False)
+        for senders in self._senders.values():
+            senders.close()
+        for connections in self._connections.values():
+            connections.close()
+
+    def shipment(self, before: float | None = None) -> Shipment:
+        """Takes what was counted for seconds that began before `before` (everything by default)."""
+        return Shipment(
+            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample()
+        )
+
+    def _cpu_sample(self) -> float | None:
+        """This process's share of one core over the last CPU_SAMPLE seconds, once in that time."""
+        then, used_then = self._cpu_at
+        now, used = time.monotonic(), time.process_time()
+        if now - then < CPU_SAMPLE:
+            return None
+        self._cpu_at = (now, used)
+        return round((used - used_then) / (now - then), 4)
+
+
+def _kind_of(exception: BaseException, status: int) -> str:
+    """The kind of a failure that another client reports through Locust's `request` event."""
+    if status:
+        return classify(status, "")
+    if isinstance(exception, TimeoutError) or "Timeout" in type(exception).__name__:
+        return TIMEOUT
+    if isinstance(exception, ConnectionResetError):
+        return RESET
+    if isinstance(exception, OSError):
+        return CONNECT
+    return classify(0, "")
+
+
+def ask_for_descriptors(max_in_flight: int) -> str | None:
+    """Raises the limit on open files to twice what may be in flight; says why not, in one sentence."""
+    wanted = 2 * max_in_flight + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return None
+    try:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+    except (OSError, ValueError) as e:
+        return f"open files: the limit of {soft} could not be raised to {wanted} (2 × arrivals.max_in_flight): {e}"
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        return (
+            f"open files: this process may have {hard} and {wanted} are wanted (2 × arrivals.max_in_flight): "
+            f"raise the hard limit (ulimit -Hn) or lower arrivals.max_in_flight to {max(1, (hard - 256) // 2)}"
+        )
+    return None

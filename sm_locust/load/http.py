@@ -1,0 +1,358 @@
+"""HTTP/1.1 over kept-alive connections that the whole process shares.
+
+Rules it keeps: one exchange sends its request once, whatever happens; a connection is used again only after a complete
+answer that allows it and with nothing left over; the time limit is total, from the first look-up to the last byte;
+every failure is an HttpFault of a kind from record.outcome. It follows no redirects and decodes no content.
+
+What to send is the caller's (see sigv4 for the bytes, invoker for the meaning of an answer); how many exchanges are in
+flight is the pacer's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import select
+import ssl
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import gevent
+import gevent.socket
+import gevent.ssl
+from gevent import getcurrent, monkey
+
+from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+
+from sm_locust.load.sigv4 import host_header
+from sm_locust.record.outcome import CONNECT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
+
+MAX_BODY = 16 * 1024 * 1024  # bytes of an answer's body that are kept; SageMaker's own limit is 25 MiB and mostly 6 MiB
+READ_SIZE = 64 * 1024
+SEND_TOGETHER = 64 * 1024  # up to here copying the body behind its head costs less than a second send
+
+# select() knows no descriptor above 1023. gevent's cooperative poll would switch greenlets where we only want a look.
+_poll = monkey.get_original("select", "poll")
+
+
+class HttpFault(Exception):
+    """No complete answer. `kind` is a constant of record.outcome, `message` says what happened and with whom."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class _Expired(BaseException):
+    """The time limit of the exchange that the greenlet is in; not an Exception, so that nothing on the way eats it."""
+
+
+class Answer(HTTPResponseParser):  # type: ignore[misc,unused-ignore]
+    """One answer, filled in while it arrives, so that a fault leaves what had come until then.
+
+    status          HTTP status; 0 until the answer is complete
+    headers         by lower-case name; a name that is repeated keeps its last value
+    received        bytes of the body on the wire, chunk framing not counted
+    first_byte_at   on the clock given to `exchange`; None before it
+    connected       seconds spent on a new connection; None on a kept-alive one
+    """
+
+    __slots__ = ("_kept", "_max_body", "_name", "_naming", "connected", "first_byte_at", "headers", "received",
+                 "reusable", "status")  # fmt: skip
+
+    def __init__(self, max_body: int = MAX_BODY) -> None:
+        super().__init__()
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.received = 0
+        self.first_byte_at: float | None = None
+        self.connected: float | None = None
+        self.reusable = False
+        self._kept: bytearray | None = None
+        self._max_body = max_body
+        self._name = ""
+        self._naming = False
+
+    @property
+    def body(self) -> bytes:
+        """The first `max_body` bytes of the body."""
+        return b"" if self._kept is None else bytes(self._kept)
+
+    def take(self, data: bytes) -> None:
+        """Parse what was received; `b""` is the end of the connection. Raises HTTPParseError for what is not HTTP."""
+        try:
+            self.feed(data)
+        except HTTPParseError:
+            # Bytes after the end do not unsay the answer; they only spoil the connection for the next one.
+            if not self.status:
+                raise
+            self.reusable = False
+
+    # What llhttp calls. It hands over a name or a value in pieces where it was cut between two segments.
+
+    def _on_message_begin(self) -> None:
+        if self.status:
+            raise HTTPParseError("a second answer")
+
+    def _on_status(self, phrase: str) -> None:
+        pass
+
+    def _on_header_field(self, part: str) -> None:
+        if self._naming:
+            self._name += part
+        else:
+            self._name = part
+            self._naming = True
+
+    def _on_header_value(self, part: str) -> None:
+        if self._naming:
+            self._naming = False
+            self._name = self._name.lower()
+            self.headers[self._name] = part
+        else:
+            self.headers[self._name] += part
+
+    def _on_headers_complete(self) -> None:
+        if self.get_code() < 100:
+            raise HTTPParseError(f"status {self.get_code():03d}")
+
+    def _on_body(self, part: bytearray) -> None:
+        self.received += len(part)
+        if self._kept is None:
+            self._kept = part[: self._max_body]
+        elif len(self._kept) < self._max_body:
+            self._kept += part[: self._max_body - len(self._kept)]
+
+    def _on_message_complete(self) -> None:
+        status = self.get_code()
+        if status < 200 and status != 101:  # an interim answer: the real one follows
+            self.headers.clear()
+            return
+        self.status = status
+        self.reusable = self.should_keep_alive() and status != 101
+
+
+class Connections:
+    """Kept-alive connections to one origin, opened as needed; the last one used is the next one used.
+
+    url               `http://` or `https://` and a host; what follows is ignored
+    connect_timeout   seconds for one address to accept, and again for proxy and TLS together
+    ca_bundle         file or directory of the authorities trusted; None for the system's
+    insecure          True: trust any certificate
+    proxy             `http://[user:password@]host:port`; tunnelled through with CONNECT
+    Raises ValueError for a URL, proxy or bundle that it cannot use.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout: float = 10.0,
+        ca_bundle: str | None = None,
+        insecure: bool = False,
+        proxy: str | None = None,
+    ) -> None:
+        scheme, self._hostname, self._port = _origin("url", url, {"http": 80, "https": 443})
+        self.host = host_header(url)  # for the Host header
+        self.opened = 0  # connections opened so far
+        self._tls = _tls_context(ca_bundle, insecure) if scheme == "https" else None
+        self._connect_timeout = connect_timeout
+        self._peer = (self._hostname, self._port)
+        self._tunnel_request: bytes | None = None
+        if proxy is not None:
+            self._peer = _origin("proxy", proxy, {"http": 80})[1:]
+            self._tunnel_request = _connect_request(self._hostname, self._port, proxy)
+        self._idle: list[_Connection] = []
+        self._closed = False
+
+    def exchange(self, answer: Answer, head: bytes, body: bytes, timeout: float, now: Callable[[], float]) -> None:
+        """Send one request and fill in its answer.
+
+        timeout   seconds for all of it: look-up, connecting, sending, the last byte of the answer
+        now       the clock of `answer.first_byte_at`
+        Raises HttpFault when no complete answer came. Whatever ends it early, GreenletExit too, closes the connection.
+        """
+        connection: _Connection | None = None
+        # What gevent.Timeout does, at a third of its price (1 µs a request).
+        limit = gevent.get_hub().loop.timer(timeout)
+        limit.start(getcurrent().throw, _Expired)
+        try:
+            connection = self._take_idle()
+            if connection is None:
+                began = now()
+                connection = self._open()
+                answer.connected = now() - began
+            connection.send(head, body)
+            connection.wait()
+            recv = connection.recv
+            while not answer.status:
+                data = recv(READ_SIZE)
+                if answer.first_byte_at is None and data:
+                    answer.first_byte_at = now()
+                elif not data:
+                    self._end_of_stream(answer)
+                    break
+                answer.take(data)
+            if answer.reusable and not self._closed:
+                self._idle.append(connection)
+                connection = None
+        except HTTPParseError as error:
+            raise HttpFault(PROTOCOL, f"{self.host} answered something that is not HTTP: {error}") from None
+        except _Expired:
+            progress = f"{answer.received} bytes of its body came" if answer.first_byte_at else "not a byte came"
+            raise HttpFault(TIMEOUT, f"no complete answer from {self.host} in {timeout:g} s, {progress}") from None
+        except OSError as error:
+            raise HttpFault(RESET, f"{self.host} broke the connection off: {error}") from None
+        finally:
+            limit.close()
+            if connection is not None:
+                connection.close()
+
+    def close(self) -> None:
+        """Close idle connections now and those in use as soon as they are done."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take_idle(self) -> _Connection | None:
+        """The connection used last. Those that the server has closed since are dropped: nothing was sent on them."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.quiet():
+                return connection
+            connection.close()
+        return None
+
+    def _end_of_stream(self, answer: Answer) -> None:
+        try:
+            answer.take(b"")  # completes an answer whose length is the connection's
+        except HTTPParseError:
+            pass
+        answer.reusable = False
+        if not answer.status:
+            progress = f"{answer.received} bytes of its body" if answer.first_byte_at else "any byte of an answer"
+            raise HttpFault(RESET, f"{self.host} closed the connection after {progress}")
+
+    def _open(self) -> _Connection:
+        self.opened += 1
+        where = "{}:{}".format(*self._peer)
+        try:
+            sock = gevent.socket.create_connection(self._peer, self._connect_timeout)
+        except (gevent.socket.gaierror, UnicodeError) as error:
+            raise HttpFault(DNS, f"no address for {self._peer[0]!r}: {error}") from None
+        except TimeoutError:
+            raise HttpFault(TIMEOUT, f"{where} accepted no connection in {self._connect_timeout:g} s") from None
+        except OSError as error:
+            raise HttpFault(CONNECT, f"no connection to {where}: {error}") from None
+        try:
+            sock.settimeout(None)  # the exchange's one timer bounds all that follows
+            sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            if self._tunnel_request is not None or self._tls is not None:
+                slow = HttpFault(TIMEOUT, f"{where}: no proxy or TLS handshake in {self._connect_timeout:g} s")
+                with gevent.Timeout(self._connect_timeout, slow):
+                    if self._tunnel_request is not None:
+                        _tunnel(sock, self._tunnel_request, where)
+                    if self._tls is not None:
+                        sock = self._tls.wrap_socket(
+                            sock, server_hostname=self._hostname, do_handshake_on_connect=False
+                        )
+                        sock.do_handshake()
+        except OSError as error:
+            sock.close()
+            raise HttpFault(TLS, f"no TLS with {self.host}: {error}") from None
+        except BaseException:
+            sock.close()
+            raise
+        return _Connection(sock)
+
+
+class _Connection:
+    """A socket, and how to look at it and wait for it at little cost."""
+
+    __slots__ = ("_hub", "_poll", "_readable", "_sock", "recv")
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.recv: Callable[[int], bytes] = sock.recv
+        self._poll = _poll()
+        self._poll.register(sock.fileno(), select.POLLIN)
+        self._hub = gevent.get_hub()
+        self._readable = self._hub.loop.io(sock.fileno(), 1)  # 1: wake for reading
+
+    def send(self, head: bytes, body: bytes) -> None:
+        first, rest = (head + body, b"") if len(body) <= SEND_TOGETHER else (head, body)
+        sent = self._sock.send(first)  # almost always all of it; sendall takes 2.5 µs more
+        if sent < len(first):
+            self._sock.sendall(first[sent:])
+        if rest:
+            self._sock.sendall(rest)
+
+    def wait(self) -> None:
+        """Until there is something to read. No answer is there at once: to try first would cost a failing recv."""
+        self._hub.wait(self._readable)
+
+    def quiet(self) -> bool:
+        """Nothing to read: neither the server's goodbye nor bytes that belong to no answer."""
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        self._readable.close()
+        self._sock.close()
+
+
+@functools.cache
+def _tls_context(ca_bundle: str | None, insecure: bool) -> Any:
+    """One context for the process: loading the authorities costs 36 ms and 860 KiB."""
+    try:
+        if ca_bundle is not None and os.path.isdir(ca_bundle):
+            context = gevent.ssl.create_default_context(capath=ca_bundle)
+        else:
+            context = gevent.ssl.create_default_context(cafile=ca_bundle)
+    except OSError as error:
+        raise ValueError(f"ca_bundle {ca_bundle!r}: must be a PEM file or a directory of them ({error})") from None
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _origin(what: str, url: str, default_ports: dict[str, int]) -> tuple[str, str, int]:
+    accepted = " or ".join(f"{scheme}://host[:port]" for scheme in default_ports)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{what} {url!r}: {error}; accepted is {accepted}") from None
+    if parts.scheme not in default_ports or not parts.hostname:
+        raise ValueError(f"{what} {url!r}: accepted is {accepted}")
+    return parts.scheme, parts.hostname, port or default_ports[parts.scheme]
+
+
+def _connect_request(hostname: str, port: int, proxy: str) -> bytes:
+    host = f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
+    lines = [f"CONNECT {host} HTTP/1.1", f"Host: {host}"]
+    parts = urlsplit(proxy)
+    if parts.username is not None:
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        lines.append(f"Proxy-Authorization: Basic {b64encode(login).decode()}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _tunnel(sock: Any, request: bytes, where: str) -> None:
+    try:
+        sock.sendall(request)
+        head = b""
+        while b"\r\n\r\n" not in head and len(head) < READ_SIZE:
+            # One byte at a time, once a connection: what follows the empty line already belongs to TLS.
+            byte = sock.recv(1)
+            if not byte:
+                break
+            head += byte
+    except OSError as error:
+        raise HttpFault(CONNECT, f"proxy {where} broke the connection off: {error}") from None
+    status_line = head.split(b"\r\n", 1)[0].decode(errors="replace")
+    if status_line.split(" ")[1:2] != ["200"]:
+        raise HttpFault(CONNECT, f"proxy {where} opened no tunnel: {status_line or 'it closed the connection'}")

@@ -1,0 +1,122 @@
+"""Load shapes that play a schedule of phases in users that stand for arrivals.
+
+`UserPlan` is the arithmetic from rate to users; the shapes are what Locust calls once a second. They find the run on
+their environment, as users do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from locust import LoadTestShape
+
+from sm_locust.load.users import ArrivalUser
+from sm_locust.schedule import Phase, Schedule
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
+
+
+class UserPlan:
+    """How many users to run from now until the next tick, so that their arrivals add up to the schedule's.
+
+    Locust takes whole users, when its tick happens to come, and a master has them running a little later. So each tick
+    asks for the mean rate of the second to come, plus what all earlier ticks still owe (or minus what they overdid).
+
+    schedule  in real seconds
+    per_user  arrivals a second of one user, averaged over the classes that Locust will spawn
+    """
+
+    TICK = 1.0  # seconds between Locust's ticks
+
+    def __init__(self, schedule: Schedule, per_user: float = 1.0) -> None:
+        self._schedule = schedule
+        self._per_user = per_user
+
+    def users(self, at: float, given: float) -> int | None:
+        """Users to command at `at` seconds of the run; None once the schedule is over.
+
+        given  arrivals that the users which ran until now have stood for
+        """
+        end = self._schedule.duration
+        if at >= end:
+            return None
+        until = min(at + self.TICK, end)
+        owed = self._schedule.expected(until) - given
+        return max(0, round(owed / (until - at) / self._per_user))
+
+
+class PhasesShape(LoadTestShape):
+    """Plays `phases`: subclass it and set them. One user is one arrival a second, unless its class says otherwise."""
+
+    abstract = True
+    phases: ClassVar[Sequence[Phase]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plan: UserPlan | None = None
+        self._commanded = 0
+
+    @classmethod
+    def schedule(cls, config: RunConfig) -> Schedule | None:
+        """The schedule this shape plays (schedule seconds), and None when the configuration should have had it."""
+        return Schedule(tuple(cls.phases))
+
+    @classmethod
+    def source(cls) -> str:
+        """Where the phases come from, for run.json."""
+        return f"shape {cls.__name__}"
+
+    def reset_time(self) -> None:
+        super().reset_time()
+        # A master also resets the time after `test_start`: what its first tick commanded must not be forgotten.
+        live = getattr(self.runner.environment, "live_run", None) if self.runner else None
+        if live is None or not live.is_running:
+            self._plan = None
+            self._commanded = 0
+
+    def tick(self) -> tuple[int, float] | None:
+        """Users for the next second, spawned at once: what Locust asks once a second, on the master or alone."""
+        runner = self.runner
+        if runner is None:
+            return None
+        environment = runner.environment
+        live = getattr(environment, "live_run", None)
+        if live is None:
+            raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
+        schedule: Schedule = live.schedule_to_play()
+        at = live.elapsed()
+        run_time = getattr(environment.parsed_options, "run_time", None)
+        if run_time is not None and at >= float(run_time):
+            return None
+        if self._plan is None:
+            self._plan = UserPlan(schedule, mean_per_user(environment.user_classes, live.config))
+        users = self._plan.users(at, live.given(at))
+        if users is None:
+            return None
+        # At least the whole target, not the change: after a lost worker Locust starts again from zero at this rate.
+        rate = max(users, self._commanded, 1)
+        self._commanded = users
+        return users, float(rate)
+
+
+class ConfigShape(PhasesShape):
+    """Plays the phases of the configuration (`--sm-config`)."""
+
+    abstract = True
+
+    @classmethod
+    def schedule(cls, config: RunConfig) -> Schedule | None:
+        return config.schedule()
+
+    @classmethod
+    def source(cls) -> str:
+        return "config"
+
+
+def mean_per_user(user_classes: Sequence[type], config: RunConfig) -> float:
+    """Arrivals a second of one user, averaged as Locust will spawn the classes: by weight."""
+    classes = [c for c in user_classes if issubclass(c, ArrivalUser)]
+    weight = sum(c.weight for c in classes)
+    return sum(c.weight * c.rate_per_user(config) for c in classes) / weight if weight else 1.0

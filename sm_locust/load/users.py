@@ -1,0 +1,212 @@
+"""Locust user classes whose users stand for arrivals, not for people who wait.
+
+A user that Locust spawns is parked: it only adds its `per_user` arrivals a second to the pacer, so Locust's count, ramp
+and distribution of users are those of a rate. The arrivals themselves are run by other instances of the same class, the
+senders, one at a time each. Users find the generator on their environment (`environment.generator`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import urlsplit
+
+from gevent import GreenletExit
+from gevent.event import Event
+from locust import TaskSet, User
+from locust.exception import StopTest
+from locust.user.task import LOCUST_STATE_WAITING
+from locust.user.users import UserMeta
+
+from sm_locust.load.invoker import Invoker, invoke_endpoint
+from sm_locust.record.outcome import CANCELLED, OK, Outcome
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
+    from sm_locust.load.generator import Arrival, Generator
+
+
+class ArrivalMeta(UserMeta):
+    """Makes `SomeUser(environment)`, which is how Locust spawns users, a parked one.
+
+    A parked user never sends, so it skips the class's own constructor: 800 would otherwise hold 800 HTTP clients.
+    """
+
+    def __call__(cls, environment: Any) -> Any:
+        parked: Any = cast(Any, cls).__new__(cls)
+        User.__init__(cast(User, parked), environment)
+        return parked
+
+    def sender(cls, environment: Any) -> Any:
+        """An instance that runs arrivals, constructed as its class says."""
+        return super().__call__(environment)
+
+
+class ArrivalUser(User, metaclass=ArrivalMeta):
+    """A user that stands for `per_user` arrivals a second, whatever the target does (an open model).
+
+    Use it before any other user class: `class Shop(ArrivalUser, FastHttpUser)`. Each arrival runs one `@task`, in a
+    greenlet of its own, on an instance no other arrival is using (`on_start` has run on it once). `wait_time` has no
+    part in it, and a TaskSet, which is a loop of its own, is refused.
+
+    per_user  arrivals a second that one user stands for; None takes `arrivals.per_user` of the configuration
+    """
+
+    abstract = True
+    per_user: ClassVar[float | None] = None
+
+    arrival: Arrival | None = None  # what this instance is running; None between arrivals and for parked users
+
+    def run(self) -> None:  # type: ignore[misc]  # final for users that loop; this one only stands for a rate
+        self._state = LOCUST_STATE_WAITING  # so that Locust stops it at once
+        generator: Generator | None = getattr(self.environment, "generator", None)
+        if generator is None:
+            raise StopTest(
+                f"{type(self).__name__} has no run to send for: "
+                "call sm_locust.setup(environment) before the runner starts"
+            )
+        generator.add_user(type(self), +1)
+        try:
+            Event().wait()
+        except GreenletExit:
+            pass
+        finally:
+            generator.add_user(type(self), -1)
+
+    @classmethod
+    def rate_per_user(cls, config: RunConfig) -> float:
+        """Arrivals a second that one running user stands for."""
+        return config.arrivals.per_user if cls.per_user is None else cls.per_user
+
+    @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        """What keeps this class from running with a configuration, in one sentence; None when nothing does."""
+        if cls.per_user is not None and not cls.per_user > 0:
+            return f"{cls.__name__}.per_user: {cls.per_user!r} is not accepted: a number of arrivals a second above 0"
+        for task in cls.tasks:
+            if isinstance(task, type) and issubclass(task, TaskSet):
+                return (
+                    f"{cls.__name__}: {task.__name__} is a TaskSet, a loop with waits or a sequence of its own; "
+                    "an arrival runs one @task function"
+                )
+        if not cls.tasks:
+            return f"{cls.__name__} has no @task to run for an arrival"
+        return None
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        """The URLs that arrivals of this class are sent to, as far as they are known before the run."""
+        return [cls.host] if cls.host else []
+
+
+class InvocationFailed(Exception):
+    """What Locust's statistics show of a failed invocation: its kind and status, which is few enough to be counted."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"{outcome.kind} (HTTP {outcome.status})" if outcome.status else outcome.kind)
+
+
+class InvokerUser(ArrivalUser):
+    """An arrival that is one request of a prepared Invoker; what is invoked and how it is signed is the subclass's."""
+
+    abstract = True
+
+    @classmethod
+    def make_invoker(cls, generator: Generator) -> Invoker:
+        """The invoker that all arrivals of a process share."""
+        raise NotImplementedError
+
+    def invoke(
+        self, body: bytes | None = None, *, content_type: str | None = None, name: str | None = None, **headers: str
+    ) -> Outcome:
+        """Sends one request and says what became of it; a failure is an Outcome, never an exception.
+
+        body          what to send; None takes the next payload of the configuration
+        content_type  of the body; None takes the payload's, or the configuration's
+        name          in the statistics; None takes the class's own
+        headers       further headers; underscores stand for dashes: `X_Amzn_SageMaker_Inference_Id="7"`
+
+        Fires Locust's `request` event with the latency from the scheduled time, and the Outcome beside it.
+        """
+        arrival = self.arrival
+        if arrival is None:
+            raise RuntimeError(f"{type(self).__name__}.invoke() was called outside of a @task")
+        generator = arrival.generator
+        if body is None:
+            payload = generator.next_payload()
+            body, content_type = payload.body, content_type or payload.content_type
+        outcome = generator.invoker(type(self)).invoke(
+            body,
+            name=name or self.name_of(generator.config),
+            scheduled_at=arrival.claim(),
+            content_type=content_type,
+            headers={key.replace("_", "-"): value for key, value in headers.items()} if headers else None,
+        )
+        generator.fire_request(
+            request_type=self.request_type,
+            name=outcome.name,
+            response_time=outcome.latency * 1e3,
+            response_length=outcome.received,
+            exception=None if outcome.kind == OK else InvocationFailed(outcome),
+            context=self.context(),
+            outcome=outcome,
+        )
+        if outcome.kind == CANCELLED:
+            raise GreenletExit  # the run is over: the rest of the task must not go on sending
+        return outcome
+
+    request_type: ClassVar[str] = "POST"
+
+    @classmethod
+    def name_of(cls, config: RunConfig) -> str:
+        """The requests' name in the statistics."""
+        return cls.__name__
+
+
+class InvokeEndpointUser(InvokerUser):
+    """Invokes a SageMaker endpoint directly, with a signed InvokeEndpoint call, and never retries.
+
+    Source: SageMaker Runtime API Reference, InvokeEndpoint. Needs `target.endpoint` (or `--sm-endpoint`); credentials
+    and the runtime's address come from botocore's own chain.
+    """
+
+    abstract = True
+    request_type = "InvokeEndpoint"
+
+    @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        if config.target is None or not config.target.endpoint:
+            return f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
+        if config.request.body is None and config.request.payloads is None:
+            return f"{cls.__name__} has nothing to send: give request.body or request.payloads in --sm-config FILE"
+        return super().problem(config)
+
+    @classmethod
+    def name_of(cls, config: RunConfig) -> str:
+        return str(config.target.endpoint) if config.target else cls.__name__
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        from sm_locust.aws.session import runtime_url
+
+        return [runtime_url(config)]
+
+    @classmethod
+    def make_invoker(cls, generator: Generator) -> Invoker:
+        runtime, config = generator.runtime, generator.config
+        request = config.request
+        return invoke_endpoint(
+            generator.connections(runtime.url, runtime.ca_bundle, runtime.proxy),
+            cls.name_of(config),
+            now=generator.now,
+            signer=generator.signer("sagemaker"),
+            base_path=urlsplit(runtime.url).path,
+            content_type=request.content_type,
+            accept=request.accept,
+            custom_attributes=request.custom_attributes,
+            inference_component=request.inference_component,
+            target_model=request.target_model,
+            target_variant=request.target_variant,
+            timeout=request.timeout,
+            expect=request.expect,
+        )

@@ -1,0 +1,64 @@
+"""How a Locust process ends: which signals are heard, what is said last, and with what exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from locust.env import Environment
+
+from sm_locust.report import text
+
+if TYPE_CHECKING:
+    from sm_locust.plugin.live import LiveRun
+
+WRONG_CONFIGURATION = 2
+
+# What Locust says at every tick of a ramp, once or several times a second.
+_PER_TICK = (
+    "Shape test updating to",
+    "Ramping to",
+    "All users spawned",
+    "Sending spawn jobs",
+    "Your selected spawn rate is very high",
+    "Spawning is complete and report waittime",
+)
+
+
+def be_quiet_about_ticks() -> None:
+    """Keeps Locust's per-tick lines out of the log."""
+    logging.getLogger("locust.runners").addFilter(lambda record: not record.getMessage().startswith(_PER_TICK))
+
+
+def hear_sigterm(environment: Environment, live: LiveRun) -> None:
+    """With --headless and a shape, Locust hears SIGTERM only once the shape has ended: it would die without a word."""
+
+    def quit_in_order() -> None:
+        live.why = live.why or "terminated"
+        if environment.runner is not None:
+            environment.runner.quit()
+
+    gevent.signal_handler(signal.SIGTERM, quit_in_order)
+
+
+def say_at_the_end(environment: Environment, live: LiveRun) -> None:
+    """Sets the exit code, and prints the summary after Locust's own tables."""
+
+    def on_quitting(**_: Any) -> None:
+        live.finish()
+        if live.failed:
+            environment.process_exit_code = WRONG_CONFIGURATION if live.finished is None else 3
+        elif live.summary is not None:
+            environment.process_exit_code = live.summary.exit_code
+
+    def on_quit(**_: Any) -> None:
+        options = environment.parsed_options
+        if live.summary is not None and live.finished is not None:
+            stream = sys.stderr if getattr(options, "json", False) else sys.stdout
+            text.show(live.summary, live.finished.folder, stream)
+
+    environment.events.quitting.add_listener(on_quitting)
+    environment.events.quit.add_listener(on_quit)

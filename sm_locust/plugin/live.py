@@ -1,0 +1,381 @@
+"""The run as the master, or a process alone, sees it: from Locust's `test_start` to a finished folder.
+
+One LiveRun lives as long as its environment and makes a folder for each start. It orders the load, writes the ledger as
+the run goes, and drains at the end; making sense of the folder is `finish`'s and the analysis's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import gevent
+from gevent.lock import RLock
+from locust.env import Environment
+from locust.runners import STATE_RUNNING, MasterRunner
+
+from sm_locust.analysis.summary import Summary
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.load.generator import Generator, ask_for_descriptors
+from sm_locust.load.users import ArrivalUser
+from sm_locust.plugin.commanded import Commanded, observed
+from sm_locust.plugin.options import Options
+from sm_locust.plugin.order import Order, resolve
+from sm_locust.plugin.progress import Progress
+from sm_locust.plugin.workers import MasterSide
+from sm_locust.record.clock import RunClock
+from sm_locust.record.interval import Interval
+from sm_locust.record.run import Event, Plan, Run, RunError, Sample
+from sm_locust.report import folder
+from sm_locust.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+LOCAL = "local"  # the name of the only process there is
+DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
+MISMATCH_PATIENCE = 3  # seconds that Locust's user count may differ from the one commanded
+
+
+@dataclass(slots=True)
+class Active:
+    """What is known of the run that is going on."""
+
+    order: Order
+    run: Run
+    clock: RunClock
+    schedule: Schedule | None  # in real seconds
+    generator: Generator | None  # None on a master
+    progress: Progress
+    commanded: Commanded = field(default_factory=Commanded)  # as dispatched: the plan of a run without a schedule
+    running: Commanded = field(default_factory=Commanded)  # as it came about, which on a master is later
+    planned_until: float = 0.0  # real seconds up to which the plan has been written
+    planned: float = 0.0  # arrivals planned up to then
+    users: int = 0  # commanded then
+    ended_at: float | None = None  # real seconds of the run; None while arrivals go on
+    why: str = ""
+    lost: set[str] = field(default_factory=set)
+    mismatch: int = 0  # seconds for which Locust's user count has not been the one commanded
+
+    @property
+    def over(self) -> bool:
+        """Whether arrivals have ended."""
+        return self.ended_at is not None
+
+
+class LiveRun:
+    """Runs of one environment, one after the other."""
+
+    def __init__(self, environment: Environment, options: Options) -> None:
+        self._environment = environment
+        self._options = options
+        self._order: Order | None = None  # of the run to come, or the one going on
+        self._active: Active | None = None
+        self._master: MasterSide | None = None
+        self._ending = RLock()
+        self.finished: Run | None = None
+        self.summary: Summary | None = None
+        self.failed = ""  # what kept the folder from being written, in one sentence
+        self.why: str | None = None  # said by whoever ends the run, for run.json
+
+        environment.live_run = self  # type: ignore[attr-defined]
+        environment.dispatcher_class = observed(environment.dispatcher_class, self._on_dispatch)
+        events = environment.events
+        events.test_start.add_listener(self._on_test_start)
+        events.spawning_complete.add_listener(self._on_spawning_complete)
+        events.test_stopping.add_listener(lambda **_: self.drain())
+        events.test_stop.add_listener(lambda **_: self.finish())
+        events.quitting.add_listener(lambda **_: self.finish())
+
+    # -- what shapes and users ask -----------------------------------------------------------------------------------
+
+    @property
+    def config(self) -> RunConfig:
+        return self.order().config
+
+    def order(self, options: Options | None = None) -> Order:
+        """The order of the run that goes on, or resolves the next one's; raises ConfigError.
+
+        options  asked for anew, as the web UI does for each start
+        """
+        if self._active is None and (options is not None or self._order is None):
+            self._options = options or self._options
+            self._order = resolve(self._environment, self._options)
+        if self._order is None:
+            raise ConfigError("no run has been ordered")
+        return self._order
+
+    def schedule_to_play(self) -> Schedule:
+        """The schedule in real seconds, for a shape that has one."""
+        schedule = self._active.schedule if self._active else self.order().real_schedule
+        if schedule is None:
+            raise ConfigError("the shape has no schedule to play")
+        return schedule
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a run has started and not been finished."""
+        return self._active is not None
+
+    def elapsed(self) -> float:
+        """Real seconds since the run began; 0 before."""
+        return self._active.clock.now() if self._active else 0.0
+
+    def given(self, at: float) -> float:
+        """The arrivals that the users which have run until `at` stand for."""
+        return self._active.running.expected(at) if self._active else 0.0
+
+    # -- the start ---------------------------------------------------------------------------------------------------
+
+    def _on_test_start(self, **_: Any) -> None:
+        """Must not yield: on a local runner a ramping shape would kill the spawning and fire this again."""
+        if self._active is not None:
+            return
+        try:
+            self._start()
+        except (ConfigError, RunError) as e:
+            self.failed = str(e)
+            logger.error("nothing is sent: %s", e)
+            runner = self._environment.runner
+            if runner is not None:
+                gevent.spawn(runner.quit if self._is_headless() else runner.stop)
+
+    def _start(self) -> None:
+        order = self.order()
+        runner = self._environment.runner
+        self.finished, self.summary, self.why, self.failed = None, None, None, ""
+        run = Run.create(order.run_dir, self._meta(order))
+        clock = RunClock.start(order.speed)
+        schedule = order.real_schedule
+        generator = None
+        if isinstance(runner, MasterRunner):
+            if self._master is None:
+                self._master = MasterSide(runner, self._on_shipment)
+            self._master.start(
+                {
+                    **order.message(),
+                    "run_id": run.run_id,
+                    "origin": clock.origin,
+                    "started_at": clock.started_at,
+                    "patience": self._patience(),
+                }
+            )
+        else:
+            problem = ask_for_descriptors(order.config.arrivals.max_in_flight)
+            if problem:
+                logger.warning(problem)
+            generator = Generator(
+                self._environment,
+                order.config,
+                clock,
+                order.payloads,
+                until=schedule.duration if schedule else math.inf,
+                boundaries=schedule.boundaries if schedule else (),
+            )
+            generator.prepare()
+            clock.restart()  # what was prepared is not part of the run
+            self._environment.generator = generator  # type: ignore[attr-defined]
+        self._active = Active(order, run, clock, schedule, generator, Progress(order.speed, schedule))
+        gevent.spawn(self._every_second, self._active)
+
+    def listen(self, runner: MasterRunner) -> None:
+        """Answers workers that connect before the first run: they compare their clocks."""
+        if self._master is None:
+            self._master = MasterSide(runner, self._on_shipment)
+
+    def _meta(self, order: Order) -> dict[str, Any]:
+        return {
+            "speed": order.speed,
+            "schedule": {"source": order.source, "phases": order.schedule.as_dicts() if order.schedule else []},
+            "users": [c.__name__ for c in self._environment.user_classes],
+            "config": order.config.as_dict(),
+            "versions": {
+                "sm_locust": version("sm-locust"),
+                "locust": version("locust"),
+                "python": platform.python_version(),
+            },
+            "started_at": _iso(time.time()),
+            "workers": [],
+        }
+
+    def _patience(self) -> float:
+        given = getattr(self._environment.parsed_options, "stop_timeout", None)
+        return float(given) if given and float(given) > 0 else DRAIN_PATIENCE
+
+    def _is_headless(self) -> bool:
+        return bool(getattr(self._environment.parsed_options, "headless", False))
+
+    # -- while it goes -----------------------------------------------------------------------------------------------
+
+    def _on_dispatch(self, users: dict[str, int]) -> None:
+        active = self._active
+        if active is None or active.ended_at is not None:
+            return
+        rate = 0.0
+        for name, count in users.items():
+            user_class = self._environment.user_classes_by_name[name]
+            if issubclass(user_class, ArrivalUser):
+                rate += count * user_class.rate_per_user(active.order.config)
+        count, now = sum(users.values()), active.clock.now()
+        active.commanded.note(now, count, rate)
+        if active.generator is not None:
+            active.running.note(now, count, rate)
+
+    def _on_spawning_complete(self, **_: Any) -> None:
+        """On a master: its workers have reported the users that they were told to run."""
+        active = self._active
+        if active is not None and active.generator is None:
+            active.running.note(active.clock.now(), active.commanded.users, active.commanded.rate)
+
+    def _on_shipment(self, worker: str, data: dict[str, Any]) -> None:
+        """A worker's count of the seconds past."""
+        active = self._active
+        if active is None:
+            return
+        sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
+        self._write(active, worker, data["intervals"], [sample], data["failures"])
+        active.progress.add([Interval.decode(row) for row in data["intervals"]])
+
+    def _every_second(self, active: Active) -> None:
+        second = 0
+        while True:
+            second += 1
+            gevent.sleep(max(0.0, second + 0.03 - active.clock.now()))
+            if active.over:
+                return
+            self._write_plan(active, float(second))
+            if active.generator is not None:
+                self._take(active, active.generator, float(second))
+            else:
+                self._watch_workers(active)
+            active.progress.show(active.clock.now())
+
+    def _write_plan(self, active: Active, until: float) -> None:
+        """The plan of the time since it was last written, up to `until`."""
+        if active.schedule is not None:
+            until = min(until, active.schedule.duration)
+        if until <= active.planned_until:
+            return
+        planned = active.schedule.expected(until) if active.schedule else active.commanded.expected(until)
+        row = Plan(active.planned_until, until, planned - active.planned, active.users)
+        active.planned_until, active.planned, active.users = until, planned, active.commanded.users
+        active.progress.plan(row)
+        self._write(active, "", rows=[row])
+
+    def _take(self, active: Active, generator: Generator, before: float | None) -> None:
+        """Moves what this process has counted to the ledger."""
+        shipment = generator.shipment(before)
+        sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
+        self._write(active, LOCAL, shipment.intervals, [sample], shipment.failures)
+        active.progress.add(shipment.intervals)
+
+    def _write(
+        self,
+        active: Active,
+        worker: str,
+        intervals: Any = (),
+        rows: list[Plan | Sample | Event] | list[Plan] | list[Sample] | list[Event] | None = None,
+        failures: list[dict[str, Any]] | None = None,
+    ) -> None:
+        """Appends to the folder. One that cannot be written ends the run: it would send for nothing."""
+        try:
+            active.run.append(worker, intervals, rows or ())
+            active.run.append_failures(worker, failures or ())
+        except RunError as e:
+            if not self.failed:
+                self.failed = str(e)
+                logger.error("the run ends: %s", e)
+                runner = self._environment.runner
+                if runner is not None and active.ended_at is None:
+                    self.why = "the run folder could not be written"
+                    gevent.spawn(runner.quit if self._is_headless() else runner.stop)
+
+    def _watch_workers(self, active: Active) -> None:
+        """Notes workers that are gone, and holds Locust's user count against the one commanded."""
+        runner = self._environment.runner
+        if self._master is None or not isinstance(runner, MasterRunner):
+            return
+        now = active.clock.now()
+        gone = self._master.missing()
+        rows = [Event(now, "worker lost", worker) for worker in sorted(gone - active.lost)]
+        rows += [Event(now, "worker back", worker) for worker in sorted(active.lost - gone)]
+        active.lost = gone
+        if rows:
+            self._write(active, "", rows=rows)
+        steady = runner.state == STATE_RUNNING and runner.worker_count > 0
+        active.mismatch = active.mismatch + 1 if steady and runner.user_count != runner.target_user_count else 0
+        if active.mismatch >= MISMATCH_PATIENCE:
+            active.mismatch = 0
+            wanted = runner.target_user_count
+            logger.warning("%d users run and %d are wanted: commanded anew", runner.user_count, wanted)
+            if runner.shape_greenlet is not None:
+                runner.shape_last_tick = None  # its next tick, within a second, is then a new command
+            else:
+                gevent.spawn(runner.start, wanted, float(max(1, wanted)))
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Ends arrivals and waits until what is in flight has been counted. A second caller waits for the first."""
+        with self._ending:
+            active = self._active
+            if active is None or active.ended_at is not None:
+                return
+            end = active.clock.now()
+            if active.schedule is not None:
+                end = min(end, active.schedule.duration)
+            self._write_plan(active, end)
+            active.ended_at = end
+            active.why = self.why or self._why(active, end)
+            active.progress.end()
+            patience = self._patience()
+            if active.generator is not None:
+                active.generator.drain(patience)
+                self._take(active, active.generator, None)
+                active.generator.close()
+            elif self._master is not None:
+                silent = self._master.drain(patience)
+                now = active.clock.now()
+                self._write(active, "", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
+
+    def _why(self, active: Active, end: float) -> str:
+        if active.schedule is not None and end >= active.schedule.duration:
+            return "schedule complete"
+        run_time = getattr(self._environment.parsed_options, "run_time", None)
+        if run_time is not None and end >= float(run_time) - 0.5:
+            return "run time reached"
+        return "stopped by hand"
+
+    def finish(self) -> Run | None:
+        """Ends the run if it still goes on, completes its folder and returns it; None when nothing was started.
+
+        Idempotent: called again it returns the same run.
+        """
+        with self._ending:
+            self.drain()
+            active, self._active = self._active, None
+            if active is None:
+                return self.finished
+            try:
+                active.run.finish(
+                    ended_at=_iso(active.clock.wall(active.clock.now())),
+                    ended_s=active.ended_at,
+                    ended=active.why,
+                    started_at=_iso(active.clock.started_at),
+                    workers=self._master.workers if self._master is not None else [LOCAL],
+                )
+                self.summary = folder.write(active.run)
+            except (RunError, OSError) as e:
+                self.failed = str(e)
+                logger.error("the run folder is not complete: %s", e)
+            self.finished = active.run
+            return self.finished
+
+
+def _iso(wall: float) -> str:
+    """Unix seconds as ISO 8601, UTC, milliseconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall)) + f".{int(wall % 1 * 1000):03d}Z"

@@ -1,0 +1,71 @@
+"""The options that the plugin adds to `locust`, on the command line and in the web UI's form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sm_locust.config import RunConfig
+from sm_locust.schedule import SPEEDS
+
+RUN_DIR = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for, before anything of it is looked at.
+
+    config  a file, a configuration made in code, or None for the defaults
+    """
+
+    config: str | Path | RunConfig | None = None
+    run_dir: str = RUN_DIR
+    speed: int = 1
+    endpoint: str | None = None
+    region: str | None = None
+    url: str | None = None
+
+    @classmethod
+    def parsed(cls, values: Any) -> Options:
+        """From a mapping of Locust's parsed options, or of the web UI's form over them."""
+        return cls(
+            values.get("sm_config") or None,
+            values.get("sm_run_dir") or RUN_DIR,
+            int(values.get("sm_speed") or 1),
+            values.get("sm_endpoint") or None,
+            values.get("sm_region") or None,
+            values.get("sm_url") or None,
+        )
+
+
+def add_options(parser: Any) -> None:
+    """Locust's `init_command_line_parser` listener. Values must be primitives: Locust sends them to its workers."""
+    parser.add_argument(
+        "--sm-config",
+        metavar="FILE",
+        env_var="SM_LOCUST_CONFIG",
+        default="",
+        help="sm_locust: YAML file that says what to invoke, with what, how often and what is good enough",
+    )
+    parser.add_argument(
+        "--sm-run-dir",
+        metavar="DIR",
+        default=RUN_DIR,
+        help="sm_locust: where each run makes a folder of its own (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sm-speed",
+        metavar="N",
+        type=int,
+        choices=SPEEDS,
+        default=1,
+        help="sm_locust: play the schedule N times faster (1, 2, 3, 6, 12 or 60), against this machine only",
+    )
+    parser.add_argument(
+        "--sm-endpoint", metavar="NAME", default="", help="sm_locust: SageMaker endpoint, instead of target.endpoint"
+    )
+    parser.add_argument("--sm-region", metavar="NAME", default="", help="sm_locust: instead of target.region")
+    parser.add_argument(
+        "--sm-url", metavar="URL", default="", help="sm_locust: where InvokeEndpoint goes instead of AWS (target.url)"
+    )

@@ -1,0 +1,178 @@
+"""What is to be run, resolved and checked as a whole before anything is sent.
+
+Options, configuration, shape and user classes come together here, once; the result is frozen for the run and is what
+workers are sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from locust import LoadTestShape
+from locust.env import Environment
+from locust.runners import MasterRunner
+
+from sm_locust import payloads as payload_files
+from sm_locust.aws.session import runtime
+from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.load.shapes import PhasesShape
+from sm_locust.load.users import ArrivalUser, InvokeEndpointUser
+from sm_locust.payloads import Payload
+from sm_locust.plugin.options import Options
+from sm_locust.schedule import SPEEDS, Schedule
+
+LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run as it will be.
+
+    schedule  in schedule seconds; None when Locust's own user count is the plan
+    source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
+    speed     schedule seconds for one real second
+    """
+
+    config: RunConfig
+    schedule: Schedule | None
+    source: str
+    speed: int
+    payloads: tuple[Payload, ...]
+    base: Path  # where the configuration's relative paths start
+    run_dir: str
+
+    @property
+    def real_schedule(self) -> Schedule | None:
+        """The schedule in real seconds."""
+        return self.schedule.at_speed(self.speed) if self.schedule else None
+
+    def message(self) -> dict[str, Any]:
+        """What a worker needs of it, in primitives: payloads go along unless they are large, then only their hash."""
+        real = self.real_schedule
+        small = payload_files.total_bytes(self.payloads) <= LARGEST_SENT
+        return {
+            "config": self.config.as_dict(),
+            "payloads": payload_files.encode(self.payloads) if small else None,
+            "sha256": payload_files.sha256(self.payloads),
+            "base": str(self.base),
+            "speed": self.speed,
+            "until": real.duration if real else None,
+            "boundaries": list(real.boundaries) if real else [],
+        }
+
+
+def received_payloads(message: dict[str, Any], config: RunConfig) -> tuple[Payload, ...]:
+    """A worker's payloads: those of the message, or its own files; ConfigError when they are not the master's."""
+    if message["payloads"] is not None:
+        return payload_files.decode(message["payloads"])
+    payloads = payload_files.load(config.request, message["base"])
+    if payload_files.sha256(payloads) != message["sha256"]:
+        raise ConfigError(f"request.payloads: {config.request.payloads} holds something else here than on the master")
+    return payloads
+
+
+def resolve(environment: Environment, options: Options) -> Order:
+    """Everything that can be known to be wrong before the first request is: raises ConfigError, in one sentence."""
+    config, base = _configuration(options)
+    if options.speed not in SPEEDS:
+        accepted = ", ".join(map(str, SPEEDS))
+        raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
+    schedule, source = _schedule(environment, config, options)
+    arrival_classes = [c for c in environment.user_classes if issubclass(c, ArrivalUser)]
+    for user_class in arrival_classes:
+        problem = user_class.problem(config)
+        if problem:
+            raise ConfigError(problem)
+    if any(issubclass(c, InvokeEndpointUser) for c in arrival_classes) and not isinstance(
+        environment.runner, MasterRunner
+    ):
+        runtime(config)  # a master sends nothing itself: its workers look for credentials of their own
+    if options.speed != 1:
+        _only_loopback(environment, config, arrival_classes, options.speed)
+    if schedule and config.guard.max_requests is not None:
+        planned = round(schedule.total / options.speed)
+        if planned > config.guard.max_requests:
+            raise ConfigError(
+                f"the schedule sends {planned:,} requests and guard.max_requests allows {config.guard.max_requests:,}"
+            )
+    request = config.request
+    payloads = payload_files.load(request, base) if request.body is not None or request.payloads is not None else ()
+    _can_be_made(options.run_dir)
+    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir)
+
+
+def _configuration(options: Options) -> tuple[RunConfig, Path]:
+    """The configuration with the options' overrides, and the folder its relative paths start from."""
+    base = Path()
+    if isinstance(options.config, RunConfig):
+        config = options.config
+    elif options.config is not None:
+        config, base = load(options.config), Path(options.config).parent
+    else:
+        config = RunConfig()
+    return config.with_overrides(endpoint=options.endpoint, region=options.region, url=options.url), base
+
+
+def _schedule(environment: Environment, config: RunConfig, options: Options) -> tuple[Schedule | None, str]:
+    shape = the_shape(environment)
+    if shape is None:
+        return None, "users"
+    if not isinstance(shape, PhasesShape):
+        return None, f"shape {type(shape).__name__}"
+    try:
+        schedule = shape.schedule(config)
+    except ValueError as e:
+        raise ConfigError(f"{type(shape).__name__}.phases: {e}") from None
+    if schedule is None:
+        named = options.config if isinstance(options.config, str | Path) else "the configuration"
+        raise ConfigError(f"{type(shape).__name__} plays the phases of the configuration, and {named} has none")
+    source = shape.source()
+    return schedule, f"{source} {options.config}" if source == "config" else source
+
+
+def the_shape(environment: Environment) -> LoadTestShape | None:
+    """The one shape of this run. Locust takes the first of several without a word, so several are refused here."""
+    available = environment.available_shape_classes or {}
+    picked = environment.web_ui is not None and environment.web_ui.userclass_picker_is_active
+    if len(available) > 1 and not picked:
+        names = ", ".join(sorted(available))
+        raise ConfigError(f"several shapes were given ({names}): give one, or start with --class-picker and pick")
+    return environment.shape_class
+
+
+def _only_loopback(
+    environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]], speed: int
+) -> None:
+    """A compressed run is for the local endpoint: every address that would be sent to must resolve to loopback."""
+    urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
+    if environment.host:
+        urls.add(environment.host)
+    for url in sorted(urls):
+        host = urlsplit(url).hostname or url
+        try:
+            found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+        except OSError as e:
+            raise ConfigError(f"--sm-speed {speed}: {host} cannot be resolved: {e}") from None
+        for address in found:
+            if not ipaddress.ip_address(str(address).partition("%")[0]).is_loopback:
+                raise ConfigError(
+                    f"--sm-speed {speed} is for a local endpoint only: {host} is {address}, which is not loopback; "
+                    "use --sm-speed 1"
+                )
+
+
+def _can_be_made(run_dir: str) -> None:
+    """A run whose folder cannot be written must not send anything first."""
+    try:
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be made: {e.strerror}") from None
+    if not os.access(run_dir, os.W_OK | os.X_OK):
+        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be written")

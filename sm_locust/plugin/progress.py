@@ -1,0 +1,82 @@
+"""One line that says how the run is doing: rewritten in place on a terminal, a new one every ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.run import Plan
+from sm_locust.schedule import Schedule
+
+PLAIN_EVERY = 10.0  # seconds
+
+
+class Progress:
+    """Collects the last second and says it.
+
+    speed     schedule seconds for one real second
+    schedule  in real seconds; None without one
+    """
+
+    def __init__(self, speed: int, schedule: Schedule | None, stream: TextIO | None = None) -> None:
+        self._speed = speed
+        self._schedule = schedule
+        self._stream = stream or sys.stderr
+        self._in_place = self._stream.isatty()
+        self._last_shown = 0.0
+        self._planned = 0.0
+        self._over = 1.0
+        self._last = Interval(0.0, ARRIVALS)
+        self._failed = 0
+
+    def plan(self, row: Plan) -> None:
+        """The plan of the second past."""
+        self._planned, self._over = row.planned, row.until - row.second
+
+    def add(self, intervals: list[Interval]) -> None:
+        """What was counted since the line was last shown."""
+        for interval in intervals:
+            self._last.merge(interval)
+            self._failed += interval.failed
+
+    def show(self, now: float) -> None:
+        """Says it, `now` real seconds after the start."""
+        last = self._last
+        if self._in_place or now - self._last_shown >= PLAIN_EVERY:
+            self._last_shown = now
+            line = self._line(now, last)
+            self._stream.write(f"\r\x1b[2K{line}" if self._in_place else f"{line}\n")
+            self._stream.flush()
+        self._last = Interval(0.0, ARRIVALS)
+
+    def end(self) -> None:
+        """Leaves the line as it stands."""
+        if self._in_place and self._last_shown:
+            self._stream.write("\n")
+            self._stream.flush()
+
+    def _line(self, now: float, last: Interval) -> str:
+        parts = [_clock(now * self._speed)]
+        if self._schedule is not None:
+            parts[0] += f" of {_clock(self._schedule.duration * self._speed)}"
+            phase = self._schedule.phase_at(now)
+            if phase is not None:
+                parts.append(phase.name)
+        parts.append(f"planned {self._planned / self._over:.0f}/s, sent {last.sent / self._over:.0f}/s")
+        p50, p99 = last.latency.quantile(0.5), last.latency.quantile(0.99)
+        if p50 is not None and p99 is not None:
+            parts.append(f"latency p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
+        parts.append(f"{last.failed} failed ({self._failed} in all)" if self._failed else "no failures")
+        if last.dropped:
+            parts.append(f"{last.dropped} dropped")
+        if self._schedule is not None:
+            parts.append(f"{_clock(max(0.0, self._schedule.duration - now))} left")
+        return " · ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss below an hour."""
+    whole = int(seconds)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

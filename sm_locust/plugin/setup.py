@@ -1,0 +1,112 @@
+"""Puts the plugin on an environment: by Locust's `init` event for `locust -f`, by `setup` for a library.
+
+Importing this module registers on `locust.events`; nothing happens to a process whose locustfiles have no user class or
+shape of ours.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust import events
+from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
+
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.load.shapes import PhasesShape
+from sm_locust.load.users import ArrivalUser
+from sm_locust.plugin import finish, web
+from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.options import RUN_DIR, Options, add_options
+from sm_locust.plugin.workers import WorkerSide
+
+WORKERS_PATIENCE = 5.0  # seconds for workers that --processes has started to connect, so that they can be told to quit
+
+
+def setup(
+    environment: Environment,
+    config: str | Path | RunConfig | None = None,
+    *,
+    run_dir: str | Path | None = None,
+    speed: int = 1,
+) -> LiveRun | None:
+    """Makes an environment's users stand for arrivals, and each of its runs leave a folder.
+
+    For Locust as a library: call it after the runner was created and before it starts. Only this environment's events
+    are listened to. Idempotent: a second call returns the same LiveRun.
+
+    config   a YAML file, a RunConfig, or None for the defaults
+    run_dir  where each run makes a folder (default `runs`)
+    speed    schedule seconds for one real second; other than 1 only against this machine
+
+    Returns the LiveRun, whose `finish()` ends the run and returns its folder; None on a worker, which takes everything
+    from its master. Raises ConfigError for a configuration that cannot be run.
+    """
+    options = Options(config, str(run_dir or RUN_DIR), speed)
+    live = _attach(environment, options)
+    if live is not None:
+        live.order()
+    return live
+
+
+def _attach(environment: Environment, options: Options) -> LiveRun | None:
+    known: LiveRun | None = getattr(environment, "live_run", None)
+    if known is not None:
+        return known
+    if isinstance(environment.runner, WorkerRunner):
+        if not hasattr(environment, "worker_side"):
+            environment.worker_side = WorkerSide(environment, environment.runner)  # type: ignore[attr-defined]
+        return None
+    live = LiveRun(environment, options)
+    if isinstance(environment.runner, MasterRunner):
+        live.listen(environment.runner)
+    return live
+
+
+def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
+    """Locust's `init`: runner and web UI exist, nothing has started."""
+    ours = any(issubclass(c, ArrivalUser) for c in environment.user_classes) or isinstance(
+        environment.shape_class, PhasesShape
+    )
+    if not ours:
+        return
+    parsed = environment.parsed_options
+    live = _attach(environment, Options.parsed(vars(parsed)))
+    finish.be_quiet_about_ticks()
+    if live is None:
+        return
+    finish.say_at_the_end(environment, live)
+    if web_ui is not None:
+        web.check_starts(web_ui, environment, live)
+        return
+    finish.hear_sigterm(environment, live)
+    try:
+        live.order()
+    except ConfigError as e:
+        print(f"sm_locust: {e}", file=sys.stderr)
+        _dismiss_workers(environment)
+        sys.exit(finish.WRONG_CONFIGURATION)
+
+
+def _dismiss_workers(environment: Environment) -> None:
+    """Workers of --processes would outlive a master that never starts them: they are waited for and told to quit."""
+    runner = environment.runner
+    if not isinstance(runner, MasterRunner):
+        return
+    expected = getattr(environment.parsed_options, "processes", None) or 0
+    deadline = time.monotonic() + WORKERS_PATIENCE
+    while len(runner.clients) < expected and time.monotonic() < deadline:
+        gevent.sleep(0.05)
+    runner.quit()
+
+
+def _register() -> None:
+    events.init_command_line_parser.add_listener(add_options)
+    events.init.add_listener(_on_init)
+
+
+_register()

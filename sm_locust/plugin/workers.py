@@ -1,0 +1,302 @@
+"""What master and workers say to each other: the order of a run, what was counted, the drain at its end.
+
+A shipment carries the worker and a sequence number and is repeated until the master has acknowledged it, so nothing is
+counted twice or lost by a broken connection. Clocks are compared beside it. Both sides are here, message by message;
+what the master does with a shipment is LiveRun's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent.lock import RLock
+from locust.env import Environment
+from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
+
+from sm_locust.aws.session import warm
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.load.generator import ISOLATED, Generator, ask_for_descriptors
+from sm_locust.load.users import InvokeEndpointUser
+from sm_locust.plugin.order import received_payloads
+from sm_locust.record.clock import ClockOffset, RunClock
+
+logger = logging.getLogger(__name__)
+
+# Locust hands a message to the listener of its type.
+RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
+SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at
+ACK = "sm_ack"  # master → worker: run_id, seq
+CLOCK = "sm_clock"  # worker → master and back: sent, theirs
+DRAIN = "sm_drain"  # master → worker: run_id, patience
+DRAINED = "sm_drained"  # worker → master: run_id, sent, ended
+
+SHIP_EVERY = 1.0  # seconds
+REPEAT_AFTER = 3.0
+ACK_PATIENCE = 5.0  # for the last shipments of a run
+ISOLATED_AFTER = 3.0  # seconds without a heartbeat of the master
+NOT_READY = "not_ready"
+
+
+class WorkerSide:
+    """A worker: makes the load that the master ordered and ships what it counted."""
+
+    def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._order: dict[str, Any] = {}
+        self._run_id = ""
+        self._offset = ClockOffset()
+        self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
+        self._seq = 0
+        self._heartbeat_at = time.monotonic()
+        self._draining = RLock()
+        self._drained = True
+
+        runner.register_message(RUN, self._on_run)
+        runner.register_message(ACK, self._on_ack)
+        runner.register_message(CLOCK, self._on_clock)
+        runner.register_message(DRAIN, self._on_drain, concurrent=True)
+        events = environment.events
+        events.test_start.add_listener(self._on_test_start)
+        events.heartbeat_received.add_listener(self._on_heartbeat)
+        events.quitting.add_listener(self._on_quitting)
+        if any(issubclass(c, InvokeEndpointUser) for c in environment.user_classes):
+            gevent.spawn(warm)
+        gevent.spawn(self._compare_clocks)
+        gevent.spawn(self._watch)
+
+    # -- the master's messages ---------------------------------------------------------------------------------------
+
+    def _on_run(self, msg: Any, **_: Any) -> None:
+        self._order = {**msg.data, "received": time.monotonic()}
+
+    def _on_ack(self, msg: Any, **_: Any) -> None:
+        if msg.data["run_id"] == self._run_id:
+            self._unacknowledged.pop(msg.data["seq"], None)
+
+    def _on_clock(self, msg: Any, **_: Any) -> None:
+        self._offset.observe(msg.data["sent"], msg.data["theirs"], time.monotonic())
+
+    def _on_drain(self, msg: Any, **_: Any) -> None:
+        if msg.data["run_id"] == self._run_id:
+            self._drain(msg.data["patience"])
+            self._send(DRAINED, self._totals())
+
+    def _on_heartbeat(self, **_: Any) -> None:
+        self._heartbeat_at = time.monotonic()
+
+    def _compare_clocks(self) -> None:
+        """A burst at first, since a run may begin at once; later only to follow a drift between runs."""
+        for pause in [0.05] * 5:
+            self._send(CLOCK, {"sent": time.monotonic()})
+            gevent.sleep(pause)
+        while True:
+            gevent.sleep(5.0)
+            if self._drained:
+                self._send(CLOCK, {"sent": time.monotonic()})
+
+    # -- the run -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _generator(self) -> Generator | None:
+        return getattr(self._environment, "generator", None)
+
+    def _on_test_start(self, **_: Any) -> None:
+        order = self._order
+        if not order or order["run_id"] == self._run_id:
+            return
+        self._run_id = order["run_id"]
+        self._seq, self._unacknowledged, self._drained = 0, {}, False
+        # Without a measured offset the message's own way is the best that is known.
+        offset = self._offset.offset
+        if offset is None:
+            offset = order["sent"] - order["received"]
+        clock = RunClock(order["origin"] - offset, order["started_at"], order["speed"])
+        config, problem = RunConfig.from_dict(order["config"]), ""
+        try:
+            payloads = received_payloads(order, config)
+        except ConfigError as e:
+            payloads, problem = (), str(e)
+        generator = Generator(
+            self._environment,
+            config,
+            clock,
+            payloads,
+            until=math.inf if order["until"] is None else order["until"],
+            boundaries=tuple(order["boundaries"]),
+            index=order["index"],
+        )
+        self._environment.generator = generator  # type: ignore[attr-defined]
+        warning = ask_for_descriptors(config.arrivals.max_in_flight)
+        if warning:
+            logger.warning(warning)
+        try:
+            generator.prepare()
+        except ConfigError as e:
+            problem = problem or str(e)
+        if problem:
+            logger.error("this worker cannot send: %s", problem)
+            generator.paused = NOT_READY
+        gevent.spawn(self._ship_while_running, self._run_id, generator)
+
+    def _watch(self) -> None:
+        """Pauses arrivals while the master cannot be heard: it may have given this worker's share to others."""
+        while True:
+            gevent.sleep(0.25)
+            generator = self._generator
+            if generator is None or self._drained or generator.paused == NOT_READY:
+                continue
+            silent = time.monotonic() - self._heartbeat_at
+            generator.paused = ISOLATED if silent > ISOLATED_AFTER else None
+
+    def _ship_while_running(self, run_id: str, generator: Generator) -> None:
+        while run_id == self._run_id and not self._drained:
+            now = generator.now()
+            gevent.sleep(math.floor(now / SHIP_EVERY + 1) * SHIP_EVERY - now + 0.02)
+            if not self._drained:
+                self._ship(generator, math.floor(generator.now()))
+                self._repeat()
+
+    def _ship(self, generator: Generator, before: float | None = None) -> None:
+        shipment = generator.shipment(before)
+        self._seq += 1
+        data = {
+            "run_id": self._run_id,
+            "seq": self._seq,
+            "intervals": [interval.encode() for interval in shipment.intervals],
+            "failures": shipment.failures,
+            "in_flight": shipment.in_flight,
+            "cpu": shipment.cpu,
+            "at": generator.now(),
+        }
+        self._unacknowledged[self._seq] = (time.monotonic(), data)
+        self._send(SHIP, data)
+
+    def _repeat(self) -> None:
+        now = time.monotonic()
+        for seq, (sent_at, data) in list(self._unacknowledged.items()):
+            if now - sent_at >= REPEAT_AFTER:
+                self._unacknowledged[seq] = (now, data)
+                self._send(SHIP, data)
+
+    def _send(self, message: str, data: dict[str, Any]) -> None:
+        try:
+            self._runner.send_message(message, data)
+        except Exception as e:  # Locust's RPCError; shipments are repeated, the rest is asked for again
+            logger.debug("%s could not be sent: %s", message, e)
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def _totals(self) -> dict[str, Any]:
+        recorder = self._generator.recorder if self._generator else None
+        return {
+            "run_id": self._run_id,
+            "sent": recorder.sent if recorder else 0,
+            "ended": recorder.ended if recorder else 0,
+        }
+
+    def _drain(self, patience: float) -> None:
+        with self._draining:
+            generator = self._generator
+            if self._drained or generator is None:
+                return
+            generator.drain(patience)
+            self._drained = True
+            self._ship(generator)
+            deadline = time.monotonic() + ACK_PATIENCE
+            while self._unacknowledged and time.monotonic() < deadline:
+                gevent.sleep(0.05)
+                self._repeat()
+            generator.close()
+            # Locust's own statistics would otherwise miss what ended since its last report.
+            self._runner._send_stats()
+
+    def _on_quitting(self, **_: Any) -> None:
+        """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""
+        if not self._drained and self._order:
+            self._drain(self._order["patience"])
+            self._send(DRAINED, self._totals())
+
+
+class MasterSide:
+    """The master: orders a run, acknowledges what workers ship, drains them at the end.
+
+    received  called with (worker, shipment) for each shipment that was not seen before
+    """
+
+    def __init__(self, runner: MasterRunner, received: Callable[[str, dict[str, Any]], None]) -> None:
+        self._runner = runner
+        self._received = received
+        self._order: dict[str, Any] | None = None
+        self._seen: set[tuple[str, int]] = set()
+        self._drained: set[str] = set()
+        self.workers: list[str] = []  # that were sent this run's order, in turn
+
+        runner.register_message(SHIP, self._on_ship)
+        runner.register_message(CLOCK, self._on_clock)
+        runner.register_message(DRAINED, self._on_drained)
+        runner.environment.events.worker_connect.add_listener(self._on_worker_connect)
+
+    @property
+    def _run_id(self) -> str:
+        return str(self._order["run_id"]) if self._order else ""
+
+    def start(self, order: dict[str, Any]) -> None:
+        """Sends the order to every worker; called from `test_start`, ahead of the spawn messages."""
+        self._order, self._seen, self._drained, self.workers = order, set(), set(), []
+        for worker in list(self._runner.clients):
+            self._send_order(worker)
+
+    def _send_order(self, worker: str) -> None:
+        if worker not in self.workers:
+            self.workers.append(worker)
+        order = {**(self._order or {}), "index": self.workers.index(worker), "sent": time.monotonic()}
+        self._runner.send_message(RUN, order, client_id=worker)
+
+    def _on_worker_connect(self, client_id: str, **_: Any) -> None:
+        if self._order is not None:
+            self._send_order(client_id)
+
+    def _on_ship(self, msg: Any, **_: Any) -> None:
+        data = msg.data
+        if data["run_id"] == self._run_id and (msg.node_id, data["seq"]) not in self._seen:
+            self._seen.add((msg.node_id, data["seq"]))
+            self._received(msg.node_id, data)
+        # Even what belongs to a run of before is acknowledged, or it would be repeated for ever.
+        self._runner.send_message(ACK, {"run_id": data["run_id"], "seq": data["seq"]}, client_id=msg.node_id)
+
+    def _on_clock(self, msg: Any, **_: Any) -> None:
+        self._runner.send_message(CLOCK, {**msg.data, "theirs": time.monotonic()}, client_id=msg.node_id)
+
+    def _on_drained(self, msg: Any, **_: Any) -> None:
+        if msg.data["run_id"] == self._run_id:
+            self._drained.add(msg.node_id)
+
+    def missing(self) -> set[str]:
+        """Workers of this run that are gone or cannot be heard, and have not drained."""
+        clients = self._runner.clients
+        return {
+            worker
+            for worker in self.workers
+            if worker not in self._drained and (worker not in clients or clients[worker].state == STATE_MISSING)
+        }
+
+    def drain(self, patience: float) -> set[str]:
+        """Has every worker drain, waits for them, and says which did not answer."""
+        for worker in self.workers:
+            if worker not in self._drained and worker in self._runner.clients:
+                self._runner.send_message(DRAIN, {"run_id": self._run_id, "patience": patience}, client_id=worker)
+        deadline = time.monotonic() + patience + 2 * ACK_PATIENCE
+        while time.monotonic() < deadline:
+            left = set(self.workers) - self._drained
+            if not left - self.missing():
+                break
+            gevent.sleep(0.05)
+        silent = set(self.workers) - self._drained
+        self._order = None
+        return silent

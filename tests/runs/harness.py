@@ -1,0 +1,216 @@
+"""Real processes for the scenarios: the local endpoint, `locust`, and what a run folder says afterwards.
+
+Nothing here knows how sm_locust works inside; it starts what a user would start and reads what a user would read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The test's own environment without what could steer AWS or Locust elsewhere."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "LOCUST_", "SM_LOCUST_")) and not name.lower().endswith("_proxy")
+    }
+    return {**kept, **KEYS, **more}
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Endpoint:
+    """The local endpoint, as a process of its own."""
+
+    def __init__(self, url: str, process: subprocess.Popen[bytes]) -> None:
+        self.url = url
+        self.process = process
+
+    def counts(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/_local/counts", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped, as by a debugger: connections stay open and nothing answers."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def endpoint(folder: Path, **settings: Any) -> Iterator[Endpoint]:
+    readable, writable = os.pipe()
+    arguments = [sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)]
+    if settings:
+        path = folder / "endpoint.yaml"
+        path.write_text(json.dumps(settings))
+        arguments += ["--config", str(path)]
+    with open(folder / "endpoint.log", "wb") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log, pass_fds=[writable], env=environment())
+    os.close(writable)
+    try:
+        with open(readable) as ready:
+            port = ready.readline().strip()
+        assert port, (folder / "endpoint.log").read_text()
+        yield Endpoint(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Locust:
+    """One `locust` command, its output in files."""
+
+    def __init__(self, folder: Path, *arguments: str, env: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self._out = open(folder / "locust.out", "wb")  # noqa: SIM115  # closed with the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "--sm-run-dir", str(self.runs), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=env or environment(),
+            start_new_session=True,
+        )
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "locust.out").read_text(errors="replace")
+
+    def wait(self, seconds: float = 60.0) -> int:
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"locust did not end within {seconds} s:\n{self.output[-3000:]}") from None
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def signal_all(self, number: int) -> None:
+        """As a terminal does: to every process of the session."""
+        os.killpg(self.process.pid, number)
+
+    def processes(self) -> list[int]:
+        """Ids of its processes that are still there, its own first."""
+        found = subprocess.run(["ps", "-o", "pid=", "-s", str(self.process.pid)], capture_output=True, text=True)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def folders(self) -> list[Path]:
+        """Run folders in the order of their starts."""
+        found = [path.parent for path in self.runs.glob("*/run.json")]
+        return sorted(found, key=lambda folder: json.loads((folder / "run.json").read_text())["started_at"])
+
+    def the_folder(self) -> Path:
+        (only,) = self.folders()
+        return only
+
+    def close(self) -> None:
+        if self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                self.signal_all(signal.SIGKILL)
+        self.process.wait(20)
+        self._out.close()
+
+
+@contextlib.contextmanager
+def locust(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Locust]:
+    started = Locust(folder, *arguments, env=env)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def files(*names: str) -> str:
+    """Starters, as `-f` takes them."""
+    return ",".join(str(ROOT / name) for name in names)
+
+
+def config(folder: Path, url: str, *phases: dict[str, Any], **sections: Any) -> Path:
+    """A configuration for the local endpoint. (JSON is YAML.)"""
+    path = folder / "config.yaml"
+    target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
+    request = {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"}
+    document: dict[str, Any] = {"target": target, "request": request, **sections}
+    if phases:
+        document["phases"] = list(phases)
+    path.write_text(json.dumps(document))
+    return path
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def is_complete(folder: Path) -> bool:
+    """Every file that the contracts name for a run is there, and run.json says why it ended."""
+    names = {
+        *("run.json", "intervals.jsonl", "timeline.csv", "histograms.hlog"),
+        *("summary.json", "summary.md", "report.html"),
+    }
+    missing = names - {path.name for path in folder.iterdir()}
+    assert not missing, f"{folder} has no {missing}"
+    assert not [path for path in folder.iterdir() if path.name.endswith(".part")]
+    meta = json.loads((folder / "run.json").read_text())
+    return bool(meta["ended"]) and meta["ended_s"] > 0
+
+
+def accounted(found: dict[str, Any]) -> dict[str, Any]:
+    """Holds the contracts' identities, for the run and for each phase; returns the run's."""
+    for part in (found, *found["phases"]):
+        arrivals, requests = part["arrivals"], part["requests"]
+        assert arrivals["due"] == arrivals["sent"] + arrivals["dropped"]
+        assert requests["ok"] + requests["failed"] + requests["cancelled"] == arrivals["sent"]
+        assert sum(requests["by_kind"].values()) == requests["failed"]
+        assert part["lateness_ms"]["count"] == arrivals["sent"]
+    return found
+
+
+def post(url: str, **form: Any) -> dict[str, Any]:
+    data = urllib.parse.urlencode(form).encode()
+    with urllib.request.urlopen(url, data=data, timeout=60) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found

@@ -1,0 +1,288 @@
+"""What a user sees of whole runs: real `locust` processes against the local endpoint."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runs.harness import (
+    Endpoint,
+    accounted,
+    config,
+    endpoint,
+    environment,
+    files,
+    free_port,
+    is_complete,
+    locust,
+    post,
+    summary,
+    wait_for,
+)
+
+INVOKE = "locustfiles/invoke_endpoint.py"
+FROM_CONFIG = "shapes/from_config.py"
+
+UP: dict[str, Any] = {"name": "up", "duration": 3, "arrival_rate": 100, "ramp_to": 300}
+STEADY: dict[str, Any] = {"name": "steady", "duration": 3.5, "arrival_rate": 300}
+LONG: dict[str, Any] = {"name": "long", "duration": 60, "arrival_rate": 100}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, local: Endpoint, processes: int) -> None:
+    path = config(tmp_path, local.url, UP, STEADY)
+    more = ["--processes", str(processes), "--master-bind-port", str(free_port())] if processes > 1 else []
+    if more:
+        more += ["--master-port", more[-1]]
+    with locust(
+        tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", "--json", *more
+    ) as run:
+        code = run.wait()
+        found = accounted(summary(run.the_folder()))
+        assert is_complete(run.the_folder())
+        assert code == {True: 0, False: 3}[found["verdict"]["valid"]], run.output
+        assert found["requests"]["ok"] == found["arrivals"]["sent"] == local.counts()["invocations"]
+        assert found["arrivals"]["planned"] == pytest.approx(600 + 1050, abs=0.01)
+        assert found["arrivals"]["delivered_ratio"] > 0.97
+        meta = json.loads((run.the_folder() / "run.json").read_text())
+        assert len(meta["workers"]) == processes
+        assert meta["ended"] == "schedule complete"
+        assert meta["schedule"]["source"] == f"config {path}"
+        # Locust's own total, from its workers' reports, is the same: nothing ended unseen.
+        start = run.output.index("[\n")
+        table = json.JSONDecoder().raw_decode(run.output[start:])[0]
+        assert sum(row["num_requests"] for row in table) == found["arrivals"]["sent"]
+
+
+def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_path: Path, local: Endpoint) -> None:
+    path, port = config(tmp_path, local.url, UP), free_port()
+    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--web-port", str(port)]
+    with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
+        page = f"http://127.0.0.1:{port}"
+        form = {"user_count": 1, "spawn_rate": 1, "sm_config": str(path), "sm_speed": 1}
+        wait_for("web UI", lambda: _answers(page))
+
+        refused = post(f"{page}/swarm", **{**form, "sm_config": str(tmp_path / "absent.yaml")})
+        assert refused["success"] is False
+        assert "absent.yaml" in refused["message"]
+        assert run.folders() == []
+        assert local.counts()["invocations"] == 0
+
+        assert post(f"{page}/swarm", **form)["success"] is True
+        wait_for("the first run's end", lambda: run.folders() and (run.folders()[0] / "report.html").exists())
+
+        assert post(f"{page}/swarm", **form)["success"] is True
+        wait_for("the second run", lambda: len(run.folders()) == 2)
+        time.sleep(1.5)
+        assert post(f"{page}/stop")["success"] is True
+        first, second = run.folders()
+        assert is_complete(first)
+        assert is_complete(second)
+        assert json.loads((first / "run.json").read_text())["ended"] == "schedule complete"
+        assert json.loads((second / "run.json").read_text())["ended"] == "stopped by hand"
+        sent = [accounted(summary(folder))["arrivals"]["sent"] for folder in (first, second)]
+        assert sent[0] == pytest.approx(600, abs=3)
+        assert sum(sent) == local.counts()["invocations"]
+
+
+def test_without_a_shape_a_user_is_one_arrival_a_second(tmp_path: Path, local: Endpoint) -> None:
+    path = config(tmp_path, local.url)
+    options = ["-u", "50", "-r", "50", "-t", "6s", "--headless"]
+    with locust(tmp_path, "-f", files(INVOKE), "--sm-config", str(path), *options) as run:
+        run.wait()
+        found = accounted(summary(run.the_folder()))
+        rows = _timeline(run.the_folder())
+    for row in rows[1:5]:
+        assert float(row["planned"]) == pytest.approx(50, abs=0.5)
+        assert float(row["sent"]) == pytest.approx(50, abs=1)
+    assert found["arrivals"]["delivered_ratio"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_frozen_endpoint_does_not_slow_the_arrivals_down(tmp_path: Path) -> None:
+    # Wide enough to answer everything that has queued up once it thaws.
+    with endpoint(tmp_path, workers=64, backlog=5000) as local:
+        path = config(tmp_path, local.url, {"name": "flat", "duration": 12, "arrival_rate": 400})
+        with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless") as run:
+            wait_for("the run", lambda: run.folders())
+            time.sleep(3.0)
+            with local.frozen():
+                time.sleep(5.0)
+            run.wait()
+            found = accounted(summary(run.the_folder()))
+            rows = _timeline(run.the_folder())
+            served = local.counts()["invocations"]
+    during = [float(row["sent"]) for row in rows[3:8]]
+    assert all(sent == pytest.approx(400, rel=0.05) for sent in during), during
+    assert sum(during) == pytest.approx(2000, rel=0.005)
+    assert found["arrivals"]["sent"] == served == pytest.approx(4800, abs=24)
+    # What was due while nothing answered waited for the rest of the stall: the corrected latency says so.
+    assert found["latency_ms"]["max"] > 4500
+    assert found["latency_ms"]["p90"] > 2500
+
+
+@pytest.mark.parametrize(
+    ("number", "everyone", "processes", "ended"),
+    [
+        (signal.SIGINT, False, 1, "stopped by hand"),
+        (signal.SIGTERM, False, 1, "terminated"),
+        (signal.SIGINT, True, 2, "stopped by hand"),
+        (signal.SIGTERM, False, 2, "terminated"),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C to master and workers", "SIGTERM to the master"],
+)
+def test_however_it_is_ended_it_leaves_a_complete_folder(
+    tmp_path: Path, local: Endpoint, number: int, everyone: bool, processes: int, ended: str
+) -> None:
+    path, port = config(tmp_path, local.url, LONG), str(free_port())
+    more = ["--processes", str(processes), "--master-bind-port", port, "--master-port", port] if processes > 1 else []
+    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *more) as run:
+        wait_for("requests", lambda: local.counts()["invocations"] > 150)
+        (run.signal_all if everyone else run.signal)(number)
+        run.wait(30)
+        wait_for("the end of every process", lambda: not run.processes(), 10)
+        found = accounted(summary(run.the_folder()))
+        assert is_complete(run.the_folder()), run.output
+    assert json.loads((run.the_folder() / "run.json").read_text())["ended"] == ended
+    assert found["arrivals"]["sent"] == found["requests"]["ok"] == local.counts()["invocations"]
+    assert found["arrivals"]["delivered_ratio"] > 0.9
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_wrong_configuration_is_said_once_with_exit_code_2_and_nothing_is_sent(
+    tmp_path: Path, local: Endpoint, processes: int
+) -> None:
+    path, port = config(tmp_path, local.url, {**UP, "arrival_rate": "many"}), str(free_port())
+    more = ["--processes", str(processes), "--master-bind-port", port, "--master-port", port] if processes > 1 else []
+    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *more) as run:
+        assert run.wait() == 2, run.output
+        wait_for("the end of every process", lambda: not run.processes(), 10)
+        assert run.output.count(f"{path}: phases[0].arrival_rate: 'many'") == 1
+        assert "Traceback" not in run.output
+        assert run.folders() == []
+    assert local.counts()["invocations"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--sm-url", "http://192.0.2.1:9", "--sm-speed", "60"], "192.0.2.1, which is not loopback"),
+        (["--sm-endpoint", "not_a_name"], "'not_a_name'"),
+        (["--sm-run-dir", "/proc/nowhere"], "/proc/nowhere"),
+        (["--sm-config", "absent.yaml"], "absent.yaml"),
+    ],
+    ids=["compressed beyond loopback", "endpoint name", "run folder", "no such file"],
+)
+def test_wrong_options_are_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], says: str) -> None:
+    path = config(tmp_path, "http://127.0.0.1:9", UP)
+    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *arguments) as run:
+        assert run.wait() == 2, run.output
+        (line,) = [line for line in run.output.splitlines() if line.startswith("sm_locust: ")]
+        assert says in line
+        assert "Traceback" not in run.output
+
+
+def test_without_credentials_nothing_is_sent(tmp_path: Path, local: Endpoint) -> None:
+    path = config(tmp_path, local.url, UP)
+    env = {k: v for k, v in environment(HOME=str(tmp_path)).items() if "ACCESS_KEY" not in k}
+    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", env=env) as run:
+        assert run.wait() == 2, run.output
+        assert "no AWS credentials were found" in run.output
+    assert local.counts()["invocations"] == 0
+
+
+def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tmp_path: Path, local: Endpoint) -> None:
+    path, port = config(tmp_path, local.url, {**LONG, "duration": 16}), str(free_port())
+    options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--headless"]
+    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), *options) as run:
+        wait_for("requests", lambda: local.counts()["invocations"] > 100)
+        run.signal(signal.SIGSTOP)  # the master alone: no heartbeats, as in a partition
+        time.sleep(5.0)
+        paused = local.counts()["invocations"]
+        time.sleep(1.5)
+        assert local.counts()["invocations"] == paused
+        run.signal(signal.SIGCONT)
+        assert run.wait() == 3, run.output
+        found = accounted(summary(run.the_folder()))
+    assert found["arrivals"]["dropped_by_reason"]["isolated"] == found["arrivals"]["dropped"] > 200
+    assert found["arrivals"]["sent"] == local.counts()["invocations"] > paused
+
+
+def test_a_locustfile_of_ones_own_becomes_an_open_model_by_one_import(tmp_path: Path, local: Endpoint) -> None:
+    (tmp_path / "shop_arrivals.py").write_text(
+        "from locust import FastHttpUser, task\n"
+        "from sm_locust import ArrivalUser\n"
+        "class Shop(ArrivalUser, FastHttpUser):\n"
+        f"    host = {local.url!r}\n"
+        "    per_user = 2\n"
+        "    @task\n"
+        "    def browse(self):\n"
+        "        self.client.get('/ping')\n"
+        "    @task\n"
+        "    def stumble(self):\n"
+        "        raise KeyError('not there')\n"
+    )
+    with locust(
+        tmp_path, "-f", str(tmp_path / "shop_arrivals.py"), "-u", "20", "-r", "20", "-t", "4s", "--headless"
+    ) as run:
+        assert run.wait() in (1, 3), run.output
+        found = accounted(summary(run.the_folder()))
+    assert found["arrivals"]["sent"] == pytest.approx(160, rel=0.1)  # Locust's own -t decides
+    assert found["arrivals"]["delivered_ratio"] == pytest.approx(1.0, abs=0.02)
+    assert set(found["requests"]["by_kind"]) == {"task_error"}
+    assert found["by_name"]["/ping"]["requests"]["ok"] == found["requests"]["ok"] > 40
+    assert found["by_name"]["stumble"]["requests"]["failed"] == found["requests"]["failed"] > 40
+
+
+def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> None:
+    path = config(tmp_path, local.url)
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import gevent, sys\n"
+        "from sm_locust import InvokeEndpointUser, setup\n"
+        "from locust import task\n"
+        "from locust.env import Environment\n"
+        "class Invoke(InvokeEndpointUser):\n"
+        "    @task\n"
+        "    def t(self):\n"
+        "        self.invoke()\n"
+        "environment = Environment(user_classes=[Invoke])\n"
+        "runner = environment.create_local_runner()\n"
+        f"live = setup(environment, {str(path)!r}, run_dir={str(tmp_path / 'runs')!r})\n"
+        "assert setup(environment) is live\n"
+        "runner.start(30, spawn_rate=30)\n"
+        "gevent.sleep(3)\n"
+        "run = live.finish()\n"
+        "assert live.finish() is run\n"
+        "runner.quit()\n"
+        "print(run.folder)\n"
+    )
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
+    found = accounted(summary(folder))
+    assert found["arrivals"]["sent"] == local.counts()["invocations"] == pytest.approx(90, abs=5)
+
+
+def _answers(page: str) -> bool:
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(page, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _timeline(folder: Path) -> list[dict[str, str]]:
+    import csv
+
+    with open(folder / "timeline.csv", newline="") as file:
+        return list(csv.DictReader(file))

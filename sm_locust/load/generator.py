@@ -6,6 +6,7 @@ waited too long. It knows nothing of masters, workers or files: what it counted 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import random
@@ -41,6 +42,7 @@ ISOLATED = "isolated"
 
 CPU_SAMPLE = 5.0  # seconds
 _CREDENTIALS_CHECK = 1.0
+_KILL_PATIENCE = 1.0
 
 _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 
@@ -338,7 +340,8 @@ class Generator:
         while self._flying and (left := deadline - time.monotonic()) > 0:
             gevent.joinall(list(self._flying), timeout=left)
         late = dict(self._flying)
-        gevent.killall(list(late), block=True, timeout=1.0)
+        with contextlib.suppress(gevent.Timeout):  # a task that holds on to its life is counted without its consent
+            gevent.killall(list(late), block=True, timeout=_KILL_PATIENCE)
         for greenlet, arrival in late.items():
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")

@@ -50,7 +50,7 @@ class _Expired(BaseException):
     """The time limit of the exchange that the greenlet is in; not an Exception, so that nothing on the way eats it."""
 
 
-class Answer(HTTPResponseParser):  # type: ignore[misc,unused-ignore]
+class Answer(HTTPResponseParser):
     """One answer, filled in while it arrives, so that a fault leaves what had come until then.
 
     status          HTTP status; 0 until the answer is complete
@@ -123,7 +123,7 @@ class Answer(HTTPResponseParser):  # type: ignore[misc,unused-ignore]
         self.received += len(part)
         if self._kept is None:
             self._kept = part[: self._max_body]
-        elif len(self._kept) < self._max_body:
+        else:
             self._kept += part[: self._max_body - len(self._kept)]
 
     def _on_message_complete(self) -> None:
@@ -132,7 +132,7 @@ class Answer(HTTPResponseParser):  # type: ignore[misc,unused-ignore]
             self.headers.clear()
             return
         self.status = status
-        self.reusable = self.should_keep_alive() and status != 101
+        self.reusable = self.should_keep_alive()
 
 
 class Connections:
@@ -185,7 +185,7 @@ class Connections:
                 began = now()
                 connection = self._open()
                 answer.connected = now() - began
-            connection.send(head, body)
+            all_sent = connection.send(head, body)
             connection.wait()
             recv = connection.recv
             while not answer.status:
@@ -196,13 +196,13 @@ class Connections:
                     self._end_of_stream(answer)
                     break
                 answer.take(data)
-            if answer.reusable and not self._closed:
+            if answer.reusable and all_sent and not self._closed:
                 self._idle.append(connection)
                 connection = None
         except HTTPParseError as error:
             raise HttpFault(PROTOCOL, f"{self.host} answered something that is not HTTP: {error}") from None
         except _Expired:
-            progress = f"{answer.received} bytes of its body came" if answer.first_byte_at else "not a byte came"
+            progress = f"{answer.received} bytes of its body came" if answer.received else "nothing of its body came"
             raise HttpFault(TIMEOUT, f"no complete answer from {self.host} in {timeout:g} s, {progress}") from None
         except OSError as error:
             raise HttpFault(RESET, f"{self.host} broke the connection off: {error}") from None
@@ -231,9 +231,8 @@ class Connections:
             answer.take(b"")  # completes an answer whose length is the connection's
         except HTTPParseError:
             pass
-        answer.reusable = False
         if not answer.status:
-            progress = f"{answer.received} bytes of its body" if answer.first_byte_at else "any byte of an answer"
+            progress = f"{answer.received} bytes of the body" if answer.received else "nothing of the body"
             raise HttpFault(RESET, f"{self.host} closed the connection after {progress}")
 
     def _open(self) -> _Connection:
@@ -282,13 +281,18 @@ class _Connection:
         self._hub = gevent.get_hub()
         self._readable = self._hub.loop.io(sock.fileno(), 1)  # 1: wake for reading
 
-    def send(self, head: bytes, body: bytes) -> None:
+    def send(self, head: bytes, body: bytes) -> bool:
+        """False: the server would not read to the end. Its answer may be there all the same (413 and the like)."""
         first, rest = (head + body, b"") if len(body) <= SEND_TOGETHER else (head, body)
-        sent = self._sock.send(first)  # almost always all of it; sendall takes 2.5 µs more
-        if sent < len(first):
-            self._sock.sendall(first[sent:])
-        if rest:
-            self._sock.sendall(rest)
+        try:
+            sent = self._sock.send(first)  # almost always all of it; sendall takes 2.5 µs more
+            if sent < len(first):
+                self._sock.sendall(first[sent:])
+            if rest:
+                self._sock.sendall(rest)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
 
     def wait(self) -> None:
         """Until there is something to read. No answer is there at once: to try first would cost a failing recv."""
@@ -306,11 +310,15 @@ class _Connection:
 @functools.cache
 def _tls_context(ca_bundle: str | None, insecure: bool) -> Any:
     """One context for the process: loading the authorities costs 36 ms and 860 KiB."""
+    # gevent's own class: create_default_context, gevent's too, makes one that blocks the process if ssl is unpatched.
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # which verifies certificate and host name
     try:
-        if ca_bundle is not None and os.path.isdir(ca_bundle):
-            context = gevent.ssl.create_default_context(capath=ca_bundle)
+        if ca_bundle is None:
+            context.load_default_certs()
+        elif os.path.isdir(ca_bundle):
+            context.load_verify_locations(capath=ca_bundle)
         else:
-            context = gevent.ssl.create_default_context(cafile=ca_bundle)
+            context.load_verify_locations(cafile=ca_bundle)
     except OSError as error:
         raise ValueError(f"ca_bundle {ca_bundle!r}: must be a PEM file or a directory of them ({error})") from None
     if insecure:

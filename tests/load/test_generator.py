@@ -1,0 +1,321 @@
+"""Users that stand for arrivals, in one process: what is sent, dropped, cancelled and told to Locust."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import gevent
+from locust import SequentialTaskSet, TaskSet, User, task
+from locust.env import Environment
+
+import pytest
+
+from sm_locust.config import RunConfig, parse
+from sm_locust.load.generator import Generator
+from sm_locust.load.users import ArrivalUser, InvokeEndpointUser
+from sm_locust.record import outcome as kinds
+from sm_locust.record.clock import RunClock
+from sm_locust.record.interval import ARRIVALS, Interval
+
+
+class Bench:
+    """A local runner with a generator on its environment, and the `request` events it fired."""
+
+    def __init__(self, *user_classes: type[User], config: str = "") -> None:
+        self.environment = Environment(user_classes=list(user_classes))
+        self.runner = self.environment.create_local_runner()
+        configuration = parse(config, "test") if config else RunConfig()
+        self.generator = Generator(self.environment, configuration, RunClock.start(), ())
+        self.environment.generator = self.generator  # type: ignore[attr-defined]
+        self.events: list[dict[str, Any]] = []
+        self.environment.events.request.add_listener(lambda **event: self.events.append(event))
+
+    def run(self, users: int, seconds: float) -> None:
+        self.runner.start(users, spawn_rate=users)
+        gevent.sleep(seconds)
+
+    def end(self, patience: float = 5.0) -> Interval:
+        self.generator.drain(patience)
+        whole = Interval(0.0, ARRIVALS)
+        self.by_name: dict[str, Interval] = {}
+        for interval in self.generator.shipment().intervals:
+            whole.merge(interval)
+            self.by_name.setdefault(interval.name, Interval(0.0, interval.name)).merge(interval)
+        assert whole.due == whole.sent + whole.dropped
+        assert whole.ok + whole.failed + whole.cancelled == whole.sent
+        return whole
+
+    def close(self) -> None:
+        self.generator.close()
+        self.runner.quit()
+
+
+@pytest.fixture
+def benches() -> Iterator[list[Bench]]:
+    started: list[Bench] = []
+    yield started
+    for bench in started:
+        bench.close()
+
+
+class Quick(ArrivalUser):
+    @task
+    def look(self) -> None:
+        self.environment.events.request.fire(
+            request_type="GET", name="/look", response_time=1.0, response_length=5, exception=None, context={}
+        )
+
+
+def test_arrivals_go_on_whatever_the_target_does(benches: list[Bench]) -> None:
+    class Stuck(ArrivalUser):
+        @task
+        def wait(self) -> None:
+            gevent.sleep(2)
+
+    bench = Bench(Stuck)
+    benches.append(bench)
+    bench.run(users=100, seconds=1.0)
+    assert bench.generator.recorder.in_flight == pytest.approx(100, abs=10)
+    whole = bench.end()
+    assert whole.ok == whole.sent == pytest.approx(100, abs=10)
+    assert whole.service_time.quantile(0.5) == pytest.approx(2.0, abs=0.1)
+
+
+def test_past_max_in_flight_arrivals_are_dropped_and_counted(benches: list[Bench]) -> None:
+    class Stuck(ArrivalUser):
+        @task
+        def wait(self) -> None:
+            gevent.sleep(10)
+
+    bench = Bench(Stuck, config="arrivals: {max_in_flight: 20}")
+    benches.append(bench)
+    bench.run(users=100, seconds=0.6)
+    whole = bench.end(patience=0.1)
+    assert whole.sent == whole.cancelled == 20
+    assert whole.dropped_by_reason == {"max_in_flight": whole.due - 20}
+    assert whole.due > 50
+
+
+def test_what_is_in_flight_at_the_end_of_the_patience_is_cancelled_at_its_age(benches: list[Bench]) -> None:
+    class Stuck(ArrivalUser):
+        @task
+        def wait(self) -> None:
+            gevent.sleep(10)
+
+    bench = Bench(Stuck)
+    benches.append(bench)
+    bench.run(users=50, seconds=0.5)
+    whole = bench.end(patience=0.3)
+    assert whole.cancelled == whole.sent > 15
+    assert whole.latency.count == whole.cancelled
+    assert whole.latency.max == pytest.approx(0.8, abs=0.15)
+    assert len(bench.events) == whole.sent, "each is told to Locust, too"
+
+
+def test_a_task_that_will_not_end_is_counted_and_does_not_hang_the_drain(benches: list[Bench]) -> None:
+    class Stubborn(ArrivalUser):
+        @task
+        def cling(self) -> None:
+            try:
+                gevent.sleep(10)
+            except gevent.GreenletExit:
+                gevent.sleep(3)
+
+    bench = Bench(Stubborn)
+    benches.append(bench)
+    bench.run(users=20, seconds=0.3)
+    whole = bench.end(patience=0.1)
+    assert whole.cancelled == whole.sent > 2
+
+
+def test_a_task_that_raises_is_a_failure_with_its_words_and_the_rest_go_on(benches: list[Bench]) -> None:
+    class Clumsy(ArrivalUser):
+        @task
+        def stumble(self) -> None:
+            raise KeyError("not there")
+
+    bench = Bench(Clumsy)
+    benches.append(bench)
+    errors: list[BaseException] = []
+    bench.environment.events.user_error.add_listener(lambda exception, **_: errors.append(exception))
+    bench.run(users=40, seconds=0.5)
+    failures = bench.generator.recorder.take_failures()
+    whole = bench.end()
+    assert whole.sent > 10
+    assert failures[0]["kind"] == kinds.TASK_ERROR
+    assert failures[0]["message"] == "KeyError: 'not there'"
+    assert isinstance(errors[0], KeyError)
+
+
+def test_an_on_start_that_raises_fails_the_arrival_that_needed_it(benches: list[Bench]) -> None:
+    class Unready(Quick):
+        def on_start(self) -> None:
+            raise RuntimeError("no luck")
+
+    bench = Bench(Unready)
+    benches.append(bench)
+    bench.run(users=20, seconds=0.4)
+    whole = bench.end()
+    assert set(whole.by_kind) == {kinds.TASK_ERROR}
+
+
+def test_a_request_of_any_client_gives_the_arrival_its_outcome(benches: list[Bench]) -> None:
+    bench = Bench(Quick)
+    benches.append(bench)
+    bench.run(users=50, seconds=0.5)
+    whole = bench.end()
+    assert bench.by_name["/look"].ok == whole.sent > 15
+    assert whole.received == 5 * whole.sent
+
+
+def test_an_arrival_of_several_requests_is_one_outcome_that_fails_with_any_of_them(benches: list[Bench]) -> None:
+    class Chain(ArrivalUser):
+        @task
+        def walk(self) -> None:
+            fire = self.environment.events.request.fire
+            fire(request_type="GET", name="/a", response_time=1, response_length=1, exception=None, context={})
+            gevent.sleep(0.1)
+            fire(request_type="GET", name="/b", response_time=1, response_length=1, exception=OSError(), context={})
+
+    bench = Bench(Chain)
+    benches.append(bench)
+    bench.run(users=30, seconds=0.5)
+    whole = bench.end()
+    assert set(bench.by_name) == {ARRIVALS, "/a"}
+    assert whole.by_kind == {kinds.CONNECT: whole.sent}
+    assert whole.failed_latency.quantile(0.5) == pytest.approx(0.1, abs=0.03)
+
+
+def test_an_instance_runs_one_arrival_at_a_time_and_is_started_and_stopped_once(benches: list[Bench]) -> None:
+    class Counted(ArrivalUser):
+        started: ClassVar[int] = 0
+        stopped: ClassVar[int] = 0
+        busy = False
+
+        def on_start(self) -> None:
+            type(self).started += 1
+
+        def on_stop(self) -> None:
+            type(self).stopped += 1
+
+        @task
+        def work(self) -> None:
+            assert not self.busy
+            self.busy = True
+            gevent.sleep(0.05)
+            self.busy = False
+
+    bench = Bench(Counted)
+    bench.run(users=100, seconds=0.6)
+    whole = bench.end()
+    bench.close()
+    assert whole.ok == whole.sent > 40
+    assert 4 <= Counted.started <= 12, "about 100 a second × 0.05 s at a time"
+    assert Counted.stopped == Counted.started
+
+
+def test_a_parked_user_never_runs_the_constructor_of_a_client(benches: list[Bench]) -> None:
+    class Expensive(Quick):
+        made: ClassVar[int] = 0
+
+        def __init__(self, environment: Environment) -> None:
+            super().__init__(environment)
+            type(self).made += 1
+
+    bench = Bench(Expensive)
+    benches.append(bench)
+    bench.run(users=200, seconds=0.3)
+    assert bench.runner.user_count == 200
+    assert Expensive.made <= 5
+
+
+def test_classes_keep_their_own_rates(benches: list[Bench]) -> None:
+    class Rare(Quick):
+        per_user = 0.5
+
+    class Often(ArrivalUser):
+        per_user = 4
+
+        @task
+        def look(self) -> None:
+            pass
+
+    bench = Bench(Rare, Often)
+    benches.append(bench)
+    bench.run(users=40, seconds=1.0)
+    bench.end()
+    assert bench.by_name["look"].ok == pytest.approx(80, abs=6)
+    assert bench.by_name["/look"].ok == pytest.approx(10, abs=3)
+
+
+def test_a_paused_generator_drops_with_the_reason_and_goes_on_when_it_is_not(benches: list[Bench]) -> None:
+    bench = Bench(Quick)
+    benches.append(bench)
+    bench.run(users=100, seconds=0.2)
+    bench.generator.paused = "isolated"
+    gevent.sleep(0.3)
+    bench.generator.paused = None
+    gevent.sleep(0.2)
+    whole = bench.end()
+    assert whole.dropped_by_reason == {"isolated": pytest.approx(30, abs=5)}
+    assert whole.sent == pytest.approx(40, abs=8)
+
+
+class Loop(TaskSet):
+    @task
+    def nothing(self) -> None: ...
+
+
+class Steps(SequentialTaskSet):
+    @task
+    def nothing(self) -> None: ...
+
+
+@pytest.mark.parametrize("loop", [Loop, Steps])
+def test_a_task_set_is_refused_by_name(loop: type[TaskSet]) -> None:
+    class Browser(ArrivalUser):
+        tasks = [loop]
+
+    problem = Browser.problem(RunConfig())
+    assert problem is not None
+    assert "Browser" in problem
+    assert loop.__name__ in problem
+    assert "\n" not in problem
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ("", "--sm-endpoint NAME or target.endpoint"),
+        ("target: {endpoint: e}", "request.body or request.payloads"),
+        ("target: {endpoint: e}\nrequest: {body: x, content_type: text/csv}", None),
+    ],
+)
+def test_an_invoke_endpoint_user_says_which_key_it_misses(config: str, says: str | None) -> None:
+    class Invoke(InvokeEndpointUser):
+        @task
+        def next(self) -> None:
+            self.invoke()
+
+    problem = Invoke.problem(parse(config, "c.yaml") if config else RunConfig())
+    assert (problem is None) if says is None else (problem is not None and says in problem)
+
+
+def test_without_a_task_or_with_a_rate_of_nothing_a_class_is_refused() -> None:
+    class Idle(ArrivalUser): ...
+
+    class Never(Quick):
+        per_user = 0
+
+    assert "no @task" in (Idle.problem(RunConfig()) or "")
+    assert "Never.per_user: 0" in (Never.problem(RunConfig()) or "")
+
+
+def test_invoke_outside_of_a_task_says_so() -> None:
+    class Invoke(InvokeEndpointUser):
+        @task
+        def next(self) -> None: ...
+
+    with pytest.raises(RuntimeError, match="outside of a @task"):
+        Invoke(Environment(user_classes=[Invoke])).invoke(b"x")

@@ -1,0 +1,456 @@
+"""Connections against servers of known answers: what is kept, replaced and trusted, and every fault by its name."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+
+import pytest
+
+from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.record.outcome import CONNECT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
+from tests.oracles import answers
+from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok
+
+HEAD = b"POST /p HTTP/1.1\r\nHost: known\r\nContent-Length: 4\r\n\r\n"
+
+
+def exchange(connections: Connections, timeout: float = 5.0, max_body: int = 1 << 24) -> Answer:
+    received = Answer(max_body)
+    connections.exchange(received, HEAD, b"body", timeout, time.perf_counter)
+    return received
+
+
+def fault(connections: Connections, timeout: float = 5.0) -> HttpFault:
+    with pytest.raises(HttpFault) as raised:
+        exchange(connections, timeout)
+    return raised.value
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+# -- kept alive ------------------------------------------------------------------------------------------------------
+
+
+def test_one_connection_serves_one_request_after_the_other() -> None:
+    with AnswerServer([ok()]) as server:
+        connections = Connections(server.url)
+        first, *later = [exchange(connections) for _ in range(5)]
+        connections.close()
+    assert first.connected is not None
+    assert [answer.connected for answer in later] == [None] * 4
+    assert (server.connections, connections.opened) == (1, 1)
+
+
+def test_concurrent_requests_get_their_own_answers() -> None:
+    with AnswerServer([lambda request: ok(request.partition(b"\r\n\r\n")[2])]) as server:
+        connections = Connections(server.url)
+
+        def ask(number: int) -> bool:
+            body = b"%04d" % number
+            received = Answer()
+            connections.exchange(received, HEAD, body, 5.0, time.perf_counter)
+            return received.body == body
+
+        for _ in range(3):
+            asked = [gevent.spawn(ask, number) for number in range(50)]
+            gevent.joinall(asked)
+            assert all(greenlet.value for greenlet in asked)
+        connections.close()
+    assert len(server.requests) == 150
+    assert server.connections == connections.opened <= 50
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param([answer(200, b"x", "Connection: close"), CLOSE], id="the answer said close"),
+        pytest.param([b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx"], id="the answer was HTTP/1.0"),
+        pytest.param([ok(b"x") + b"more"], id="bytes came after the end"),
+        pytest.param([ok(b"x") + ok(b"unasked")], id="a second answer came after the first"),
+        pytest.param([b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"], id="protocol switched"),
+        pytest.param([b"HTTP/1.1 200 OK\r\n\r\nx", CLOSE], id="the body ended with the connection"),
+    ],
+)
+def test_a_connection_is_not_used_again_when(last: list[answers.Step]) -> None:
+    with AnswerServer(last, [ok(b"next")]) as server:
+        connections = Connections(server.url)
+        spoiled = exchange(connections)
+        assert spoiled.status in (200, 101)
+        assert spoiled.body in (b"x", b"")
+        assert exchange(connections).body == b"next"
+        connections.close()
+    assert connections.opened == 2
+
+
+@pytest.mark.parametrize("leftover", [b"", b"late", ok(b"unasked")])
+def test_an_idle_connection_that_was_closed_or_spoken_to_is_replaced_before_anything_is_sent(leftover: bytes) -> None:
+    with AnswerServer([ok(b"1"), 0.02, leftover, CLOSE], [ok(b"2")]) as server:
+        connections = Connections(server.url)
+        assert exchange(connections).body == b"1"
+        gevent.sleep(0.1)
+        second = exchange(connections)
+        connections.close()
+    assert second.body == b"2"
+    assert second.connected is not None
+    assert len(server.requests) == connections.opened == 2
+
+
+def test_a_request_that_a_kept_alive_connection_swallowed_is_not_sent_again() -> None:
+    with AnswerServer([ok()], [CLOSE], [ok()]) as server:
+        connections = Connections(server.url)
+        exchange(connections)
+        assert fault(connections).kind == RESET
+        assert len(server.requests) == 2
+        assert exchange(connections).status == 200
+        connections.close()
+
+
+@pytest.mark.parametrize("how", ["timeout", "GreenletExit"])
+def test_a_connection_is_closed_when_its_exchange_ended_early_by(how: str) -> None:
+    with AnswerServer([0.2, ok(b"late")], [ok(b"own")]) as server:
+        connections = Connections(server.url)
+        if how == "timeout":
+            assert fault(connections, timeout=0.05).kind == TIMEOUT
+        else:
+            greenlet = gevent.spawn(exchange, connections)
+            gevent.sleep(0.05)
+            greenlet.kill()
+        gevent.sleep(0.25)
+        assert exchange(connections).body == b"own"
+        connections.close()
+    assert connections.opened == 2
+
+
+def test_close_ends_idle_connections_now_and_busy_ones_when_they_are_done() -> None:
+    with AnswerServer([ok()], [0.1, ok(b"busy")]) as server:
+        connections = Connections(server.url)
+        exchange(connections)
+        busy = gevent.spawn(exchange, connections)
+        gevent.sleep(0.03)
+        connections.close()
+        assert busy.get().body == b"busy"
+        assert exchange(connections).connected is not None
+        assert exchange(connections).connected is not None
+
+
+def test_connections_are_kept_alive_past_file_descriptor_1024() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1400:
+        pytest.skip(f"at most {hard} descriptors are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1400), hard))
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while taken[-1] < 1100:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+        with AnswerServer([ok()]) as server:
+            connections = Connections(server.url)
+            for _ in range(3):
+                exchange(connections)
+            connections.close()
+        assert connections.opened == 1
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+def test_header_names_and_values_cut_anywhere_are_put_together() -> None:
+    whole = answer(400, b"no", "X-Empty:", "x-Amzn-ErrorType: ValidationError", "X-Last: 1")
+    for cut in range(1, len(whole)):
+        received = Answer()
+        received.take(whole[:cut])
+        received.take(whole[cut:])
+        assert received.headers == {
+            "content-length": "2",
+            "x-empty": "",
+            "x-amzn-errortype": "ValidationError",
+            "x-last": "1",
+        }
+        assert (received.status, received.body, received.reusable) == (400, b"no", True)
+
+
+def test_an_interim_answer_leaves_nothing_in_the_real_one() -> None:
+    received = Answer()
+    received.take(b"HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n" + ok(b"real"))
+    assert (received.status, received.body, received.headers) == (200, b"real", {"content-length": "4"})
+
+
+def test_only_the_first_part_of_a_large_body_is_kept_and_all_of_it_counted() -> None:
+    large = os.urandom(300_000)
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(
+        b"%x\r\n%b\r\n" % (1000, large[at : at + 1000]) for at in range(0, len(large), 1000)
+    )
+    with AnswerServer([ok(large)], [chunked + b"0\r\n\r\n"]) as server:
+        connections = Connections(server.url)
+        for _ in range(2):
+            received = exchange(connections, max_body=70_500)
+            assert received.body == large[:70_500]
+            assert received.received == len(large)
+        connections.close()
+    assert connections.opened == 1
+
+
+def test_a_large_request_arrives_whole() -> None:
+    body = os.urandom(3_000_000)
+    with AnswerServer([ok()]) as server:
+        connections = Connections(server.url)
+        long = b"x" * 5_000_000  # a header beyond what a socket takes at once
+        head = b"POST /p HTTP/1.1\r\nHost: known\r\nX-Long: %b\r\nContent-Length: %d\r\n\r\n" % (long, len(body))
+        connections.exchange(Answer(), head, body, 10.0, time.perf_counter)
+        connections.close()
+    assert server.requests == [head + body]
+
+
+def test_an_answer_to_a_request_that_the_server_would_not_read_to_the_end_stands() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(1000)
+                sock.sendall(answer(413, b"too large"))
+
+        refusing = gevent.spawn(refuse)
+        connections = Connections(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        received = Answer()
+        connections.exchange(received, HEAD, b"x" * 20_000_000, 5.0, time.perf_counter)
+        refusing.join()
+        connections.close()
+    assert (received.status, received.body) == (413, b"too large")
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_drip_ends_at_the_total_time_limit() -> None:
+    drip: list[answers.Step] = [answer(200, b"x" * 100)[:-90]]
+    for _ in range(90):
+        drip += [0.02, b"x"]
+    with AnswerServer(drip) as server:
+        connections = Connections(server.url)
+        began = time.perf_counter()
+        slow = fault(connections, timeout=0.3)
+        took = time.perf_counter() - began
+    assert slow.kind == TIMEOUT
+    assert "bytes of its body came" in slow.message
+    assert 0.29 < took < 1.5  # the drip itself lasts 1.8 s
+
+
+def test_a_server_that_reads_nothing_ends_at_the_time_limit(unused_port: int) -> None:
+    with socket.create_server(("127.0.0.1", unused_port)):
+        connections = Connections(f"http://127.0.0.1:{unused_port}")
+        with pytest.raises(HttpFault) as raised:
+            connections.exchange(Answer(), HEAD, b"x" * 20_000_000, 0.2, time.perf_counter)
+    assert raised.value.kind == TIMEOUT
+    assert "nothing of its body came" in raised.value.message
+
+
+def test_a_name_without_an_address_is_a_dns_fault() -> None:
+    assert fault(Connections("http://name.invalid"), timeout=20).kind == DNS
+    assert fault(Connections("http://two..dots/")).kind == DNS
+
+
+def test_a_refused_connection_is_a_connect_fault(unused_port: int) -> None:
+    refused = fault(Connections(f"http://127.0.0.1:{unused_port}"))
+    assert refused.kind == CONNECT
+    assert str(unused_port) in refused.message
+
+
+def test_an_address_that_accepts_nothing_is_a_timeout() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        where = full.getsockname()
+        waiting = []
+        try:
+            for _ in range(3):  # more than the queue of connections not yet accepted takes
+                waiting.append(socket.socket())
+                waiting[-1].setblocking(False)
+                waiting[-1].connect_ex(where)
+            stalled = fault(Connections(f"http://127.0.0.1:{where[1]}", connect_timeout=0.2))
+        finally:
+            for sock in waiting:
+                sock.close()
+    assert stalled.kind == TIMEOUT
+    assert "0.2 s" in stalled.message
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 000 None\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"],
+)
+def test_what_is_not_http_is_a_protocol_fault(nonsense: bytes) -> None:
+    with AnswerServer([nonsense, HANG]) as server:
+        assert fault(Connections(server.url)).kind == PROTOCOL
+
+
+# -- TLS -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with self-signed certificates: `here.pem` is of 127.0.0.1, `elsewhere.pem` of another host."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command to make a certificate")
+    folder = tmp_path_factory.mktemp("certificates")
+    for name, subject in (("here", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere.example")):
+        made = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name}".split()
+        files = ["-addext", f"subjectAltName={subject}", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
+        subprocess.run(["openssl", *made, *files], cwd=folder, check=True, capture_output=True)
+    yield folder
+
+
+def tls_server(certificates: Path, name: str, *scripts: list[answers.Step]) -> AnswerServer:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / f"{name}.pem", certificates / f"{name}.key")
+    return AnswerServer(*scripts, tls=context)
+
+
+def test_a_trusted_certificate_is_served_over_one_kept_alive_connection(certificates: Path) -> None:
+    large = os.urandom(200_000)  # many TLS records
+    with tls_server(certificates, "here", [ok(b"first")], [ok(large)], [ok(b"last")]) as server:
+        connections = Connections(server.url, ca_bundle=str(certificates / "here.pem"))
+        assert [exchange(connections).body for _ in range(3)] == [b"first", large, b"last"]
+        connections.close()
+    assert connections.opened == 1
+
+
+def test_an_idle_tls_connection_that_was_closed_is_replaced(certificates: Path) -> None:
+    with tls_server(certificates, "here", [ok(b"1"), CLOSE], [ok(b"2")]) as server:
+        connections = Connections(server.url, ca_bundle=str(certificates / "here.pem"))
+        exchange(connections)
+        gevent.sleep(0.1)
+        assert exchange(connections).body == b"2"
+        connections.close()
+    assert connections.opened == 2
+
+
+def test_a_certificate_is_refused_when_its_authority_is_unknown_or_it_is_of_another_host(certificates: Path) -> None:
+    with tls_server(certificates, "here", [ok()]) as server:
+        unknown = fault(Connections(server.url))
+    with tls_server(certificates, "elsewhere", [ok()]) as server:
+        mistaken = fault(Connections(server.url, ca_bundle=str(certificates / "elsewhere.pem")))
+    assert (unknown.kind, mistaken.kind) == (TLS, TLS)
+    assert "self-signed" in unknown.message
+    assert "127.0.0.1" in mistaken.message
+    assert server.requests == []
+
+
+def test_any_certificate_will_do_only_when_told_so(certificates: Path) -> None:
+    with tls_server(certificates, "elsewhere", [ok()]) as server:
+        connections = Connections(server.url, insecure=True)
+        assert exchange(connections).status == 200
+        connections.close()
+
+
+def test_a_server_without_tls_is_a_tls_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(4096)
+                sock.sendall(b"220 no TLS here\r\n")
+
+        greeting = gevent.spawn(greet)
+        assert fault(Connections(f"https://127.0.0.1:{listener.getsockname()[1]}")).kind == TLS
+        greeting.join()
+
+
+def test_a_tls_handshake_that_never_ends_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        assert fault(Connections(url, connect_timeout=0.1)).kind == TIMEOUT
+        assert fault(Connections(url), timeout=0.1).kind == TIMEOUT
+
+
+UNPATCHED = """
+import socket, gevent
+from gevent import monkey
+from sm_locust.load.http import Answer, Connections, HttpFault
+assert not monkey.is_module_patched("socket") and not monkey.is_module_patched("ssl")
+silent = socket.create_server(("127.0.0.1", 0))
+connections = Connections(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.2)
+ticks = []
+def tick():
+    while True:
+        gevent.sleep(0.01)
+        ticks.append(1)
+gevent.spawn(tick)
+try:
+    connections.exchange(Answer(), b"", b"", 5.0, lambda: 0.0)
+except HttpFault as fault:
+    print(fault.kind, len(ticks) > 1)
+"""
+
+
+def test_without_monkey_patching_a_tls_handshake_leaves_other_greenlets_running() -> None:
+    ran = subprocess.run([sys.executable, "-c", UNPATCHED], capture_output=True, text=True, timeout=30)
+    assert (ran.stdout.split(), ran.stderr) == ([TIMEOUT, "True"], "")
+
+
+# -- proxy -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_is_asked_for_a_tunnel_with_its_login_and_the_request_goes_through_it() -> None:
+    with AnswerServer([b"HTTP/1.1 200 Connection established\r\n\r\n"], [ok(b"tunnelled")]) as proxy:
+        connections = Connections("http://far.invalid:8080", proxy=f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+        assert exchange(connections).body == b"tunnelled"
+        assert exchange(connections).body == b"tunnelled"
+        connections.close()
+    tunnel, *requests = proxy.requests
+    assert tunnel.split(b"\r\n") == [
+        b"CONNECT far.invalid:8080 HTTP/1.1",
+        b"Host: far.invalid:8080",
+        b"Proxy-Authorization: Basic bWU6cEBzcw==",  # me:p@ss
+        b"",
+        b"",
+    ]
+    assert requests == [HEAD + b"body"] * 2
+
+
+@pytest.mark.parametrize("refusal", [[answer(407)], [CLOSE], [b"nonsense\r\n\r\n"]])
+def test_a_proxy_that_opens_no_tunnel_is_a_connect_fault(refusal: list[answers.Step]) -> None:
+    with AnswerServer(refusal) as proxy:
+        refused = fault(Connections("https://far.invalid", proxy=proxy.url))
+    assert refused.kind == CONNECT
+    assert "proxy" in refused.message
+
+
+# -- arguments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"url": "ftp://example.com"}, "ftp://example.com"),
+        ({"url": "example.com"}, "http://host"),
+        ({"url": "http://"}, "http://"),
+        ({"url": "http://example.com:port"}, "port"),
+        ({"url": "http://example.com", "proxy": "socks5://127.0.0.1:1"}, "socks5"),
+        ({"url": "https://example.com", "ca_bundle": "/nowhere.pem"}, "/nowhere.pem"),
+    ],
+)
+def test_what_cannot_be_connected_to_is_refused_by_name(arguments: dict[str, str], named: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        Connections(**arguments)  # type: ignore[arg-type]
+    assert named in str(refused.value)

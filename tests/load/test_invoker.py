@@ -1,0 +1,319 @@
+"""One request, one Outcome, whatever the server does: the table of all that can come back, and what is sent."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+
+from sm_locust.load.http import Connections
+from sm_locust.load.invoker import Invoker, classify, invoke_endpoint
+from sm_locust.load.sigv4 import Credentials, Signer
+from sm_locust.record import outcome as kinds
+from sm_locust.record.outcome import Outcome
+from tests.oracles.answers import CLOSE, HANG, RESET, AnswerServer, Step, answer, ok
+
+KEY = Credentials("AKIDEXAMPLE", "secret", "token")
+
+
+_used: list[Connections] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_afterwards() -> Iterator[None]:
+    yield
+    while _used:
+        _used.pop().close()
+
+
+def connect(url: str) -> Connections:
+    """Connections that are closed when the test is over."""
+    _used.append(Connections(url))
+    return _used[-1]
+
+
+def make(url: str, **options: Any) -> Invoker:
+    return Invoker(connect(url), "/invocations", now=time.perf_counter, **options)
+
+
+def invoke(invoker: Invoker, body: bytes = b"5,3.5,1.3,0.3", **options: Any) -> Outcome:
+    return invoker.invoke(body, name="known", scheduled_at=time.perf_counter() - 0.25, **options)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nset\r\n3\r\nosa\r\n0\r\n\r\n"
+TINY: list[Step] = list(itertools.chain.from_iterable((bytes([byte]), 0.0005) for byte in ok()))
+
+# What the server does; the kind, status, body and bytes received of the one Outcome.
+ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
+    "a length": ([ok()], kinds.OK, 200, b"setosa"),
+    "chunks": ([CHUNKED], kinds.OK, 200, b"setosa"),
+    "chunks in pieces": ([CHUNKED[:50], 0.01, CHUNKED[50:55], 0.01, CHUNKED[55:]], kinds.OK, 200, b"setosa"),
+    "the connection's end": ([b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsetosa", CLOSE], kinds.OK, 200, b"setosa"),
+    "100 first": ([b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, ok()], kinds.OK, 200, b"setosa"),
+    "100 in the same segment": ([b"HTTP/1.1 100 Continue\r\n\r\n" + ok()], kinds.OK, 200, b"setosa"),
+    "204": ([b"HTTP/1.1 204 No Content\r\n\r\n"], kinds.OK, 204, b""),
+    "202 without a body": ([answer(202)], kinds.OK, 202, b""),
+    "one byte at a time": (TINY, kinds.OK, 200, b"setosa"),
+    "bytes after the end": ([ok() + b"\x00garbage"], kinds.OK, 200, b"setosa"),
+    "a binary body": ([ok(bytes(range(256)))], kinds.OK, 200, bytes(range(256))),
+    "an error that is not UTF-8": ([answer(500, b"\xff\xfe\x00")], kinds.INTERNAL, 500, b"\xff\xfe\x00"),
+    "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.UNEXPECTED_ANSWER, 302, b""),
+    "a name's end in the header": (
+        [answer(400, b"{}", "x-amzn-ErrorType: ValidationError:http://internal.amazon.com/coral/")],
+        kinds.VALIDATION,
+        400,
+        b"{}",
+    ),
+    "a closed connection, at once": ([CLOSE], kinds.RESET, 0, b""),
+    "a closed connection, mid-header": ([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], kinds.RESET, 0, b""),
+    "a closed connection, mid-body": ([answer(200, b"setosa")[:-3], CLOSE], kinds.RESET, 0, b"set"),
+    "a closed connection, mid-chunk": ([CHUNKED[:-9], CLOSE], kinds.RESET, 0, b"seto"),
+    "a closed connection after 100": ([b"HTTP/1.1 100 Continue\r\n\r\n", CLOSE], kinds.RESET, 0, b""),
+    "a reset": ([RESET], kinds.RESET, 0, b""),
+    "a reset mid-body": ([answer(200, b"setosa")[:-3], 0.05, RESET], kinds.RESET, 0, b"set"),
+    "no HTTP": ([b"\x16\x03\x01 garbage\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
+    "a broken chunk": ([CHUNKED.replace(b"3\r\nosa", b"Z\r\nosa"), HANG], kinds.PROTOCOL, 0, b"set"),
+    "nothing": ([HANG], kinds.TIMEOUT, 0, b""),
+    "nothing after a few bytes": ([ok()[:-3], HANG], kinds.TIMEOUT, 0, b"set"),
+}
+
+
+@pytest.mark.parametrize(("script", "kind", "status", "body"), ANSWERED.values(), ids=ANSWERED)
+def test_one_outcome_when_the_server_answers_with(script: list[Step], kind: str, status: int, body: bytes) -> None:
+    with AnswerServer(script) as server:
+        invoker = make(server.url, timeout=0.3 if kind == kinds.TIMEOUT else 10.0)
+        outcome = invoke(invoker)
+        assert (outcome.kind, outcome.status, outcome.body, outcome.received) == (kind, status, body, len(body))
+        assert (outcome.message == "") == outcome.ok
+        assert len(outcome.message) <= 300
+        assert outcome.name == "known"
+        assert outcome.lateness == pytest.approx(0.25, abs=0.2)
+        assert outcome.connected is not None
+        first_byte_at = outcome.ended_at if outcome.first_byte_at is None else outcome.first_byte_at
+        assert outcome.started_at < first_byte_at <= outcome.ended_at
+        assert (outcome.first_byte_at is None) == (script[0] in (CLOSE, RESET, HANG))
+        assert len(server.requests) == 1
+
+
+def test_one_outcome_when_nothing_listens_or_no_name_resolves() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    refused, nameless = invoke(make(f"http://127.0.0.1:{port}")), invoke(make("http://name.invalid"))
+    assert (refused.kind, nameless.kind) == (kinds.CONNECT, kinds.DNS)
+    assert str(port) in refused.message
+    assert "name.invalid" in nameless.message
+
+
+def test_a_cancelled_request_is_an_outcome_at_its_age() -> None:
+    with AnswerServer([HANG]) as server:
+        flying = gevent.spawn(invoke, make(server.url))
+        gevent.sleep(0.1)
+        flying.kill()
+    outcome = flying.value
+    assert isinstance(outcome, Outcome)
+    assert outcome.kind == kinds.CANCELLED
+    assert outcome.service_time == pytest.approx(0.1, abs=0.08)
+
+
+def test_a_limit_of_the_tasks_own_is_an_outcome_too() -> None:
+    with AnswerServer([HANG]) as server, gevent.Timeout(0.05):
+        outcome = invoke(make(server.url))
+    assert outcome.kind == kinds.TIMEOUT
+    assert "task's own limit" in outcome.message
+
+
+def test_failures_do_not_spoil_the_next_request() -> None:
+    scripts: list[list[Step]] = [[CLOSE], [b"garbage\r\n\r\n"], [HANG], [RESET], [answer(503)], [ok()]]
+    with AnswerServer(*scripts) as server:
+        invoker = make(server.url, timeout=0.3)
+        assert [invoke(invoker).kind for _ in scripts] == [
+            kinds.RESET,
+            kinds.PROTOCOL,
+            kinds.TIMEOUT,
+            kinds.RESET,
+            kinds.UNAVAILABLE,
+            kinds.OK,
+        ]
+    assert len(server.requests) == len(scripts)
+
+
+# -- naming an error -------------------------------------------------------------------------------------------------
+
+NAMED = {
+    "ModelError": (424, kinds.MODEL_ERROR),
+    "ModelNotReadyException": (429, kinds.NOT_READY),
+    "ServiceUnavailable": (503, kinds.UNAVAILABLE),
+    "InternalFailure": (500, kinds.INTERNAL),
+    "InternalDependencyException": (530, kinds.DEPENDENCY),
+    "ValidationError": (400, kinds.VALIDATION),
+    "ValidationException": (400, kinds.VALIDATION),
+    "ThrottlingException": (400, kinds.THROTTLED),
+    "InvalidSignatureException": (403, kinds.INVALID_SIGNATURE),
+    "UnrecognizedClientException": (403, kinds.UNRECOGNIZED_CLIENT),
+    "ExpiredTokenException": (403, kinds.EXPIRED_TOKEN),
+    "AccessDeniedException": (403, kinds.ACCESS_DENIED),
+    "MissingAuthenticationTokenException": (403, kinds.MISSING_TOKEN),
+    "NeverHeardOfException": (400, kinds.UNEXPECTED_ANSWER),
+}
+
+
+@pytest.mark.parametrize(("error_type", "status", "kind"), [(name, *rest) for name, rest in NAMED.items()])
+def test_aws_errors_are_told_apart_by_name_in_header_or_body(error_type: str, status: int, kind: str) -> None:
+    said = json.dumps({"message": "because"}).encode()
+    spelled = json.dumps({"__type": f"com.amazonaws#{error_type}", "message": "because"}).encode()
+    with AnswerServer(
+        [answer(status, said, f"x-amzn-ErrorType: {error_type}")],
+        [answer(status, said, f"X-AMZN-ERRORTYPE: com.amazonaws#{error_type}:http://internal.amazon.com/coral/x")],
+        [answer(status, spelled)],
+    ) as server:
+        invoker = make(server.url)
+        for _ in range(3):
+            outcome = invoke(invoker)
+            assert (outcome.kind, outcome.status) == (kind, status)
+            assert outcome.message.startswith(f"{error_type}: ")
+            assert "because" in outcome.message
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type", "kind"),
+    [
+        (429, "", kinds.THROTTLED),
+        (503, "", kinds.UNAVAILABLE),
+        (500, "", kinds.INTERNAL),
+        (500, "NeverHeardOfException", kinds.INTERNAL),
+        (503, "ThrottlingException", kinds.THROTTLED),
+        (404, "", kinds.UNEXPECTED_ANSWER),
+        (301, "", kinds.UNEXPECTED_ANSWER),
+    ],
+)
+def test_without_a_name_we_know_the_status_decides(status: int, error_type: str, kind: str) -> None:
+    assert classify(status, error_type) == kind
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[" * 60_000, b'"x"', b"null", b'{"__type": 7}', b"\xff" * 10, b'{"__type":"a:b#c"}']
+)
+def test_an_error_body_of_any_shape_is_an_outcome(body: bytes) -> None:
+    with AnswerServer([answer(503, body)]) as server:
+        outcome = invoke(make(server.url))
+    assert outcome.kind == kinds.UNAVAILABLE
+    assert 0 < len(outcome.message) <= 300
+
+
+def test_the_request_id_is_kept_of_good_and_bad_answers() -> None:
+    with AnswerServer([ok(b"", "x-Amzn-RequestId: one")], [answer(500, b"", "X-Amzn-Requestid: two")]) as server:
+        invoker = make(server.url)
+        assert [invoke(invoker).request_id for _ in range(2)] == ["one", "two"]
+
+
+def test_a_good_answer_without_the_expected_text_is_unexpected() -> None:
+    with AnswerServer([ok("Größe".encode())], [ok(b"\xff virginica")]) as server:
+        invoker = make(server.url, expect="Größe")
+        good, bad = invoke(invoker), invoke(invoker)
+    assert good.ok
+    assert (bad.kind, bad.status) == (kinds.UNEXPECTED_ANSWER, 200)
+    assert "Größe" in bad.message
+    assert "virginica" in bad.message
+
+
+# -- what is sent ----------------------------------------------------------------------------------------------------
+
+
+def parts(request: bytes) -> tuple[str, dict[str, str], bytes]:
+    head, _, body = request.partition(b"\r\n\r\n")
+    line, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    assert len(headers) == len(lines), "a header was sent twice"
+    return line, headers, body
+
+
+def test_an_invocation_is_what_boto3_would_send_signed_as_botocore_signs() -> None:
+    with AnswerServer([ok()]) as server:
+        invoker = invoke_endpoint(
+            connect(server.url),
+            "decision-trees-sample",
+            now=time.perf_counter,
+            signer=Signer("sagemaker", "eu-west-1", KEY),
+            base_path="/prefix/",
+            content_type="text/csv",
+            accept="application/json",
+            custom_attributes="trace=1",
+            inference_component="part",
+            target_model="m.tar.gz",
+            target_variant="Blue",
+        )
+        assert invoke(invoker).ok
+    line, headers, body = parts(server.requests[0])
+    assert line == "POST /prefix/endpoints/decision-trees-sample/invocations HTTP/1.1"
+    assert body == b"5,3.5,1.3,0.3"
+    authorization, date = headers.pop("authorization"), headers.pop("x-amz-date")
+    assert headers == {
+        "host": f"127.0.0.1:{server.port}",
+        "user-agent": "sm-locust",
+        "content-type": "text/csv",
+        "accept": "application/json",
+        "x-amzn-sagemaker-custom-attributes": "trace=1",
+        "x-amzn-sagemaker-inference-component": "part",
+        "x-amzn-sagemaker-target-model": "m.tar.gz",
+        "x-amzn-sagemaker-target-variant": "Blue",
+        "x-amz-security-token": "token",
+        "content-length": "13",
+    }
+    request = AWSRequest("POST", server.url + line.split(" ")[1], data=body)
+    for name in headers.keys() - {"content-length"}:
+        request.headers[name] = headers[name]
+    request.headers["x-amz-date"] = date
+    request.context["timestamp"] = date
+    judge = SigV4Auth(BotocoreCredentials(KEY.access_key, KEY.secret_key, KEY.token), "sagemaker", "eu-west-1")
+    signature = judge.signature(judge.string_to_sign(request, judge.canonical_request(request)), request)
+    assert authorization.endswith(f"Signature={signature}")
+
+
+def test_a_request_may_have_its_own_content_type_and_headers() -> None:
+    with AnswerServer([ok()]) as server:
+        invoker = make(server.url, content_type="text/csv", headers={"X-Kind": "all", "X-All": "1"})
+        invoke(invoker)
+        invoke(invoker, content_type="application/json", headers={"X-KIND": "this", "User-Agent": "mine"})
+        invoke(invoker, b"")
+    seen = [parts(request)[1] for request in server.requests]
+    assert [headers["content-type"] for headers in seen] == ["text/csv", "application/json", "text/csv"]
+    assert [headers["x-kind"] for headers in seen] == ["all", "this", "all"]
+    assert [headers["x-all"] for headers in seen] == ["1", "1", "1"]
+    assert [headers["user-agent"] for headers in seen] == ["sm-locust", "mine", "sm-locust"]
+    assert [headers["content-length"] for headers in seen] == ["13", "13", "0"]
+    assert not any("authorization" in headers for headers in seen)
+
+
+def test_a_query_is_sent_and_signed_as_it_stands() -> None:
+    with AnswerServer([ok()]) as server:
+        signer = Signer("execute-api", "us-east-1", KEY)
+        invoke(Invoker(connect(server.url), "/DT?b=2&a=1", now=time.perf_counter, signer=signer))
+    line, headers, _ = parts(server.requests[0])
+    assert line == "POST /DT?b=2&a=1 HTTP/1.1"
+    assert "/us-east-1/execute-api/aws4_request" in headers["authorization"]
+
+
+def test_headers_that_cannot_be_sent_are_refused_before_anything_is() -> None:
+    with AnswerServer([ok()]) as server:
+        invoker = make(server.url)
+        with pytest.raises(ValueError, match="X-Split"):
+            invoke(invoker, headers={"X-Split": "1\r\nX-Smuggled: 1"})
+        with pytest.raises(ValueError, match="X-Split"):
+            make(server.url, headers={"X-Split": "\n"})
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("name", ["", "-dash", "dash-", "under_score", "sl/ash", "x" * 64])
+def test_a_name_that_no_endpoint_can_have_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="endpoint"):
+        invoke_endpoint(connect("http://127.0.0.1"), name, now=time.perf_counter, signer=Signer("sagemaker", "r", KEY))

@@ -152,5 +152,6 @@ class Histogram:
     @classmethod
     def decode(cls, text: str) -> Histogram:
         hdr = HdrHistogram.decode(text.encode("ascii"))
-        highest = bucket_of(hdr.get_max_value() / 1e6) + 1
-        return cls({bucket: n for bucket, n in enumerate(hdr.counts[:highest]) if n})
+        # Only the used part of the 18,432 counters is looked at: this is most of the time of a long run's summary.
+        lowest, highest = bucket_of(hdr.get_min_value() / 1e6), bucket_of(hdr.get_max_value() / 1e6)
+        return cls({bucket: n for bucket, n in enumerate(hdr.counts[lowest : highest + 1], lowest) if n})

@@ -1,0 +1,205 @@
+"""A run in one value: what was planned, sent and answered, whether to believe it, and whether it was good enough.
+
+Every report and the exit code are read from here. Numbers come from `minutes`, judgements from `rules` and `verdict`;
+wording and layout are the report's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.rules import Rule, SloResult, error_rate
+from sm_locust.analysis.verdict import Verdict, endpoint_drops
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.record.interval import Interval
+from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
+
+EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID = 0, 1, 3
+
+DISTRIBUTIONS = ("latency", "service_time", "failed_latency", "lateness")
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """The first schedule minute in which something went wrong.
+
+    rule  the SLO rule that the minute broke; None for the first failed request
+    span  that minute
+    """
+
+    rule: Rule | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSummary:
+    """One phase that began.
+
+    slo  None when the phase is not judged
+    """
+
+    name: str
+    judge: bool
+    span: Span
+    verdict: Verdict
+    slo: SloResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`Summary.of(run)`.
+
+    meta      what run.json holds
+    limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
+    onsets    where it began to break: the first failed request, then the rules in the order of time
+    failures  the kept examples, as Run.failures() has them
+    """
+
+    folder: Path
+    meta: Mapping[str, Any]
+    minutes: Minutes
+    limits: Mapping[str, float]
+    verdict: Verdict
+    slo: SloResult
+    phases: tuple[PhaseSummary, ...]
+    onsets: tuple[Onset, ...]
+    failures: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, run: Run) -> Summary:
+        """Reads the folder, finished or not. Raises RunError when it cannot be read."""
+        meta, minutes = run.meta, Minutes.of(run)
+        try:
+            limits = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config").slo.limits()
+        except ConfigError as e:
+            raise RunError(str(e)) from None
+        phases = tuple(_phase(minutes, meta, limits, span) for span in minutes.phases)
+        judged = [phase for phase in phases if phase.judge]
+        turned_away = endpoint_drops([phase.span for phase in judged] if phases else [minutes.whole])
+        stretches = [("run", minutes.judged.requests, turned_away)]
+        if len(judged) > 1:
+            stretches += [_stretch(phase.name, phase.span) for phase in judged]
+        return cls(
+            folder=run.folder,
+            meta=meta,
+            minutes=minutes,
+            limits=limits,
+            verdict=Verdict.of(minutes, meta),
+            slo=SloResult.of(limits, stretches),
+            phases=phases,
+            onsets=tuple(_onsets(minutes, limits)),
+            failures=tuple(run.failures()),
+        )
+
+    @property
+    def run_id(self) -> str:
+        return str(self.meta["run_id"])
+
+    @property
+    def speed(self) -> int:
+        return self.minutes.speed
+
+    @property
+    def finished(self) -> bool:
+        return "ended" in self.meta
+
+    @property
+    def exit_code(self) -> int:
+        """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0."""
+        if not self.verdict.valid:
+            return EXIT_NOT_VALID
+        good = self.slo.passed is True if self.limits else not self.minutes.whole.requests.failed
+        return EXIT_GOOD if good else EXIT_FAILED
+
+    def as_dict(self) -> dict[str, Any]:
+        """What summary.json holds, JSON primitives. Limits and values of rules are seconds, or a fraction."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self.run_id,
+            "speed": self.speed,
+            "verdict": self.verdict.as_dict(),
+            "slo": self.slo.as_dict(),
+            **_numbers(self.minutes.whole),
+            "phases": [
+                {
+                    "name": phase.name,
+                    "judge": phase.judge,
+                    "at_s": phase.span.at_s,
+                    "duration_s": round(phase.span.seconds * self.speed, 6),
+                    "verdict": phase.verdict.as_dict(),
+                    "slo": None if phase.slo is None else phase.slo.as_dict(),
+                    **_numbers(phase.span),
+                }
+                for phase in self.phases
+            ],
+            "capacity": None,
+            "recommendation": None,
+            "cloudwatch": None,
+            "reconciliation": None,
+            "scaling": None,
+            "stopped": None,
+        }
+
+
+def _stretch(name: str, span: Span) -> tuple[str, Interval, int]:
+    return f"phase {name}", span.requests, endpoint_drops([span])
+
+
+def _phase(minutes: Minutes, meta: Mapping[str, Any], limits: Mapping[str, float], span: Span) -> PhaseSummary:
+    name, judge = minutes.name_of(span), minutes.is_judged(span)
+    slo = SloResult.of(limits, [_stretch(name, span)]) if judge else None
+    return PhaseSummary(name, judge, span, Verdict.of_phase(minutes, meta, span), slo)
+
+
+def _onsets(minutes: Minutes, limits: Mapping[str, float]) -> list[Onset]:
+    """The first minute with a failed request, and for each rule the first judged minute that broke it."""
+    onsets = [Onset(None, row) for row in islice((row for row in minutes.rows if row.requests.failed), 1)]
+    judged = [row for row in minutes.rows if minutes.is_judged(row)]
+    for metric, limit in limits.items():
+        rule = Rule(metric, limit)
+        broke = (row for row in judged if (rule.value(row.requests, endpoint_drops([row])) or 0.0) > limit)
+        onsets += [Onset(rule, row) for row in islice(broke, 1)]
+    return sorted(onsets, key=lambda onset: (onset.rule is not None, onset.span.start))
+
+
+def _numbers(span: Span) -> dict[str, Any]:
+    ratio, arrivals = span.delivered_ratio, span.arrivals
+    return {
+        "arrivals": {
+            "planned": round(span.planned, 3),
+            "due": arrivals.due,
+            "sent": arrivals.sent,
+            "dropped": arrivals.dropped,
+            "dropped_by_reason": dict(sorted(arrivals.dropped_by_reason.items())),
+            "delivered_ratio": None if ratio is None else round(ratio, 6),
+        },
+        "requests": _requests(span.requests, span.cancelled),
+        **_distributions(span.requests),
+        "by_name": {
+            name: {
+                "requests": _requests(interval, interval.cancelled),
+                **_distributions(interval),
+            }
+            for name, interval in sorted(span.by_name.items())
+        },
+    }
+
+
+def _requests(interval: Interval, cancelled: int) -> dict[str, Any]:
+    rate = error_rate(interval)
+    return {
+        "ok": interval.ok,
+        "failed": interval.failed,
+        "cancelled": cancelled,
+        "error_rate": None if rate is None else round(rate, 9),
+        "by_kind": dict(sorted(interval.by_kind.items())),
+    }
+
+
+def _distributions(interval: Interval) -> dict[str, Any]:
+    return {f"{name}_ms": getattr(interval, name).summary_ms() for name in DISTRIBUTIONS}

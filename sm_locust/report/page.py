@@ -1,0 +1,149 @@
+"""A Summary as one HTML file: report.html, readable offline, on a phone, in the dark and without JavaScript.
+
+Every text from outside (names, errors, addresses) is escaped here: once for HTML, once for the figures' JSON, once for
+Plotly, which reads markup in its labels. Which curves there are is decided in figures; how they look, in the script
+at the end of the page, which takes every colour from the style sheet.
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib.resources import files
+
+from sm_locust.analysis.summary import Summary
+from sm_locust.report import figures, wording
+
+# Nothing may be loaded from anywhere, whatever a text might smuggle in.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def render(summary: Summary) -> str:
+    whole = summary.minutes.whole
+    title, broken = wording.headline(summary), wording.broken(summary)
+    charts = figures.of(summary)
+    body = [
+        "<header>",
+        f'<p class="kicker">sm_locust <span>{escape(wording.printable(summary.run_id))}</span></p>',
+        f"<h1>{escape(broken[0])}</h1>",
+        *(f'<p class="broken">{escape(also)}</p>' for also in broken[1:]),
+        f'<p class="way">{escape(wording.way(summary))}; {escape(wording.ended(summary))}</p>',
+        "</header>",
+        _banner(summary),
+        _standing(summary),
+        _tiles(summary),
+        *(
+            f'<section><h2>{escape(chart.title)}</h2><p class="sub">{escape(chart.subtitle)}</p>'
+            f'<div class="chart" id="chart-{i}"></div></section>'
+            for i, chart in enumerate(charts)
+        ),
+        _section("Percentiles", wording.distributions(whole)),
+        _section("Phases", wording.phases(summary)),
+        _section("Requests", wording.names(whole)),
+        _section("Examples of failures", wording.failures(summary)),
+        _folded("Every minute", wording.minutes(summary, at_most=None)),
+        _section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+    ]
+    content = "\n".join(part for part in body if part)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<title>{escape(title)}</title>
+<style>{_part("page.css")}</style>
+</head>
+<body>
+<main>
+{content}
+</main>
+<script type="application/json" id="figures">{_json([chart.as_dict() for chart in charts])}</script>
+<script>{_plotly() if charts else ""}</script>
+<script>{_part("page.js")}</script>
+</body>
+</html>
+"""
+
+
+def _part(name: str) -> str:
+    return files("sm_locust.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    # 5 MB that only a report needs: importing this module stays cheap.
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _json(value: object) -> str:
+    """JSON that cannot end the script element that holds it."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _banner(summary: Summary) -> str:
+    return f'<p class="banner">{escape(wording.speed(summary))}</p>' if summary.speed != 1 else ""
+
+
+def _standing(summary: Summary) -> str:
+    """The verdict with its reasons beside the SLO with its rules."""
+    reasons = "".join(
+        f'<li class="{"bad" if reason.invalidates else "warn"}">{escape(wording.printable(reason.text))}</li>'
+        for reason in summary.verdict.reasons
+    )
+    rules = "".join(
+        f'<tr><td><span class="dot {_class(found.passed)}"></span>{result}</td><td>{escape(metric)}</td>'
+        f'<td class="n">{escape(value)}</td><td class="n">{escape(limit)}</td>'
+        f'<td class="where">{escape(where)}</td></tr>'
+        for found in summary.slo.judgements
+        for where, metric, limit, value, result in [wording.judgement(found)]
+    )
+    valid, slo = summary.verdict.valid, _class(summary.slo.passed) if rules else ""
+    checked = (
+        f"<ul>{reasons}</ul>" if reasons else "<p>The generator kept its plan: these numbers are the target's.</p>"
+    )
+    table = (
+        f'<div class="scroll"><table class="rules">{rules}</table></div>' if rules else "<p>None was configured.</p>"
+    )
+    return (
+        '<div class="standing">'
+        f'<section class="card {_class(valid)}"><h2>{wording.validity(summary.verdict)}</h2>{checked}</section>'
+        f'<section class="card {slo}"><h2>{wording.slo_title(summary)}</h2>{table}</section>'
+        "</div>"
+    )
+
+
+def _class(good: bool | None) -> str:
+    return {True: "good", False: "bad", None: "warn"}[good]
+
+
+def _tiles(summary: Summary) -> str:
+    tiles = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd><dd>{escape(beside)}</dd></div>"
+        for label, value, beside in wording.tiles(summary)
+    )
+    return f'<dl class="tiles">{tiles}</dl>'
+
+
+def _section(title: str, table: wording.Table) -> str:
+    return f"<section><h2>{escape(title)}</h2>{_table(table)}</section>" if table.rows else ""
+
+
+def _folded(title: str, table: wording.Table) -> str:
+    return f"<details><summary>{escape(title)}</summary>{_table(table)}</details>" if table.rows else ""
+
+
+def _table(table: wording.Table) -> str:
+    def cells(row: tuple[str, ...], tag: str) -> str:
+        return "".join(
+            f"<{tag}>{escape(cell)}</{tag}>" if i < table.words else f'<{tag} class="n">{escape(cell)}</{tag}>'
+            for i, cell in enumerate(row)
+        )
+
+    head = f"<thead><tr>{cells(table.header, 'th')}</tr></thead>" if any(table.header) else ""
+    rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
+    note = f'<p class="sub">{escape(table.note)}</p>' if table.note else ""
+    return f'<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>{note}'

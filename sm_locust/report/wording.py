@@ -1,0 +1,313 @@
+"""What a Summary says, in words: one wording and one number format for the terminal, Markdown and the page.
+
+Nothing is computed that a reader could quote; which rows of a long table are shown is decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
+from sm_locust.analysis.summary import Onset, Summary
+from sm_locust.analysis.verdict import Verdict
+
+TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
+
+UNKNOWN = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells as text. The first `words` columns are words, the others numbers."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: int = 1
+    note: str = ""
+
+
+def printable(text: object) -> str:
+    """A text from outside on one line, without the control characters that would reach a terminal."""
+    return "".join(c if c.isprintable() else "�" for c in " ".join(str(text).split()))
+
+
+def ms(seconds: float | None) -> str:
+    if seconds is None:
+        return UNKNOWN
+    value = seconds * 1e3
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:,.{digits}f} ms"
+
+
+def number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def percent(ratio: float | None, digits: int = 2) -> str:
+    if ratio is None:
+        return UNKNOWN
+    text = f"{ratio:.{digits}%}"
+    # Neither "0.00%" of something nor "100.00%" of not everything.
+    if ratio > 0 and float(text[:-1]) == 0:
+        return f"<{10**-digits:.{digits}f}%"
+    if ratio < 1 and float(text[:-1]) == 100:
+        return f">{100 - 10**-digits:.{digits}f}%"
+    return text
+
+
+def _limit(metric: str, limit: float) -> str:
+    return f"{limit * 100:g}%" if metric == ERROR_RATE else f"{limit * 1e3:g} ms"
+
+
+def _value(metric: str, value: float | None) -> str:
+    return percent(value) if metric == ERROR_RATE else ms(value)
+
+
+def clock(at_s: float) -> str:
+    """Schedule seconds as 1:02:03."""
+    whole = int(at_s)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+# -- sentences ---------------------------------------------------------------------------------------------------------
+
+
+def headline(summary: Summary) -> str:
+    """The first sentence: where it began to break, or that it did not."""
+    return "; ".join(broken(summary)) + "."
+
+
+def broken(summary: Summary) -> list[str]:
+    """The parts of that sentence, the one about failed requests first."""
+    if not summary.minutes.whole.sent:
+        return ["Nothing was sent"]
+    found = [_onset(onset) for onset in summary.onsets]
+    if not summary.minutes.whole.requests.failed:
+        return ["No request failed", *found]
+    return found
+
+
+def _onset(onset: Onset) -> str:
+    rate = onset.span.per_minute(onset.span.sent)
+    at = f"at minute {onset.span.minute}" + ("" if rate is None else f" ({number(rate)} a minute)")
+    if onset.rule is None:
+        return f"First failed request {at}"
+    return f"SLO {onset.rule.metric} ≤ {_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+
+
+def way(summary: Summary) -> str:
+    """Where the load went, and how."""
+    target: Mapping[str, Any] = (summary.meta.get("config") or {}).get("target") or {}
+    if "container" in target:
+        return printable(f"container {target['container']}, unsigned")
+    if "api_gateway" in target:
+        return printable(f"API Gateway {target['api_gateway']}, auth {target.get('auth')}")
+    if "endpoint" not in target:
+        return "what the locustfile names (no target in the configuration)"
+    place = target.get("url") or target.get("region") or "the default region"
+    return printable(f"endpoint {target['endpoint']} by InvokeEndpoint, {place}")
+
+
+def speed(summary: Summary) -> str:
+    """The warning of a compressed run; empty at speed 1."""
+    if summary.speed == 1:
+        return ""
+    return (
+        f"Compressed {summary.speed} times: a schedule minute lasts {60 // summary.speed} s. Queues are not "
+        "compressed, so errors come later on the schedule than in reality. Rates a minute are counts ÷ real seconds "
+        "× 60."
+    )
+
+
+def ended(summary: Summary) -> str:
+    return printable(summary.meta["ended"]) if summary.finished else "never finished; this is what was written"
+
+
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """What ran: label and value."""
+    meta, minutes = summary.meta, summary.minutes
+    versions = meta.get("versions") or {}
+    workers = len(meta.get("workers") or ())
+    return [
+        ("target", way(summary)),
+        ("schedule", printable(meta["schedule"].get("source", UNKNOWN))),
+        ("lasted", f"{clock(minutes.end * summary.speed)} of the schedule, {minutes.end:,.1f} s in reality"),
+        ("ended", ended(summary)),
+        ("started", printable(meta.get("started_at", UNKNOWN))),
+        ("processes", number(workers) if workers else UNKNOWN),
+        ("speed", str(summary.speed)),
+        ("versions", ", ".join(printable(f"{name} {version}") for name, version in versions.items()) or UNKNOWN),
+        ("run", printable(summary.run_id)),
+    ]
+
+
+def validity(verdict: Verdict) -> str:
+    return "VALID" if verdict.valid else "NOT VALID"
+
+
+def slo(passed: bool | None) -> str:
+    return {True: "PASSED", False: "FAILED", None: "NOT SHOWN"}[passed]
+
+
+def slo_title(summary: Summary) -> str:
+    return f"SLO {slo(summary.slo.passed)}" if summary.limits else "no SLO"
+
+
+def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
+    """Where, metric, limit, value, result."""
+    value = _value(found.metric, found.value) if found.value is not None else found.note
+    limit = f"≤ {_limit(found.metric, found.limit)}"
+    return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
+
+
+def arrivals(span: Span) -> list[tuple[str, str]]:
+    drops = ", ".join(
+        f"{printable(reason)} {number(n)}" for reason, n in sorted(span.arrivals.dropped_by_reason.items())
+    )
+    return [
+        ("planned", number(span.planned)),
+        ("sent", number(span.sent)),
+        ("delivered", percent(span.delivered_ratio)),
+        ("dropped", number(span.arrivals.dropped) + (f" ({drops})" if drops else "")),
+    ]
+
+
+def requests(span: Span) -> list[tuple[str, str]]:
+    kinds = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in _by_count(span.requests.by_kind))
+    return [
+        ("ok", number(span.requests.ok)),
+        ("failed", number(span.requests.failed) + (f" ({kinds})" if kinds else "")),
+        ("cancelled", number(span.cancelled)),
+        ("error rate", percent(error_rate(span.requests))),
+    ]
+
+
+def tiles(summary: Summary) -> list[tuple[str, str, str]]:
+    """The numbers a reader looks for first: label, value, what to hold it against."""
+    whole = summary.minutes.whole
+    of = whole.requests
+    ratio = whole.delivered_ratio
+    busiest = max((rate for row in summary.minutes.rows if (rate := row.per_minute(row.sent))), default=None)
+    return [
+        ("sent", number(whole.sent), f"of {number(whole.planned)} planned"),
+        ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
+        ("busiest minute", number(busiest), "sent a minute"),
+        ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered"),
+        ("mean service time", ms(of.service_time.mean), f"p99 {ms(of.service_time.quantile(0.99))}"),
+        ("latency p99", ms(of.latency.quantile(0.99)), f"p50 {ms(of.latency.quantile(0.5))}"),
+        ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),
+    ]
+
+
+def _by_count(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+DISTRIBUTIONS = (
+    ("latency", "latency, from the schedule"),
+    ("service_time", "service time, from the send"),
+    ("failed_latency", "failed, from the schedule"),
+    ("lateness", "lateness of the sends"),
+)
+_STATISTICS = ("mean", "p50", "p90", "p95", "p99", "p999", "max")
+
+
+def distributions(span: Span) -> Table:
+    """Milliseconds, one row a distribution that holds anything."""
+    rows = []
+    for name, label in DISTRIBUTIONS:
+        histogram = getattr(span.requests, name)
+        if histogram:
+            cells = (ms(histogram.metric(statistic)).removesuffix(" ms") for statistic in _STATISTICS)
+            rows.append((label, *cells, number(histogram.count)))
+    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows))
+
+
+def phases(summary: Summary) -> Table:
+    rows = []
+    for phase in summary.phases:
+        requests = phase.span.requests
+        judged = "not judged" if phase.slo is None else slo(phase.slo.passed).lower() if summary.limits else UNKNOWN
+        rows.append(
+            (
+                printable(phase.name),
+                validity(phase.verdict).lower(),
+                judged,
+                number(phase.span.planned),
+                percent(phase.span.delivered_ratio),
+                number(requests.failed),
+                percent(error_rate(requests)),
+                ms(requests.service_time.mean),
+                ms(requests.latency.quantile(0.99)),
+                ms(requests.lateness.quantile(0.99)),
+            )
+        )
+    header = ("phase", "verdict", "SLO", "planned", "delivered", "failed", "error rate")
+    return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3)
+
+
+def names(span: Span) -> Table:
+    """One row a request name."""
+    rows = tuple(
+        (
+            printable(name),
+            number(of.ok),
+            number(of.failed),
+            number(of.cancelled),
+            ms(of.service_time.mean),
+            ms(of.latency.quantile(0.5)),
+            ms(of.latency.quantile(0.99)),
+        )
+        for name, of in sorted(span.by_name.items())
+    )
+    return Table(("request", "ok", "failed", "cancelled", "mean service", "p50 latency", "p99 latency"), rows)
+
+
+def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
+    """The run minute by minute, thinned evenly to `at_most` rows; the minutes where it began to break always stay."""
+    spans = summary.minutes.rows
+    if at_most is not None and len(spans) > at_most:
+        kept = {0, len(spans) - 1, *(spans.index(onset.span) for onset in summary.onsets)}
+        room = max(1, at_most - len(kept))
+        step = -(-len(spans) // room)
+        kept.update(range(0, len(spans), step))
+        shown = [spans[i] for i in sorted(kept)[:at_most]]
+    else:
+        shown = spans
+    rows = tuple(
+        (
+            f"{span.minute}{'*' if span.partial else ''}",
+            number(span.per_minute(span.planned)),
+            number(span.per_minute(span.sent)),
+            ms(span.requests.service_time.mean),
+            ms(span.requests.service_time.quantile(0.99)),
+            ms(span.requests.latency.quantile(0.99)),
+            number(span.requests.failed),
+            percent(error_rate(span.requests)),
+            number(span.arrivals.dropped),
+        )
+        for span in shown
+    )
+    header = ("minute", "planned/min", "sent/min", "mean service", "p99 service", "p99 latency", "failed", "errors")
+    note = "* not a whole minute" if any(span.partial for span in shown) else ""
+    return Table((*header, "dropped"), rows, words=0, note=note)
+
+
+def failures(summary: Summary) -> Table:
+    rows = tuple(
+        (
+            clock(float(row["at"]) * summary.speed),
+            printable(row["kind"]),
+            printable(row["status"] or UNKNOWN),
+            printable(row["name"]),
+            printable(row["request_id"] or UNKNOWN),
+            printable(row["message"] or UNKNOWN),
+        )
+        for row in summary.failures
+    )
+    return Table(("at", "kind", "status", "request", "request id", "message"), rows, words=6)

@@ -1,0 +1,127 @@
+"""The derived files: complete, the same every time, readable by what they are for."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from hdrh.histogram import HdrHistogram
+from hdrh.log import HistogramLogReader
+
+from sm_locust.analysis.summary import Summary
+from sm_locust.record.outcome import OK
+from sm_locust.record.run import Event, Run
+from sm_locust.report import folder
+from sm_locust.schedule import Phase
+from tests.analysis.folders import REFERENCE, meta, played, reference_answer
+
+DERIVED = ["histograms.hlog", "report.html", "summary.json", "summary.md", "timeline.csv"]
+RAMP = (Phase("up", 20, 10, ramp_to=30), Phase("flat", 10.5, 20))
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = played(tmp_path_factory.mktemp("runs"), REFERENCE, reference_answer, speed=60, workers=("a", "b"))
+    folder.write(run)
+    return run
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    with open(run.folder / "timeline.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def logged(run: Run) -> dict[str, list[HdrHistogram]]:
+    reader = HistogramLogReader(str(run.folder / "histograms.hlog"), HdrHistogram(1, 120_000_000, 3))
+    found: dict[str, list[HdrHistogram]] = {}
+    try:
+        while (histogram := reader.get_next_interval_histogram()) is not None:
+            found.setdefault(histogram.get_tag(), []).append(histogram)
+    finally:
+        reader.close()
+    return found
+
+
+def test_every_derived_file_is_written_and_nothing_half_written_is_left(reference: Run) -> None:
+    names = sorted(path.name for path in reference.folder.iterdir())
+    assert names == sorted([*DERIVED, "run.json", "intervals.jsonl", "failures.jsonl"])
+
+
+def test_written_again_every_file_has_the_same_bytes(reference: Run) -> None:
+    before = {name: (reference.folder / name).read_bytes() for name in DERIVED}
+    folder.write(Run.open(reference.folder))
+    assert {name: (reference.folder / name).read_bytes() for name in DERIVED} == before
+
+
+def test_write_returns_the_summary_that_it_wrote(reference: Run) -> None:
+    summary = folder.write(reference)
+    assert json.loads((reference.folder / "summary.json").read_text()) == summary.as_dict()
+
+
+def test_the_timeline_has_a_row_a_second_that_adds_up_to_the_summary(reference: Run) -> None:
+    found, whole = rows(reference), Summary.of(reference).as_dict()
+    assert [float(row["at_s"]) for row in found] == [60.0 * n for n in range(120)]
+    assert sum(float(row["planned"]) for row in found) == pytest.approx(whole["arrivals"]["planned"])
+    assert sum(int(row["sent"]) for row in found) == whole["arrivals"]["sent"]
+    assert sum(int(row["ok"]) for row in found) == whole["requests"]["ok"]
+    assert sum(int(row["failed_unavailable"]) for row in found) == whole["requests"]["failed"]
+    assert (found[1]["users"], found[1]["in_flight"]) == ("207", "6")
+
+
+def test_the_timeline_gives_percentiles_in_milliseconds_and_nothing_where_nothing_was_answered(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, lambda at: ("internal" if at < 5 else OK, 0.1), late=lambda at: 0.05)
+    folder.write(run)
+    found = rows(run)
+    assert found[0]["latency_p99_ms"] == ""
+    assert float(found[10]["latency_p99_ms"]) == pytest.approx(150, rel=1e-3)
+    assert float(found[10]["service_time_mean_ms"]) == pytest.approx(100, rel=1e-3)
+    assert float(found[10]["lateness_max_ms"]) == pytest.approx(50, rel=1e-3)
+
+
+def test_the_histogram_log_is_read_back_by_its_own_reader(reference: Run) -> None:
+    found = logged(reference)
+    assert set(found) == {"latency", "service_time"}
+    whole = Summary.of(reference).as_dict()
+    for name, histograms in found.items():
+        pooled = HdrHistogram(1, 120_000_000, 3)
+        for histogram in histograms:
+            pooled.add(histogram)
+        assert pooled.get_total_count() == whole[f"{name}_ms"]["count"]
+        for percentile, key in ((50, "p50"), (99, "p99"), (99.9, "p999")):
+            assert pooled.get_value_at_percentile(percentile) / 1e3 == pytest.approx(whole[f"{name}_ms"][key], rel=2e-3)
+
+
+def test_the_histogram_log_says_which_second_each_line_is_of(reference: Run) -> None:
+    starts = [histogram.get_start_time_stamp() / 1e3 for histogram in logged(reference)["latency"]]
+    assert starts == [float(n) for n in range(120)]
+
+
+def test_a_run_that_nobody_finished_gives_what_was_written_and_says_so(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, finished=False, until=20)
+    folder.write(run)
+    assert "never finished" in (run.folder / "summary.md").read_text()
+    assert "never finished" in (run.folder / "report.html").read_text()
+    verdict = json.loads((run.folder / "summary.json").read_text())["verdict"]
+    assert [reason["code"] for reason in verdict["reasons"]] == ["unfinished"]
+
+
+def test_an_empty_run_has_all_files(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, meta(RAMP, ended_s=0.0))
+    folder.write(run)
+    assert {*DERIVED} <= {path.name for path in run.folder.iterdir()}
+    assert rows(run) == []
+
+
+def test_a_folder_that_holds_only_run_json_has_all_files(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, meta())
+    (run.folder / "intervals.jsonl").unlink()
+    folder.write(run)
+    assert "Nothing was sent" in (run.folder / "summary.md").read_text()
+
+
+def test_what_the_ledger_says_of_workers_is_in_the_summary(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, workers=("a", "b"), events=[Event(5.0, "worker lost", "b")])
+    folder.write(run)
+    assert "Worker b was lost in minute 0" in (run.folder / "summary.md").read_text()

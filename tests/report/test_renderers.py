@@ -1,0 +1,263 @@
+"""Terminal, Markdown and page: they say what matters, fit where they are read, and let nothing in."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sm_locust.analysis.summary import Summary
+from sm_locust.record.outcome import OK
+from sm_locust.record.recorder import Recorder
+from sm_locust.record.run import Run
+from sm_locust.report import markdown, page, text
+from sm_locust.schedule import Phase
+from tests.analysis.folders import REFERENCE, meta, outcome, played, reference_answer
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
+CONFIG: dict[str, Any] = {
+    "target": {"endpoint": "decision-trees-sample", "url": "http://127.0.0.1:8500"},
+    "slo": {"latency_mean": "15ms", "error_rate": 0.05, "model_latency_p99": "1s"},
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    parent = tmp_path_factory.mktemp("runs")
+    return Summary.of(played(parent, REFERENCE, reference_answer, speed=60, config=CONFIG))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    """Every text that comes from outside is an attack."""
+    run = played(tmp_path_factory.mktemp("runs"), (Phase(EVIL, 20, 10), Phase("b", 20, 10)), workers=(EVIL,))
+    run.append_failures(
+        EVIL, [{"at": 1.0, "kind": EVIL, "name": EVIL, "status": 500, "request_id": EVIL, "message": EVIL}]
+    )
+    recorder = Recorder()
+    for at in (1.0, 2.0):
+        recorder.arrived(at)
+        recorder.record(outcome(at, EVIL, name=EVIL))
+    recorder.dropped(3.0, EVIL)
+    run.append(EVIL, recorder.take())
+    run.meta["versions"] = {EVIL: EVIL}
+    run.meta["schedule"]["source"] = EVIL
+    run.finish(ended=EVIL)
+    return Summary.of(run)
+
+
+def on_terminal(summary: Summary, folder: Path = Path("runs/x")) -> str:
+    stream = io.StringIO()
+    text.show(summary, folder, stream)
+    return stream.getvalue()
+
+
+class Page(HTMLParser):
+    """Tags, their attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+
+def figures(html: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(Page(html).scripts[0])
+    return found
+
+
+# -- terminal ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_terminal_leads_with_where_it_broke_then_verdict_then_slo_then_numbers_then_the_folder(
+    reference: Summary,
+) -> None:
+    said = on_terminal(reference)
+    order = [
+        "First failed request at minute 40 (28,200 a minute)",
+        "endpoint decision-trees-sample by InvokeEndpoint",
+        "Compressed 60 times",
+        "\nVALID\n",
+        "SLO FAILED",
+        "planned 66,000   sent 66,000   delivered 100.00%",
+        "unavailable",
+        "service time, from the send",
+        "minute   planned/min",
+        "runs/x/",
+    ]
+    places = [said.index(part) for part in order]
+    assert places == sorted(places)
+
+
+def test_without_a_terminal_the_text_is_plain_and_no_wider_than_a_log(reference: Summary) -> None:
+    said = on_terminal(reference)
+    assert "\x1b" not in said
+    assert max(map(len, said.splitlines())) <= text.LOG_WIDTH
+
+
+def test_a_folder_with_a_long_name_stays_on_one_line(reference: Summary) -> None:
+    folder = Path("/" + "long/" * 60)
+    assert any(str(folder) in line for line in on_terminal(reference, folder).splitlines())
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_is_kept_to(columns: int, reference: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    text.show(reference, Path("runs/x"), stream)
+    *lines, last = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    assert "\x1b[" in stream.getvalue()
+    assert last.startswith("runs/x/")
+    assert max(map(len, lines)) <= columns
+
+
+def test_no_control_character_from_outside_reaches_the_terminal(hostile: Summary) -> None:
+    assert "\x1b" not in on_terminal(hostile)
+
+
+def test_a_run_that_is_not_valid_says_why_first(tmp_path: Path) -> None:
+    said = on_terminal(Summary.of(played(tmp_path, (Phase("flat", 20, 20),), late=lambda at: 0.1)))
+    assert said.index("NOT VALID") < said.index("Requests left late in phase flat") < said.index("arrivals")
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------------------
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row_as_in_their_header(
+    reference: Summary, hostile: Summary
+) -> None:
+    for summary in (reference, hostile):
+        tables = re.findall(r"(?:^\|.*\n)+", markdown.render(summary), flags=re.M)
+        assert len(tables) >= 5
+        for table in tables:
+            assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_markdown_lets_no_tag_and_no_mention_through(hostile: Summary) -> None:
+    said = markdown.render(hostile)
+    assert "<" not in said and "\x1b" not in said and not re.search(r"(?<!\\)`", said)
+
+
+def test_markdown_leaves_names_readable(reference: Summary) -> None:
+    said = markdown.render(reference)
+    assert "endpoint decision-trees-sample by InvokeEndpoint" in said
+    assert "| latency_mean | ≤ 15 ms |" in said
+    assert "not available: this run has no CloudWatch metrics" in said
+
+
+# -- page --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_asks_nothing_of_the_network(reference: Summary) -> None:
+    for tag, attributes in Page(page.render(reference)).tags:
+        assert tag not in ("link", "iframe", "object", "embed", "base")
+        assert not {"src", "href", "srcset", "action"} & set(attributes)
+    assert "default-src 'none'" in page.render(reference)
+
+
+def test_the_page_has_no_element_and_no_script_from_outside(hostile: Summary, reference: Summary) -> None:
+    found, clean = Page(page.render(hostile)), Page(page.render(reference))
+    assert {tag for tag, _ in found.tags} <= {tag for tag, _ in clean.tags} | {"li", "ul"}
+    assert len(found.scripts) == len(clean.scripts) == 3
+    assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
+    assert "alert(1)" in found.text  # it is shown, as text
+
+
+def test_the_figures_hold_hostile_names_as_text_that_plotly_shows_and_does_not_obey(hostile: Summary) -> None:
+    html = page.render(hostile)
+    charts = figures(html)
+    names = [curve["name"] for chart in charts for curve in chart["curves"]] + [
+        p[0] for c in charts for p in c["phases"]
+    ]
+    assert any("&lt;script&gt;" in name for name in names)
+    assert not any("<" in name for name in names)
+
+
+def test_the_first_screen_says_verdict_slo_speed_and_the_numbers(reference: Summary) -> None:
+    said = Page(page.render(reference)).text
+    first = said[: said.index("Planned and sent")]
+    for part in (
+        "First failed request at minute 40",
+        "VALID",
+        "SLO FAILED",
+        "Compressed 60 times",
+        "66,000",
+        "≤ 15 ms",
+    ):
+        assert part in first
+
+
+def test_a_run_at_speed_1_is_not_called_compressed(tmp_path: Path) -> None:
+    summary = Summary.of(played(tmp_path, (Phase("flat", 20, 20),)))
+    for said in (page.render(summary), markdown.render(summary), on_terminal(summary)):
+        assert "Compressed" not in said
+
+
+def test_the_curves_are_the_minutes_of_the_schedule(reference: Summary) -> None:
+    arrivals, latency, errors = figures(page.render(reference))
+    assert [curve["role"] for curve in arrivals["curves"]] == ["planned", "sent"]
+    assert arrivals["curves"][0]["x"] == [n + 0.5 for n in range(120)]
+    assert arrivals["curves"][0]["y"][32] == pytest.approx(25_000)
+    assert latency["log"] is True
+    assert latency["limits"] == [[15.0, "SLO latency_mean"]]
+    assert {curve["name"] for curve in latency["curves"]} == {
+        *("latency p99", "latency p50", "service time p99", "service time p50"),
+    }
+    assert [curve["name"] for curve in errors["curves"]] == ["unavailable"]
+    assert errors["curves"][0]["y"][39:41] == [0, reference.minutes.rows[40].requests.failed * 60]
+    assert errors["phases"] == [["warm up", 0.0, 60.0], ["max load", 60.0, 120.0]]
+
+
+def test_a_short_run_is_drawn_by_the_second(tmp_path: Path) -> None:
+    arrivals, *_ = figures(page.render(Summary.of(played(tmp_path, (Phase("flat", 90, 20),)))))
+    assert len(arrivals["curves"][0]["x"]) == 90
+
+
+def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> None:
+    run = played(tmp_path, (Phase("flat", 30, 20),), lambda at: (OK if at < 10 else "reset", 0.01))
+    _, latency, errors = figures(page.render(Summary.of(run)))
+    assert latency["curves"][0]["y"][9] is not None and latency["curves"][0]["y"][10] is None
+    assert errors["curves"][0]["name"] == "reset"
+
+
+def test_examples_of_failures_are_listed(reference: Summary) -> None:
+    said = Page(page.render(reference)).text
+    assert said.count("no instance has room") == 20
+    assert "0a1b2c" in said
+
+
+def test_an_empty_run_has_a_page_without_curves(tmp_path: Path) -> None:
+    html = page.render(Summary.of(Run.create(tmp_path, meta(ended_s=0.0))))
+    assert figures(html) == []
+    assert "Nothing was sent" in Page(html).text
+    assert len(html) < 100_000

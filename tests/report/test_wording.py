@@ -1,0 +1,108 @@
+"""Numbers and sentences as a reader sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sm_locust.analysis.summary import Summary
+from sm_locust.record.outcome import OK
+from sm_locust.record.run import Run
+from sm_locust.report import wording
+from sm_locust.schedule import Phase
+from tests.analysis.folders import REFERENCE, meta, played, reference_answer
+
+SLO = {"slo": {"latency_mean": "15ms"}}
+FLAT = (Phase("flat", 120, 10),)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "–"),
+        (0.000123, "0.12 ms"),
+        (0.00849, "8.49 ms"),
+        (0.0123, "12.3 ms"),
+        (0.3, "300 ms"),
+        (70.0, "70,000 ms"),
+    ],
+)
+def test_milliseconds_have_three_figures(seconds: float | None, said: str) -> None:
+    assert wording.ms(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [(None, "–"), (0.0, "0.00%"), (0.000001, "<0.01%"), (0.05, "5.00%"), (0.99999, ">99.99%"), (1.0, "100.00%")],
+)
+def test_a_percentage_is_never_rounded_to_nothing_or_to_all(ratio: float | None, said: str) -> None:
+    assert wording.percent(ratio) == said
+
+
+def test_printable_text_is_one_line_without_control_characters() -> None:
+    assert wording.printable("a\x1b[31m\n b\x00\u202e") == "a�[31m b��"
+
+
+def test_the_headline_names_minute_and_rate_at_which_it_broke(tmp_path: Path) -> None:
+    summary = Summary.of(played(tmp_path, REFERENCE, reference_answer, speed=60, config=SLO))
+    assert wording.headline(summary) == (
+        "First failed request at minute 40 (28,200 a minute); "
+        "SLO latency_mean ≤ 15 ms first broken at minute 34 (25,800 a minute)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda at: (OK, 0.01), "No request failed."),
+        (
+            lambda at: (OK, 0.01 if at < 60 else 0.02),
+            "No request failed; SLO latency_mean ≤ 15 ms first broken at minute 1 (600 a minute).",
+        ),
+    ],
+)
+def test_the_headline_of_a_run_without_failures_says_so(answer: Any, said: str, tmp_path: Path) -> None:
+    assert wording.headline(Summary.of(played(tmp_path, FLAT, answer, config=SLO))) == said
+
+
+def test_the_headline_of_an_empty_run_says_so(tmp_path: Path) -> None:
+    assert wording.headline(Summary.of(Run.create(tmp_path, meta(ended_s=0.0)))) == "Nothing was sent."
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"endpoint": "dt", "region": "eu-west-1"}, "endpoint dt by InvokeEndpoint, eu-west-1"),
+        ({"endpoint": "dt", "url": "http://127.0.0.1:8500"}, "endpoint dt by InvokeEndpoint, http://127.0.0.1:8500"),
+        ({"api_gateway": "https://x.test/s", "auth": "iam"}, "API Gateway https://x.test/s, auth iam"),
+        ({"container": "http://127.0.0.1:8080/invocations"}, "container http://127.0.0.1:8080/invocations, unsigned"),
+        (None, "what the locustfile names (no target in the configuration)"),
+    ],
+)
+def test_what_ran_names_the_target_and_the_way(target: dict[str, str] | None, said: str, tmp_path: Path) -> None:
+    config = {"target": target} if target else {}
+    assert wording.way(Summary.of(Run.create(tmp_path, meta(config=config, ended_s=0.0)))) == said
+
+
+def test_the_table_of_minutes_is_thinned_but_keeps_both_ends_and_where_it_broke(tmp_path: Path) -> None:
+    summary = Summary.of(played(tmp_path, REFERENCE, reference_answer, speed=60, config=SLO))
+    shown = [row[0] for row in wording.minutes(summary).rows]
+    assert len(shown) <= wording.TABLE_ROWS
+    assert {"0", "34", "40", "119"} <= set(shown)
+    assert len(wording.minutes(summary, at_most=None).rows) == 120
+
+
+@pytest.mark.parametrize("minutes", [1, 23, 24, 25, 26, 47, 49, 300])
+def test_no_table_of_minutes_is_longer_than_a_screen(minutes: int, tmp_path: Path) -> None:
+    summary = Summary.of(Run.create(tmp_path, meta(speed=60, ended_s=float(minutes))))
+    shown = [row[0] for row in wording.minutes(summary).rows]
+    assert len(shown) == minutes if minutes <= wording.TABLE_ROWS else 12 <= len(shown) <= wording.TABLE_ROWS
+    assert (shown[0], shown[-1]) == ("0", str(minutes - 1))
+
+
+def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
+    table = wording.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
+    assert [row[0] for row in table.rows] == ["0", "1*"]
+    assert table.note == "* not a whole minute"

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import math
 import random
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,9 +23,11 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 
 from sm_locust.aws.session import Runtime, runtime
 from sm_locust.config import RunConfig
+from sm_locust.load.arrival import Arrival
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
+from sm_locust.load.senders import Senders
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.payloads import Payload, Payloads
@@ -45,67 +46,6 @@ _CREDENTIALS_CHECK = 1.0
 _KILL_PATIENCE = 1.0
 
 _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
-
-
-class Arrival:
-    """One arrival that is being sent: what its task does becomes one Outcome."""
-
-    __slots__ = ("claimed", "generator", "outcome", "scheduled_at", "started_at", "user_class")
-
-    def __init__(self, generator: Generator, user_class: type[ArrivalUser], scheduled_at: float) -> None:
-        self.generator = generator
-        self.user_class = user_class
-        self.scheduled_at = scheduled_at
-        self.started_at: float | None = None  # when its task began; None while it waits for its turn
-        self.outcome: Outcome | None = None
-        self.claimed = False
-
-    def claim(self) -> float:
-        """When the next request of this arrival is scheduled: the first as it was itself, later ones at once."""
-        if self.claimed:
-            return self.generator.now()
-        self.claimed = True
-        return self.scheduled_at
-
-    def answered(self, outcome: Outcome) -> None:
-        """A request of this arrival ended. An arrival of several requests lasts until the last and fails with any."""
-        whole = self.outcome
-        if whole is None:
-            self.outcome = outcome
-            return
-        whole.ended_at = outcome.ended_at
-        whole.received += outcome.received
-        if whole.kind == OK:
-            whole.kind, whole.status = outcome.kind, outcome.status
-            whole.message, whole.request_id = outcome.message, outcome.request_id
-
-
-class Senders:
-    """The instances of one user class that run its arrivals: an idle one, or a new one."""
-
-    def __init__(self, user_class: type[ArrivalUser], environment: Environment) -> None:
-        self._user_class = user_class
-        self._environment = environment
-        self._idle: list[ArrivalUser] = []
-
-    def take(self) -> ArrivalUser:
-        if self._idle:
-            return self._idle.pop()
-        user: ArrivalUser = self._user_class.sender(self._environment)
-        user.on_start()
-        return user
-
-    def give_back(self, user: ArrivalUser) -> None:
-        self._idle.append(user)
-
-    def close(self) -> None:
-        """Runs `on_stop` of each; an exception there is logged, as Locust does."""
-        for user in self._idle:
-            try:
-                user.on_stop()
-            except Exception:
-                logger.exception("on_stop of %s failed", self._user_class.__name__)
-        self._idle.clear()
 
 
 @dataclass(slots=True)
@@ -160,7 +100,7 @@ class Generator:
         self._senders: dict[type[ArrivalUser], Senders] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
         self._payloads = Payloads(payloads, index)
-        self._flying: dict[Greenlet, Arrival] = {}
+        self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
         self._keeper: Greenlet | None = None
@@ -230,12 +170,12 @@ class Generator:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
-            arrival = Arrival(self, user_class, scheduled_at)
+            arrival = Arrival(user_class, scheduled_at, self.now)
             greenlet = Greenlet(self._fly, arrival)
             self._flying[greenlet] = arrival
             greenlet.start()
 
-    def _fly(self, arrival: Arrival) -> None:
+    def _fly(self, arrival: Arrival[ArrivalUser]) -> None:
         task: Any = None
         user: ArrivalUser | None = None
         try:
@@ -261,7 +201,7 @@ class Generator:
             self.environment.events.user_error.fire(user_instance=user, exception=e, tb=e.__traceback__)
         self._landed(getcurrent(), arrival, task)
 
-    def _end_generic(self, arrival: Arrival, task: Any, kind: str, message: str) -> None:
+    def _end_generic(self, arrival: Arrival[ArrivalUser], task: Any, kind: str, message: str) -> None:
         """The task ended without an answer of its own: the arrival ends as `kind`, and Locust is told."""
         if arrival.outcome is not None and arrival.outcome.kind == kind:
             return  # the invoker has said so already
@@ -280,7 +220,7 @@ class Generator:
         )
         arrival.answered(outcome)
 
-    def _landed(self, greenlet: Greenlet, arrival: Arrival, task: Any) -> None:
+    def _landed(self, greenlet: Greenlet, arrival: Arrival[ArrivalUser], task: Any) -> None:
         """Records the arrival's one Outcome."""
         if self._flying.pop(greenlet, None) is None:
             return
@@ -385,23 +325,3 @@ def _kind_of(exception: BaseException, status: int) -> str:
     if isinstance(exception, OSError):
         return CONNECT
     return classify(0, "")
-
-
-def ask_for_descriptors(max_in_flight: int) -> str | None:
-    """Raises the limit on open files to twice what may be in flight; says why not, in one sentence."""
-    wanted = 2 * max_in_flight + 256
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return None
-    try:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
-    except (OSError, ValueError) as e:
-        return f"open files: the limit of {soft} could not be raised to {wanted} (2 × arrivals.max_in_flight): {e}"
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        return (
-            f"open files: this process may have {hard} and {wanted} are wanted (2 × arrivals.max_in_flight): "
-            f"raise the hard limit (ulimit -Hn) or lower arrivals.max_in_flight to {max(1, (hard - 256) // 2)}"
-        )
-    return None

@@ -7,8 +7,8 @@ senders, one at a time each. Users find the generator on their environment (`env
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from urllib.parse import urlsplit
 
 from gevent import GreenletExit
@@ -22,8 +22,28 @@ from sm_locust.load.invoker import Invoker, invoke_endpoint
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
 
 if TYPE_CHECKING:
+    from sm_locust.aws.session import Runtime
     from sm_locust.config import RunConfig
-    from sm_locust.load.generator import Arrival, Generator
+    from sm_locust.load.arrival import Arrival
+    from sm_locust.load.http import Connections
+    from sm_locust.load.sigv4 import Signer
+    from sm_locust.payloads import Payload
+
+
+class Load(Protocol):
+    """What users need of the load of their process (`environment.generator`): a Generator gives it."""
+
+    config: RunConfig
+    now: Callable[[], float]
+    fire_request: Callable[..., None]
+
+    def add_user(self, user_class: type[ArrivalUser], n: int) -> None: ...
+    def next_payload(self) -> Payload: ...
+    def invoker(self, user_class: type[InvokerUser]) -> Invoker: ...
+    def connections(self, url: str, ca_bundle: str | None, proxy: str | None) -> Connections: ...
+    def signer(self, service: str) -> Signer: ...
+    @property
+    def runtime(self) -> Runtime: ...
 
 
 class ArrivalMeta(UserMeta):
@@ -55,23 +75,23 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
     abstract = True
     per_user: ClassVar[float | None] = None
 
-    arrival: Arrival | None = None  # what this instance is running; None between arrivals and for parked users
+    arrival: Arrival[Any] | None = None  # what this instance is running; None between arrivals and for parked users
 
     def run(self) -> None:  # type: ignore[misc]  # final for users that loop; this one only stands for a rate
         self._state = LOCUST_STATE_WAITING  # so that Locust stops it at once
-        generator: Generator | None = getattr(self.environment, "generator", None)
-        if generator is None:
+        load: Load | None = getattr(self.environment, "generator", None)
+        if load is None:
             raise StopTest(
                 f"{type(self).__name__} has no run to send for: "
                 "call sm_locust.setup(environment) before the runner starts"
             )
-        generator.add_user(type(self), +1)
+        load.add_user(type(self), +1)
         try:
             Event().wait()
         except GreenletExit:
             pass
         finally:
-            generator.add_user(type(self), -1)
+            load.add_user(type(self), -1)
 
     @classmethod
     def rate_per_user(cls, config: RunConfig) -> float:
@@ -112,7 +132,7 @@ class InvokerUser(ArrivalUser):
     abstract = True
 
     @classmethod
-    def make_invoker(cls, generator: Generator) -> Invoker:
+    def make_invoker(cls, load: Load) -> Invoker:
         """The invoker that all arrivals of a process share."""
         raise NotImplementedError
 
@@ -131,18 +151,18 @@ class InvokerUser(ArrivalUser):
         arrival = self.arrival
         if arrival is None:
             raise RuntimeError(f"{type(self).__name__}.invoke() was called outside of a @task")
-        generator = arrival.generator
+        load: Load = self.environment.generator
         if body is None:
-            payload = generator.next_payload()
+            payload = load.next_payload()
             body, content_type = payload.body, content_type or payload.content_type
-        outcome = generator.invoker(type(self)).invoke(
+        outcome = load.invoker(type(self)).invoke(
             body,
-            name=name or self.name_of(generator.config),
+            name=name or self.name_of(load.config),
             scheduled_at=arrival.claim(),
             content_type=content_type,
             headers={key.replace("_", "-"): value for key, value in headers.items()} if headers else None,
         )
-        generator.fire_request(
+        load.fire_request(
             request_type=self.request_type,
             name=outcome.name,
             response_time=outcome.latency * 1e3,
@@ -192,14 +212,14 @@ class InvokeEndpointUser(InvokerUser):
         return [runtime_url(config)]
 
     @classmethod
-    def make_invoker(cls, generator: Generator) -> Invoker:
-        runtime, config = generator.runtime, generator.config
+    def make_invoker(cls, load: Load) -> Invoker:
+        runtime, config = load.runtime, load.config
         request = config.request
         return invoke_endpoint(
-            generator.connections(runtime.url, runtime.ca_bundle, runtime.proxy),
+            load.connections(runtime.url, runtime.ca_bundle, runtime.proxy),
             cls.name_of(config),
-            now=generator.now,
-            signer=generator.signer("sagemaker"),
+            now=load.now,
+            signer=load.signer("sagemaker"),
             base_path=urlsplit(runtime.url).path,
             content_type=request.content_type,
             accept=request.accept,

@@ -16,12 +16,14 @@ from typing import Any
 
 import gevent
 from gevent.lock import RLock
+from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.load.generator import Generator, ask_for_descriptors
+from sm_locust.load.descriptors import ask_for_descriptors
+from sm_locust.load.generator import Generator
 from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.options import Options
@@ -77,6 +79,7 @@ class LiveRun:
         self._active: Active | None = None
         self._master: MasterSide | None = None
         self._ending = RLock()
+        self._disk = ThreadPool(1)  # one, so that lines stay in order
         self.finished: Run | None = None
         self.summary: Summary | None = None
         self.failed = ""  # what kept the folder from being written, in one sentence
@@ -281,10 +284,11 @@ class LiveRun:
         rows: list[Plan | Sample | Event] | list[Plan] | list[Sample] | list[Event] | None = None,
         failures: list[dict[str, Any]] | None = None,
     ) -> None:
-        """Appends to the folder. One that cannot be written ends the run: it would send for nothing."""
+        """Appends to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
         try:
-            active.run.append(worker, intervals, rows or ())
-            active.run.append_failures(worker, failures or ())
+            self._disk.apply(active.run.append, (worker, intervals, rows or ()))
+            if failures:
+                self._disk.apply(active.run.append_failures, (worker, failures))
         except RunError as e:
             if not self.failed:
                 self.failed = str(e)

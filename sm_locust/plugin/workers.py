@@ -22,7 +22,8 @@ from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from sm_locust.aws.session import warm
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.load.generator import ISOLATED, Generator, ask_for_descriptors
+from sm_locust.load.descriptors import ask_for_descriptors
+from sm_locust.load.generator import ISOLATED, Generator
 from sm_locust.load.users import InvokeEndpointUser
 from sm_locust.plugin.order import received_payloads
 from sm_locust.record.clock import ClockOffset, RunClock

@@ -1,0 +1,49 @@
+"""One arrival that is being sent: when its requests are due, and how what became of them adds up to one Outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sm_locust.record.outcome import OK, Outcome
+
+Class = TypeVar("Class")  # of the users whose arrival it is
+
+
+class Arrival(Generic[Class]):
+    """What a user's task is run for.
+
+    user_class    whose task it is
+    scheduled_at  when the schedule wanted it, seconds of the run
+    started_at    when its task began; None while it waits for its turn
+    outcome       of the requests that have ended so far
+    """
+
+    __slots__ = ("_claimed", "_now", "outcome", "scheduled_at", "started_at", "user_class")
+
+    def __init__(self, user_class: type[Class], scheduled_at: float, now: Callable[[], float]) -> None:
+        self.user_class = user_class
+        self.scheduled_at = scheduled_at
+        self.started_at: float | None = None
+        self.outcome: Outcome | None = None
+        self._claimed = False
+        self._now = now
+
+    def claim(self) -> float:
+        """When the next request of this arrival is scheduled: the first as it was itself, later ones at once."""
+        if self._claimed:
+            return self._now()
+        self._claimed = True
+        return self.scheduled_at
+
+    def answered(self, outcome: Outcome) -> None:
+        """A request of this arrival ended. An arrival of several requests lasts until the last and fails with any."""
+        whole = self.outcome
+        if whole is None:
+            self.outcome = outcome
+            return
+        whole.ended_at = outcome.ended_at
+        whole.received += outcome.received
+        if whole.kind == OK:
+            whole.kind, whole.status = outcome.kind, outcome.status
+            whole.message, whole.request_id = outcome.message, outcome.request_id

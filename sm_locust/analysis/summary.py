@@ -157,9 +157,13 @@ def _phase(minutes: Minutes, meta: Mapping[str, Any], limits: Mapping[str, float
 
 
 def _onsets(minutes: Minutes, limits: Mapping[str, float]) -> list[Onset]:
-    """The first minute with a failed request, and for each rule the first judged minute that broke it."""
-    onsets = [Onset(None, row) for row in islice((row for row in minutes.rows if row.requests.failed), 1)]
-    judged = [row for row in minutes.rows if minutes.is_judged(row)]
+    """The first minute with a failed request, and for each rule the first judged minute that broke it.
+
+    A minute that is not whole has too few requests to be quoted for its rate: it counts only where there is no other.
+    """
+    rows = [row for row in minutes.rows if not row.partial] or minutes.rows
+    onsets = [Onset(None, row) for row in islice((row for row in rows if row.requests.failed), 1)]
+    judged = [row for row in rows if minutes.is_judged(row)]
     for metric, limit in limits.items():
         rule = Rule(metric, limit)
         broke = (row for row in judged if (rule.value(row.requests, endpoint_drops([row])) or 0.0) > limit)

@@ -196,12 +196,17 @@ class Generator:
             self._end_generic(arrival, task, CANCELLED, "still in flight when the run's patience ended")
         except _QUIET_ENDS:
             pass
+        except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
+            self._end_generic(arrival, task, TIMEOUT, f"the task's own limit ended it: {expired}")
         except Exception as e:
-            self._end_generic(arrival, task, TASK_ERROR, f"{type(e).__name__}: {e}")
+            self._end_generic(arrival, task, TASK_ERROR, f"{type(e).__name__}: {e}", e)
             self.environment.events.user_error.fire(user_instance=user, exception=e, tb=e.__traceback__)
-        self._landed(getcurrent(), arrival, task)
+        finally:
+            self._landed(getcurrent(), arrival, task)
 
-    def _end_generic(self, arrival: Arrival[ArrivalUser], task: Any, kind: str, message: str) -> None:
+    def _end_generic(
+        self, arrival: Arrival[ArrivalUser], task: Any, kind: str, message: str, exception: Exception | None = None
+    ) -> None:
         """The task ended without an answer of its own: the arrival ends as `kind`, and Locust is told."""
         if arrival.outcome is not None and arrival.outcome.kind == kind:
             return  # the invoker has said so already
@@ -214,7 +219,7 @@ class Generator:
             name=name,
             response_time=outcome.latency * 1e3,
             response_length=0,
-            exception=RuntimeError(kind),
+            exception=exception or RuntimeError(kind),
             context={},
             outcome=None,  # told to Locust only: it is added here, whichever greenlet this is
         )
@@ -273,12 +278,21 @@ class Generator:
         """No arrival is due after this moment, whatever users there are."""
         self._pacer.stop()
 
-    def drain(self, patience: float) -> int:
-        """Stops arrivals, waits up to `patience` seconds for what is in flight, cancels the rest; says how many."""
+    def drain(self, patience: float) -> None:
+        """Stops arrivals, waits up to `patience` seconds for what is in flight, cancels the rest.
+
+        Safe to call from a task, which a run that is ended by one does: its own arrival has then ended.
+        """
         self.stop_arrivals()
+        if getcurrent() in self._flying:
+            self._landed(getcurrent(), self._flying[getcurrent()], None)
         deadline = time.monotonic() + patience
         while self._flying and (left := deadline - time.monotonic()) > 0:
             gevent.joinall(list(self._flying), timeout=left)
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Ends what is in flight now, each as an Outcome of its own."""
         late = dict(self._flying)
         with contextlib.suppress(gevent.Timeout):  # a task that holds on to its life is counted without its consent
             gevent.killall(list(late), block=True, timeout=_KILL_PATIENCE)
@@ -286,7 +300,6 @@ class Generator:
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
                 self._landed(greenlet, arrival, None)
-        return len(late)
 
     def close(self) -> None:
         """Lets go of connections and users; the generator is of no use after."""

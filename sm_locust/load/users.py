@@ -79,19 +79,18 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
 
     def run(self) -> None:  # type: ignore[misc]  # final for users that loop; this one only stands for a rate
         self._state = LOCUST_STATE_WAITING  # so that Locust stops it at once
-        load: Load | None = getattr(self.environment, "generator", None)
-        if load is None:
+        if not hasattr(self.environment, "generator"):
             raise StopTest(
                 f"{type(self).__name__} has no run to send for: "
                 "call sm_locust.setup(environment) before the runner starts"
             )
-        load.add_user(type(self), +1)
+        self.environment.generator.add_user(type(self), +1)
         try:
             Event().wait()
         except GreenletExit:
             pass
         finally:
-            load.add_user(type(self), -1)
+            self.environment.generator.add_user(type(self), -1)  # a late order may have changed it
 
     @classmethod
     def rate_per_user(cls, config: RunConfig) -> float:
@@ -130,6 +129,7 @@ class InvokerUser(ArrivalUser):
     """An arrival that is one request of a prepared Invoker; what is invoked and how it is signed is the subclass's."""
 
     abstract = True
+    host = "see --sm-config"  # what the web UI shows where other users have a host; nothing is sent there
 
     @classmethod
     def make_invoker(cls, load: Load) -> Invoker:

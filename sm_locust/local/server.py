@@ -109,7 +109,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((str(address), port), family=family)
     except OSError as error:
-        _refuse(f"port {port}: cannot listen on {address}: {error.strerror}; choose another with --port")
+        _refuse(f"port {port}: cannot listen on {address}: {os.strerror(error.errno or 0)}; choose another with --port")
     except OverflowError:
         _refuse(f"port {port}: must be between 0 and 65535")
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sm_locust.plugin.live import LiveRun
 
 WRONG_CONFIGURATION = 2
+NOT_VALID = 3
+TERMINATED = 128 + signal.SIGTERM
 
 # What Locust says at every tick of a ramp, once or several times a second.
 _PER_TICK = (
@@ -37,9 +39,11 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
     """With --headless and a shape, Locust hears SIGTERM only once the shape has ended: it would die without a word."""
 
     def quit_in_order() -> None:
-        live.why = live.why or "terminated"
+        started, live.why = live.is_running, live.why or "terminated"
         if environment.runner is not None:
             environment.runner.quit()
+        if not started:  # main is still waiting for workers, and would go on to start
+            gevent.kill(gevent.get_hub().parent, SystemExit(TERMINATED))
 
     gevent.signal_handler(signal.SIGTERM, quit_in_order)
 
@@ -48,9 +52,14 @@ def say_at_the_end(environment: Environment, live: LiveRun) -> None:
     """Sets the exit code, and prints the summary after Locust's own tables."""
 
     def on_quitting(**_: Any) -> None:
-        live.finish()
+        try:
+            live.finish()
+        except KeyboardInterrupt:
+            live.failed = live.failed or "the run folder is not complete: it was interrupted at its end"
+            environment.process_exit_code = NOT_VALID
+            return
         if live.failed:
-            environment.process_exit_code = WRONG_CONFIGURATION if live.finished is None else 3
+            environment.process_exit_code = WRONG_CONFIGURATION if live.finished is None else NOT_VALID
         elif live.summary is not None:
             environment.process_exit_code = live.summary.exit_code
 

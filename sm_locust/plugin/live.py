@@ -6,6 +6,7 @@ the run goes, and drains at the end; making sense of the folder is `finish`'s an
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import platform
@@ -25,15 +26,16 @@ from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ArrivalUser
+from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.order import Order, resolve
+from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import Event, Plan, Run, RunError, Sample
-from sm_locust.report import folder
+from sm_locust.report import folder, text
 from sm_locust.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -58,6 +60,7 @@ class Active:
     planned_until: float = 0.0  # real seconds up to which the plan has been written
     planned: float = 0.0  # arrivals planned up to then
     users: int = 0  # commanded then
+    until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
     why: str = ""
     lost: set[str] = field(default_factory=set)
@@ -86,6 +89,7 @@ class LiveRun:
         self.why: str | None = None  # said by whoever ends the run, for run.json
 
         environment.live_run = self  # type: ignore[attr-defined]
+        environment.generator = Waiting()  # type: ignore[attr-defined]
         environment.dispatcher_class = observed(environment.dispatcher_class, self._on_dispatch)
         events = environment.events
         events.test_start.add_listener(self._on_test_start)
@@ -100,14 +104,14 @@ class LiveRun:
     def config(self) -> RunConfig:
         return self.order().config
 
-    def order(self, options: Options | None = None) -> Order:
+    def order(self, options: Options | None = None, picked: Picked | None = None) -> Order:
         """The order of the run that goes on, or resolves the next one's; raises ConfigError.
 
-        options  asked for anew, as the web UI does for each start
+        options, picked  asked for anew, as the web UI does for each start
         """
         if self._active is None and (options is not None or self._order is None):
             self._options = options or self._options
-            self._order = resolve(self._environment, self._options)
+            self._order = resolve(self._environment, self._options, picked)
         if self._order is None:
             raise ConfigError("no run has been ordered")
         return self._order
@@ -118,6 +122,11 @@ class LiveRun:
         if schedule is None:
             raise ConfigError("the shape has no schedule to play")
         return schedule
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether arrivals have ended and the folder is not complete yet."""
+        return self._active is not None and self._active.over
 
     @property
     def is_running(self) -> bool:
@@ -149,11 +158,14 @@ class LiveRun:
 
     def _start(self) -> None:
         order = self.order()
+        check_classes(self._environment.user_classes, order.config)  # again: Locust has left out tasks by --tags
         runner = self._environment.runner
         self.finished, self.summary, self.why, self.failed = None, None, None, ""
         run = Run.create(order.run_dir, self._meta(order))
         clock = RunClock.start(order.speed)
         schedule = order.real_schedule
+        # Locust stops a shape for -t only at its next tick; the arrivals end when they should.
+        until = min(schedule.duration, self._run_time()) if schedule else math.inf
         generator = None
         if isinstance(runner, MasterRunner):
             if self._master is None:
@@ -165,6 +177,7 @@ class LiveRun:
                     "origin": clock.origin,
                     "started_at": clock.started_at,
                     "patience": self._patience(),
+                    "until": until if schedule else None,
                 }
             )
         else:
@@ -176,13 +189,13 @@ class LiveRun:
                 order.config,
                 clock,
                 order.payloads,
-                until=schedule.duration if schedule else math.inf,
+                until=until,
                 boundaries=schedule.boundaries if schedule else (),
             )
             generator.prepare()
             clock.restart()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
-        self._active = Active(order, run, clock, schedule, generator, Progress(order.speed, schedule))
+        self._active = Active(order, run, clock, schedule, generator, Progress(order.speed, schedule), until=until)
         gevent.spawn(self._every_second, self._active)
 
     def listen(self, runner: MasterRunner) -> None:
@@ -204,6 +217,11 @@ class LiveRun:
             "started_at": _iso(time.time()),
             "workers": [],
         }
+
+    def _run_time(self) -> float:
+        """Seconds that -t gives; infinity without it."""
+        given = getattr(self._environment.parsed_options, "run_time", None)
+        return float(given) if given else math.inf
 
     def _patience(self) -> float:
         given = getattr(self._environment.parsed_options, "stop_timeout", None)
@@ -259,8 +277,7 @@ class LiveRun:
 
     def _write_plan(self, active: Active, until: float) -> None:
         """The plan of the time since it was last written, up to `until`."""
-        if active.schedule is not None:
-            until = min(until, active.schedule.duration)
+        until = min(until, active.until)
         if until <= active.planned_until:
             return
         planned = active.schedule.expected(until) if active.schedule else active.commanded.expected(until)
@@ -329,28 +346,30 @@ class LiveRun:
             active = self._active
             if active is None or active.ended_at is not None:
                 return
-            end = active.clock.now()
-            if active.schedule is not None:
-                end = min(end, active.schedule.duration)
+            end = min(active.clock.now(), active.until)
             self._write_plan(active, end)
             active.ended_at = end
             active.why = self.why or self._why(active, end)
             active.progress.end()
             patience = self._patience()
             if active.generator is not None:
-                active.generator.drain(patience)
+                try:
+                    active.generator.drain(patience)
+                except KeyboardInterrupt:  # a second Ctrl-C: no more patience, but nothing is left uncounted
+                    active.generator.cancel()
                 self._take(active, active.generator, None)
                 active.generator.close()
             elif self._master is not None:
-                silent = self._master.drain(patience)
+                silent: set[str] = set()
+                with contextlib.suppress(KeyboardInterrupt):
+                    silent = self._master.drain(patience)
                 now = active.clock.now()
                 self._write(active, "", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
 
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:
             return "schedule complete"
-        run_time = getattr(self._environment.parsed_options, "run_time", None)
-        if run_time is not None and end >= float(run_time) - 0.5:
+        if end >= self._run_time() - 0.5:
             return "run time reached"
         return "stopped by hand"
 
@@ -373,6 +392,8 @@ class LiveRun:
                     workers=self._master.workers if self._master is not None else [LOCAL],
                 )
                 self.summary = folder.write(active.run)
+                # In the web UI this is the only word of it, for a headless run the first.
+                logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
             except (RunError, OSError) as e:
                 self.failed = str(e)
                 logger.error("the run folder is not complete: %s", e)

@@ -52,7 +52,7 @@ def add_options(parser: Any) -> None:
         "--sm-run-dir",
         metavar="DIR",
         default=RUN_DIR,
-        help="sm_locust: where each run makes a folder of its own (default: %(default)s)",
+        help="sm_locust: where each run makes a folder of its own (default: runs)",
     )
     parser.add_argument(
         "--sm-speed",

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from locust import LoadTestShape
+from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
@@ -23,7 +23,7 @@ from sm_locust import payloads as payload_files
 from sm_locust.aws.session import runtime
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.load.shapes import PhasesShape
-from sm_locust.load.users import ArrivalUser, InvokeEndpointUser
+from sm_locust.load.users import ArrivalUser, InvokeEndpointUser, InvokerUser
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options
 from sm_locust.schedule import SPEEDS, Schedule
@@ -63,7 +63,6 @@ class Order:
             "sha256": payload_files.sha256(self.payloads),
             "base": str(self.base),
             "speed": self.speed,
-            "until": real.duration if real else None,
             "boundaries": list(real.boundaries) if real else [],
         }
 
@@ -78,18 +77,26 @@ def received_payloads(message: dict[str, Any], config: RunConfig) -> tuple[Paylo
     return payloads
 
 
-def resolve(environment: Environment, options: Options) -> Order:
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The user classes and the shape of a run, where they were picked in the page and are not Locust's own yet."""
+
+    user_classes: Sequence[type[User]]
+    shape: LoadTestShape | None
+
+
+def resolve(environment: Environment, options: Options, picked: Picked | None = None) -> Order:
     """Everything that can be known to be wrong before the first request is: raises ConfigError, in one sentence."""
+    if picked is None:
+        picked = Picked(environment.user_classes, the_shape(environment))
     config, base = _configuration(options)
     if options.speed not in SPEEDS:
         accepted = ", ".join(map(str, SPEEDS))
         raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
-    schedule, source = _schedule(environment, config, options)
-    arrival_classes = [c for c in environment.user_classes if issubclass(c, ArrivalUser)]
-    for user_class in arrival_classes:
-        problem = user_class.problem(config)
-        if problem:
-            raise ConfigError(problem)
+    schedule, source = _schedule(picked.shape, config, options)
+    arrival_classes = check_classes(picked.user_classes, config)
+    if schedule is not None:
+        _follow_a_rate(arrival_classes)
     if any(issubclass(c, InvokeEndpointUser) for c in arrival_classes) and not isinstance(
         environment.runner, MasterRunner
     ):
@@ -120,8 +127,26 @@ def _configuration(options: Options) -> tuple[RunConfig, Path]:
     return config.with_overrides(endpoint=options.endpoint, region=options.region, url=options.url), base
 
 
-def _schedule(environment: Environment, config: RunConfig, options: Options) -> tuple[Schedule | None, str]:
-    shape = the_shape(environment)
+def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list[type[ArrivalUser]]:
+    """Those that stand for arrivals; raises ConfigError when one cannot run with this configuration."""
+    arrival_classes = [c for c in user_classes if issubclass(c, ArrivalUser)]
+    for user_class in arrival_classes:
+        problem = user_class.problem(config)
+        if problem:
+            raise ConfigError(problem)
+    return arrival_classes
+
+
+def _follow_a_rate(user_classes: Iterable[type[ArrivalUser]]) -> None:
+    for user_class in user_classes:
+        if user_class.fixed_count:
+            raise ConfigError(
+                f"{user_class.__name__}.fixed_count: {user_class.fixed_count} users do not follow a shape's rate; "
+                "give the class a weight instead"
+            )
+
+
+def _schedule(shape: LoadTestShape | None, config: RunConfig, options: Options) -> tuple[Schedule | None, str]:
     if shape is None:
         return None, "users"
     if not isinstance(shape, PhasesShape):
@@ -131,8 +156,8 @@ def _schedule(environment: Environment, config: RunConfig, options: Options) -> 
     except ValueError as e:
         raise ConfigError(f"{type(shape).__name__}.phases: {e}") from None
     if schedule is None:
-        named = options.config if isinstance(options.config, str | Path) else "the configuration"
-        raise ConfigError(f"{type(shape).__name__} plays the phases of the configuration, and {named} has none")
+        named = f"{options.config} has none" if options.config else "there is none: give --sm-config FILE"
+        raise ConfigError(f"{type(shape).__name__} plays the phases of the configuration, and {named}")
     source = shape.source()
     return schedule, f"{source} {options.config}" if source == "config" else source
 
@@ -152,7 +177,7 @@ def _only_loopback(
 ) -> None:
     """A compressed run is for the local endpoint: every address that would be sent to must resolve to loopback."""
     urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
-    if environment.host:
+    if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
         urls.add(environment.host)
     for url in sorted(urls):
         host = urlsplit(url).hostname or url

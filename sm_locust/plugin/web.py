@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from locust.env import Environment
-from locust.runners import STATE_INIT, STATE_STOPPED
 from locust.web import WebUI
 
 from flask import Response, jsonify, request
@@ -13,6 +12,7 @@ from flask import Response, jsonify, request
 from sm_locust.config import ConfigError
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import Options
+from sm_locust.plugin.order import Picked
 
 
 def check_starts(web_ui: WebUI, environment: Environment, live: LiveRun) -> None:
@@ -23,13 +23,25 @@ def check_starts(web_ui: WebUI, environment: Environment, live: LiveRun) -> None
     def check() -> Response | None:
         if request.endpoint != "locust.swarm" or request.method != "POST":
             return None
-        runner = environment.runner
-        if runner is None or runner.state not in (STATE_INIT, STATE_STOPPED):
+        if live.is_ending:
+            return refused("the run before is still ending: start again in a moment")
+        if live.is_running:
             return None  # an edit of a run that goes on: its order stands
         values = {**vars(environment.parsed_options), **request.form.to_dict()}
         try:
-            live.order(Options.parsed(values))
+            live.order(Options.parsed(values), picked() if web_ui.userclass_picker_is_active else None)
         except (ConfigError, ValueError) as e:
-            answer: Response = jsonify({"success": False, "message": str(e), "host": environment.host})
-            return answer
+            return refused(str(e))
         return None
+
+    def refused(why: str) -> Response:
+        answer: Response = jsonify({"success": False, "message": why, "host": environment.host})
+        return answer
+
+    def picked() -> Picked:
+        """What the form names; Locust itself takes it over only after this check."""
+        classes: Any = environment.available_user_classes or {}
+        shapes: Any = environment.available_shape_classes or {}
+        names = request.form.getlist("user_classes") or list(classes)
+        shape = shapes.get(request.form.get("shape_class", "Default"))
+        return Picked([classes[name] for name in names if name in classes], shape)

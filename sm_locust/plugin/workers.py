@@ -25,18 +25,20 @@ from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import ISOLATED, Generator
 from sm_locust.load.users import InvokeEndpointUser
+from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.order import received_payloads
 from sm_locust.record.clock import ClockOffset, RunClock
 
 logger = logging.getLogger(__name__)
 
 # Locust hands a message to the listener of its type.
+HELLO = "sm_hello"  # worker → master: its handlers are registered; Locust itself connects earlier
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
 SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master and back: sent, theirs
 DRAIN = "sm_drain"  # master → worker: run_id, patience
-DRAINED = "sm_drained"  # worker → master: run_id, sent, ended
+DRAINED = "sm_drained"  # worker → master: run_id
 
 SHIP_EVERY = 1.0  # seconds
 REPEAT_AFTER = 3.0
@@ -51,7 +53,7 @@ class WorkerSide:
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._environment = environment
         self._runner = runner
-        self._order: dict[str, Any] = {}
+        self._patience = 0.0
         self._run_id = ""
         self._offset = ClockOffset()
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
@@ -69,18 +71,20 @@ class WorkerSide:
         runner.register_message(CLOCK, self._on_clock)
         runner.register_message(DRAIN, self._on_drain, concurrent=True)
         events = environment.events
-        events.test_start.add_listener(self._on_test_start)
         events.heartbeat_received.add_listener(self._on_heartbeat)
         events.quitting.add_listener(self._on_quitting)
         if any(issubclass(c, InvokeEndpointUser) for c in environment.user_classes):
             gevent.spawn(warm)
         gevent.spawn(self._compare_clocks)
         gevent.spawn(self._watch)
+        environment.generator = Waiting()  # type: ignore[attr-defined]
+        self._send(HELLO, {})
 
     # -- the master's messages ---------------------------------------------------------------------------------------
 
     def _on_run(self, msg: Any, **_: Any) -> None:
-        self._order = {**msg.data, "received": time.monotonic()}
+        if msg.data["run_id"] != self._run_id:
+            self._begin(msg.data, received=time.monotonic())
 
     def _on_ack(self, msg: Any, **_: Any) -> None:
         if msg.data["run_id"] == self._run_id:
@@ -92,7 +96,7 @@ class WorkerSide:
     def _on_drain(self, msg: Any, **_: Any) -> None:
         if msg.data["run_id"] == self._run_id:
             self._drain(msg.data["patience"])
-            self._send(DRAINED, self._totals())
+        self._send(DRAINED, {"run_id": msg.data["run_id"]})
 
     def _on_heartbeat(self, **_: Any) -> None:
         self._heartbeat_at = time.monotonic()
@@ -111,18 +115,17 @@ class WorkerSide:
 
     @property
     def _generator(self) -> Generator | None:
-        return getattr(self._environment, "generator", None)
+        generator = getattr(self._environment, "generator", None)
+        return generator if isinstance(generator, Generator) else None
 
-    def _on_test_start(self, **_: Any) -> None:
-        order = self._order
-        if not order or order["run_id"] == self._run_id:
-            return
-        self._run_id = order["run_id"]
+    def _begin(self, order: dict[str, Any], received: float) -> None:
+        """Makes this run's generator. Its order comes ahead of Locust's spawn message, or after it to a late worker."""
+        self._run_id, self._patience = order["run_id"], order["patience"]
         self._seq, self._unacknowledged, self._drained = 0, {}, False
         # Without a measured offset the message's own way is the best that is known.
         offset = self._offset.offset
         if offset is None:
-            offset = order["sent"] - order["received"]
+            offset = order["sent"] - received
         clock = RunClock(order["origin"] - offset, order["started_at"], order["speed"])
         config, problem = RunConfig.from_dict(order["config"]), ""
         try:
@@ -138,7 +141,6 @@ class WorkerSide:
             boundaries=tuple(order["boundaries"]),
             index=order["index"],
         )
-        self._environment.generator = generator  # type: ignore[attr-defined]
         warning = ask_for_descriptors(config.arrivals.max_in_flight)
         if warning:
             logger.warning(warning)
@@ -149,6 +151,11 @@ class WorkerSide:
         if problem:
             logger.error("this worker cannot send: %s", problem)
             generator.paused = NOT_READY
+        early = self._environment.generator  # type: ignore[attr-defined]
+        self._environment.generator = generator  # type: ignore[attr-defined]
+        if isinstance(early, Waiting):
+            for user_class, count in early.users.items():
+                generator.add_user(user_class, count)
         gevent.spawn(self._ship_while_running, self._run_id, generator)
 
     def _watch(self) -> None:
@@ -199,20 +206,15 @@ class WorkerSide:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    def _totals(self) -> dict[str, Any]:
-        recorder = self._generator.recorder if self._generator else None
-        return {
-            "run_id": self._run_id,
-            "sent": recorder.sent if recorder else 0,
-            "ended": recorder.ended if recorder else 0,
-        }
-
     def _drain(self, patience: float) -> None:
         with self._draining:
             generator = self._generator
             if self._drained or generator is None:
                 return
-            generator.drain(patience)
+            try:
+                generator.drain(patience)
+            except KeyboardInterrupt:
+                generator.cancel()
             self._drained = True
             self._ship(generator)
             deadline = time.monotonic() + ACK_PATIENCE
@@ -225,9 +227,9 @@ class WorkerSide:
 
     def _on_quitting(self, **_: Any) -> None:
         """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""
-        if not self._drained and self._order:
-            self._drain(self._order["patience"])
-            self._send(DRAINED, self._totals())
+        if not self._drained:
+            self._drain(self._patience)
+            self._send(DRAINED, {"run_id": self._run_id})
 
 
 class MasterSide:
@@ -242,8 +244,10 @@ class MasterSide:
         self._order: dict[str, Any] | None = None
         self._seen: set[tuple[str, int]] = set()
         self._drained: set[str] = set()
+        self._ready: set[str] = set()  # workers that have said HELLO
         self.workers: list[str] = []  # that were sent this run's order, in turn
 
+        runner.register_message(HELLO, self._on_hello)
         runner.register_message(SHIP, self._on_ship)
         runner.register_message(CLOCK, self._on_clock)
         runner.register_message(DRAINED, self._on_drained)
@@ -257,7 +261,8 @@ class MasterSide:
         """Sends the order to every worker; called from `test_start`, ahead of the spawn messages."""
         self._order, self._seen, self._drained, self.workers = order, set(), set(), []
         for worker in list(self._runner.clients):
-            self._send_order(worker)
+            if worker in self._ready:
+                self._send_order(worker)
 
     def _send_order(self, worker: str) -> None:
         if worker not in self.workers:
@@ -265,8 +270,14 @@ class MasterSide:
         order = {**(self._order or {}), "index": self.workers.index(worker), "sent": time.monotonic()}
         self._runner.send_message(RUN, order, client_id=worker)
 
-    def _on_worker_connect(self, client_id: str, **_: Any) -> None:
+    def _on_hello(self, msg: Any, **_: Any) -> None:
+        self._ready.add(msg.node_id)
         if self._order is not None:
+            self._send_order(msg.node_id)
+
+    def _on_worker_connect(self, client_id: str, **_: Any) -> None:
+        """A worker of an earlier run is ready again, perhaps after this one began; a new one says HELLO next."""
+        if self._order is not None and client_id in self._ready:
             self._send_order(client_id)
 
     def _on_ship(self, msg: Any, **_: Any) -> None:

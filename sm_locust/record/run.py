@@ -6,6 +6,7 @@ Whatever can be computed from them (summary, timeline, report) is computed elsew
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -101,6 +102,9 @@ class Run:
             raise RunError(f"run folder {folder}: cannot be made: {e.strerror}") from e
         return run
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
     @property
     def run_id(self) -> str:
         return str(self.meta["run_id"])
@@ -134,34 +138,43 @@ class Run:
         if not lines:
             return
         text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        path = self.folder / name
         try:
-            with open(self.folder / name, "a", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            before = path.stat().st_size if path.exists() else 0
+            try:
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.truncate(path, before)  # half a line would spoil the ones to come
+                raise
         except OSError as e:
             raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
 
     def finish(self, **meta: Any) -> None:
         """Adds how it ended to run.json."""
         self.meta.update(meta)
-        try:
-            self._write_meta()
-        except OSError as e:
-            raise RunError(f"run folder {self.folder}: {META} cannot be written: {e.strerror}") from e
+        self._write_meta()
 
     def _write_meta(self) -> None:
         self.write_text(META, json.dumps(self.meta, indent=2) + "\n")
 
     def write_text(self, name: str, text: str) -> Path:
-        """Writes one derived file whole or not at all: a reader never sees half of it."""
+        """Writes one file whole or not at all: a reader never sees half of it. Raises RunError when it cannot."""
         path = self.folder / name
         beside = path.with_name(name + ".part")
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        try:
+            with open(beside, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as e:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+            raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
         return path
 
     # -- reading it --------------------------------------------------------------------------------------------------
@@ -170,6 +183,8 @@ class Run:
     def open(cls, folder: str | Path) -> Run:
         """The run in a folder, finished or not. Raises RunError when it is not a run folder of a version we know."""
         folder = Path(folder)
+        if folder.is_file():
+            raise RunError(f"{folder}: a file, not a run folder")
         try:
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -207,6 +222,8 @@ class Run:
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
         path = self.folder / name
         if not path.exists():
+            if name == LEDGER:
+                raise RunError(f"{self.folder}: {LEDGER} is missing, and everything is read from it")
             return
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

@@ -27,6 +27,7 @@ def render(summary: Summary) -> str:
     parts.append(
         _table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
+    parts.append("\n".join(f"- {_text(reason)}" for reason in wording.reasons_of_failures(summary)))
     parts += [
         _table(wording.distributions(whole)),
         _titled("Phases", wording.phases(summary)),

@@ -56,11 +56,18 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
+    for said in wording.reasons_of_failures(summary):
+        console.print(Padding(Text(said, style=_WARN), (0, 0, 0, 11), expand=False))
     for table in (wording.distributions(whole), wording.phases(summary), wording.minutes(summary)):
         _table(console, table)
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
+
+
+def verdict(summary: Summary) -> str:
+    """The run in one line, for a log."""
+    return f"run {summary.run_id}: {wording.validity(summary.verdict)}, {wording.slo_title(summary)}"
 
 
 def _state(text: str, good: bool | None) -> Text:

@@ -185,6 +185,15 @@ def requests(span: Span) -> list[tuple[str, str]]:
     ]
 
 
+def reasons_of_failures(summary: Summary) -> list[str]:
+    """For each kind of failure, the most frequent first, what the first one of it said."""
+    said: dict[str, str] = {}
+    for failure in summary.failures:
+        said.setdefault(str(failure.get("kind", "")), str(failure.get("message", "")))
+    kinds = [kind for kind, _ in _by_count(summary.minutes.whole.requests.by_kind)]
+    return [printable(f"{kind}: {said[kind]}") for kind in kinds if said.get(kind)]
+
+
 def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     """The numbers a reader looks for first: label, value, what to hold it against."""
     whole = summary.minutes.whole

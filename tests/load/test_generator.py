@@ -148,6 +148,37 @@ def test_a_task_that_raises_is_a_failure_with_its_words_and_the_rest_go_on(bench
     assert isinstance(errors[0], KeyError)
 
 
+def test_a_limit_that_a_task_sets_itself_is_a_timeout_at_its_age(benches: list[Bench]) -> None:
+    class Impatient(ArrivalUser):
+        @task
+        def wait(self) -> None:
+            with gevent.Timeout(0.1):
+                gevent.sleep(5)
+
+    bench = Bench(Impatient)
+    benches.append(bench)
+    bench.run(users=40, seconds=0.6)
+    whole = bench.end()
+    assert whole.by_kind == {kinds.TIMEOUT: whole.sent}
+    assert whole.latency.quantile(0.5) == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_run_that_a_task_ends_is_counted_to_the_last_request(benches: list[Bench]) -> None:
+    ended: list[Interval] = []
+
+    class Ender(Quick):
+        @task
+        def look(self) -> None:
+            if bench.generator.recorder.sent >= 20 and not ended:
+                ended.append(bench.end(patience=1.0))
+
+    bench = Bench(Ender)
+    benches.append(bench)
+    bench.run(users=100, seconds=0.6)
+    (whole,) = ended
+    assert whole.ok == whole.sent == pytest.approx(20, abs=2)
+
+
 def test_an_on_start_that_raises_fails_the_arrival_that_needed_it(benches: list[Bench]) -> None:
     class Unready(Quick):
         def on_start(self) -> None:

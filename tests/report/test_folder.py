@@ -114,11 +114,11 @@ def test_an_empty_run_has_all_files(tmp_path: Path) -> None:
     assert rows(run) == []
 
 
-def test_a_folder_that_holds_only_run_json_has_all_files(tmp_path: Path) -> None:
+def test_a_folder_whose_ledger_is_gone_is_not_summed_up_as_nothing(tmp_path: Path) -> None:
     run = Run.create(tmp_path, meta())
     (run.folder / "intervals.jsonl").unlink()
-    folder.write(run)
-    assert "Nothing was sent" in (run.folder / "summary.md").read_text()
+    with pytest.raises(RunError, match=r"intervals\.jsonl is missing"):
+        folder.write(run)
 
 
 def test_what_the_ledger_says_of_workers_is_in_the_summary(tmp_path: Path) -> None:

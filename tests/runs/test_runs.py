@@ -212,6 +212,83 @@ def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tm
     assert found["arrivals"]["sent"] == local.counts()["invocations"] > paused
 
 
+def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoint) -> None:
+    path, port = config(tmp_path, local.url, {**LONG, "duration": 12}), str(free_port())
+    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--master-port", port]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    master = ["--master", "--master-bind-port", port, "--expect-workers", "1", "--headless"]
+    with locust(tmp_path, *arguments, *master) as run, locust(tmp_path / "one", *arguments, "--worker"):
+        wait_for("requests", lambda: local.counts()["invocations"] > 200)
+        with locust(tmp_path / "two", *arguments, "--worker") as late:
+            run.wait(40)
+            late.wait(10)
+        found = accounted(summary(run.the_folder()))
+        assert "Unknown message type" not in late.output
+    shares: dict[str, int] = {}
+    for line in (run.the_folder() / "intervals.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        if row.get("name") == "":
+            shares[row["worker"]] = shares.get(row["worker"], 0) + row["counts"]["due"]
+    assert sorted(shares.values())[0] > 150, shares
+    assert found["arrivals"]["delivered_ratio"] > 0.97
+    assert found["arrivals"]["sent"] == local.counts()["invocations"]
+
+
+def test_a_second_ctrl_c_ends_the_patience_and_still_leaves_a_complete_folder(tmp_path: Path, local: Endpoint) -> None:
+    path = config(tmp_path, local.url, LONG)
+    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", "--stop-timeout", "60"]
+    with locust(tmp_path, *arguments) as run:
+        wait_for("requests", lambda: local.counts()["invocations"] > 100)
+        with local.frozen():
+            time.sleep(1.0)
+            run.signal(signal.SIGINT)
+            time.sleep(2.0)
+            assert run.process.poll() is None, "it waits for what is in flight"
+            run.signal(signal.SIGINT)
+            run.wait(15)
+        found = accounted(summary(run.the_folder()))
+        assert is_complete(run.the_folder())
+        assert "Traceback" not in run.output
+    assert found["requests"]["cancelled"] > 50
+
+
+def test_the_class_picker_plays_the_shape_that_was_picked(tmp_path: Path, local: Endpoint) -> None:
+    (tmp_path / "two_shapes.py").write_text(
+        "from sm_locust import Phase, PhasesShape\n"
+        "class Slow(PhasesShape):\n"
+        "    phases = [Phase('slow', 2, 20)]\n"
+        "class Fast(PhasesShape):\n"
+        "    phases = [Phase('fast', 2, 60)]\n"
+    )
+    path, port = config(tmp_path, local.url), free_port()
+    shapes = f"{files(INVOKE)},{tmp_path / 'two_shapes.py'}"
+    arguments = ["-f", shapes, "--sm-config", str(path), "--class-picker", "--web-port", str(port)]
+    with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
+        page = f"http://127.0.0.1:{port}"
+        wait_for("web UI", lambda: _answers(page))
+        form = {"user_count": 1, "spawn_rate": 1, "user_classes": "InvokeEndpoint", "sm_config": str(path)}
+        for n, (shape, arrivals) in enumerate([("Fast", 120), ("Slow", 40)], 1):
+            assert post(f"{page}/swarm", **form, shape_class=shape)["success"] is True
+            wait_for("the end", lambda n=n: len(run.folders()) == n and (run.folders()[-1] / "report.html").exists())
+            found = accounted(summary(run.folders()[-1]))
+            assert found["arrivals"]["planned"] == pytest.approx(arrivals)
+            assert found["arrivals"]["sent"] == pytest.approx(arrivals, abs=2)
+            wait_for("Locust's own end", lambda: "fast" if _state(page) == "stopped" else "")
+
+
+def test_sigterm_ends_a_master_that_waits_for_workers(tmp_path: Path) -> None:
+    path = config(tmp_path, "http://127.0.0.1:9", UP)
+    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless"]
+    waiting = ["--master", "--expect-workers", "1", "--master-bind-port", str(free_port())]
+    with locust(tmp_path, *arguments, *waiting) as run:
+        wait_for("the master", lambda: "Starting Locust" in run.output)
+        time.sleep(1.5)
+        run.signal(signal.SIGTERM)
+        assert run.wait(10) == 128 + signal.SIGTERM
+        assert run.folders() == []
+
+
 def test_a_locustfile_of_ones_own_becomes_an_open_model_by_one_import(tmp_path: Path, local: Endpoint) -> None:
     (tmp_path / "shop_arrivals.py").write_text(
         "from locust import FastHttpUser, task\n"
@@ -269,6 +346,13 @@ def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> 
     folder = Path(done.stdout.strip())
     found = accounted(summary(folder))
     assert found["arrivals"]["sent"] == local.counts()["invocations"] == pytest.approx(90, abs=5)
+
+
+def _state(page: str) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(f"{page}/stats/requests", timeout=5) as answer:
+        return str(json.load(answer)["state"])
 
 
 def _answers(page: str) -> bool:

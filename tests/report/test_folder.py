@@ -12,7 +12,7 @@ from hdrh.log import HistogramLogReader
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
-from sm_locust.record.run import Event, Run
+from sm_locust.record.run import Event, Run, RunError
 from sm_locust.report import folder
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, played, reference_answer

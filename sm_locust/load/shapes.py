@@ -37,7 +37,7 @@ class UserPlan:
     def users(self, at: float, given: float) -> int | None:
         """Users to command at `at` seconds of the run; None once the schedule is over.
 
-        given  arrivals that the users which ran until now have stood for
+        given  arrivals that the users commanded until now have stood for
         """
         end = self._schedule.duration
         if at >= end:

@@ -9,7 +9,7 @@ from locust.dispatch import UsersDispatcher
 
 
 class Commanded:
-    """Users over time, as steps, and the arrivals they stand for."""
+    """Users commanded over time, as steps, and the arrivals they stand for."""
 
     def __init__(self) -> None:
         self._at = 0.0
@@ -26,11 +26,6 @@ class Commanded:
     @property
     def users(self) -> int:
         return self._users
-
-    @property
-    def rate(self) -> float:
-        """Arrivals a second that they stand for."""
-        return self._rate
 
     def expected(self, at: float) -> float:
         """Arrivals from the start to `at`, which must not lie before the last step."""

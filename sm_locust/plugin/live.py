@@ -55,8 +55,7 @@ class Active:
     schedule: Schedule | None  # in real seconds
     generator: Generator | None  # None on a master
     progress: Progress
-    commanded: Commanded = field(default_factory=Commanded)  # as dispatched: the plan of a run without a schedule
-    running: Commanded = field(default_factory=Commanded)  # as it came about, which on a master is later
+    commanded: Commanded = field(default_factory=Commanded)
     planned_until: float = 0.0  # real seconds up to which the plan has been written
     planned: float = 0.0  # arrivals planned up to then
     users: int = 0  # commanded then
@@ -93,7 +92,6 @@ class LiveRun:
         environment.dispatcher_class = observed(environment.dispatcher_class, self._on_dispatch)
         events = environment.events
         events.test_start.add_listener(self._on_test_start)
-        events.spawning_complete.add_listener(self._on_spawning_complete)
         events.test_stopping.add_listener(lambda **_: self.drain())
         events.test_stop.add_listener(lambda **_: self.finish())
         events.quitting.add_listener(lambda **_: self.finish())
@@ -138,8 +136,8 @@ class LiveRun:
         return self._active.clock.now() if self._active else 0.0
 
     def given(self, at: float) -> float:
-        """The arrivals that the users which have run until `at` stand for."""
-        return self._active.running.expected(at) if self._active else 0.0
+        """The arrivals that the users commanded until `at` stand for."""
+        return self._active.commanded.expected(at) if self._active else 0.0
 
     # -- the start ---------------------------------------------------------------------------------------------------
 
@@ -241,16 +239,7 @@ class LiveRun:
             user_class = self._environment.user_classes_by_name[name]
             if issubclass(user_class, ArrivalUser):
                 rate += count * user_class.rate_per_user(active.order.config)
-        count, now = sum(users.values()), active.clock.now()
-        active.commanded.note(now, count, rate)
-        if active.generator is not None:
-            active.running.note(now, count, rate)
-
-    def _on_spawning_complete(self, **_: Any) -> None:
-        """On a master: its workers have reported the users that they were told to run."""
-        active = self._active
-        if active is not None and active.generator is None:
-            active.running.note(active.clock.now(), active.commanded.users, active.commanded.rate)
+        active.commanded.note(active.clock.now(), sum(users.values()), rate)
 
     def _on_shipment(self, worker: str, data: dict[str, Any]) -> None:
         """A worker's count of the seconds past."""

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parents[2]
 KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
@@ -53,6 +55,20 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> 
             return found
         time.sleep(0.05)
     raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 class Endpoint:
@@ -134,8 +150,7 @@ class Locust:
 
     def processes(self) -> list[int]:
         """Ids of its processes that are still there, its own first."""
-        found = subprocess.run(["ps", "-o", "pid=", "-s", str(self.process.pid)], capture_output=True, text=True)
-        return [int(pid) for pid in found.stdout.split()]
+        return [p.pid for p in psutil.process_iter() if _session(p.pid) == self.process.pid and _lives(p)]
 
     def folders(self) -> list[Path]:
         """Run folders in the order of their starts."""

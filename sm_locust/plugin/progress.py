@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -46,7 +47,11 @@ class Progress:
         if self._in_place or now - self._last_shown >= PLAIN_EVERY:
             self._last_shown = now
             line = self._line(now, last)
-            self._stream.write(f"\r\x1b[2K{line}" if self._in_place else f"{line}\n")
+            if self._in_place:  # a line that wraps could not be rewritten
+                line = f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}"
+            else:
+                line += "\n"
+            self._stream.write(line)
             self._stream.flush()
         self._last = Interval(0.0, ARRIVALS)
 
@@ -59,19 +64,18 @@ class Progress:
     def _line(self, now: float, last: Interval) -> str:
         parts = [_clock(now * self._speed)]
         if self._schedule is not None:
-            parts[0] += f" of {_clock(self._schedule.duration * self._speed)}"
+            left = _clock(max(0.0, self._schedule.duration - now))
+            parts[0] += f" of {_clock(self._schedule.duration * self._speed)}, {left} left"
             phase = self._schedule.phase_at(now)
             if phase is not None:
                 parts.append(phase.name)
-        parts.append(f"planned {self._planned / self._over:.0f}/s, sent {last.sent / self._over:.0f}/s")
+        parts.append(f"{last.sent / self._over:.0f}/s of {self._planned / self._over:.0f}")
         p50, p99 = last.latency.quantile(0.5), last.latency.quantile(0.99)
         if p50 is not None and p99 is not None:
-            parts.append(f"latency p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
-        parts.append(f"{last.failed} failed ({self._failed} in all)" if self._failed else "no failures")
+            parts.append(f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
+        parts.append(f"{last.failed} failed, {self._failed} in all" if self._failed else "no failures")
         if last.dropped:
             parts.append(f"{last.dropped} dropped")
-        if self._schedule is not None:
-            parts.append(f"{_clock(max(0.0, self._schedule.duration - now))} left")
         return " · ".join(parts)
 
 

@@ -163,7 +163,7 @@ def _locust(folder: Path, url: str, speed: int) -> int:
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Ends a child in order if it still runs, and by force if it does not listen."""
     if child.poll() is None:
-        child.send_signal(signal.SIGINT)
+        child.terminate()  # not SIGINT: a demo that was started in the background would pass on that it is ignored
         try:
             child.wait(END_PATIENCE)
         except subprocess.TimeoutExpired:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from sm_locust.demo import scrubbed
-from tests.runs.harness import accounted, is_complete, summary, wait_for
+from tests.runs.harness import accounted, hears_ctrl_c, is_complete, summary, wait_for
 
 # Written into every Python process of the demo: notes each address that is connected to or looked up.
 _SPY = """
@@ -85,6 +85,7 @@ def test_the_demo_stays_on_this_machine_and_leaves_no_process_behind(
             stderr=output,
             env={**os.environ, **hostile},
             start_new_session=True,
+            preexec_fn=hears_ctrl_c,
         )
     before = tmp_path / "runs/demo"
     try:

@@ -57,6 +57,11 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> 
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def hears_ctrl_c() -> None:
+    """In the child: as in a terminal, though the tests may run in the background, where SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _session(pid: int) -> int:
     try:
         return os.getsid(pid)
@@ -129,6 +134,7 @@ class Locust:
             cwd=folder,
             env=env or environment(),
             start_new_session=True,
+            preexec_fn=hears_ctrl_c,
         )
 
     @property

@@ -78,7 +78,6 @@ class Generator:
     ) -> None:
         self.environment = environment
         self.config = config
-        self.clock = clock
         self.now: Callable[[], float] = clock.now
         self.recorder = Recorder(boundaries)
         self.fire_request = environment.events.request.fire
@@ -247,14 +246,13 @@ class Generator:
         **kwargs: Any,
     ) -> None:
         """Locust's `request` event: gives the arrival that is running its Outcome, whichever client sent it."""
-        if "outcome" in kwargs:
-            outcome: Outcome | None = kwargs["outcome"]
-            arrival = self._flying.get(getcurrent())
-            if arrival is not None and outcome is not None:
-                arrival.answered(outcome)
-            return
         arrival = self._flying.get(getcurrent())
         if arrival is None:
+            return
+        if "outcome" in kwargs:  # ours: said already, or (None) added by who fired it
+            outcome: Outcome | None = kwargs["outcome"]
+            if outcome is not None:
+                arrival.answered(outcome)
             return
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)

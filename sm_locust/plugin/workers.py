@@ -55,7 +55,7 @@ class WorkerSide:
         self._runner = runner
         self._patience = 0.0
         self._run_id = ""
-        self._offset = ClockOffset()
+        self._comparing = self._offset = ClockOffset()
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
         self._seq = 0
         self._heartbeat_at = time.monotonic()
@@ -91,7 +91,7 @@ class WorkerSide:
             self._unacknowledged.pop(msg.data["seq"], None)
 
     def _on_clock(self, msg: Any, **_: Any) -> None:
-        self._offset.observe(msg.data["sent"], msg.data["theirs"], time.monotonic())
+        self._comparing.observe(msg.data["sent"], msg.data["theirs"], time.monotonic())
 
     def _on_drain(self, msg: Any, **_: Any) -> None:
         if msg.data["run_id"] == self._run_id:
@@ -102,14 +102,16 @@ class WorkerSide:
         self._heartbeat_at = time.monotonic()
 
     def _compare_clocks(self) -> None:
-        """A burst at first, since a run may begin at once; later only to follow a drift between runs."""
-        for pause in [0.05] * 5:
-            self._send(CLOCK, {"sent": time.monotonic()})
-            gevent.sleep(pause)
+        """Bursts between runs, each begun anew: the best exchange of long ago knows nothing of a drift since."""
         while True:
-            gevent.sleep(5.0)
             if self._drained:
-                self._send(CLOCK, {"sent": time.monotonic()})
+                self._comparing = ClockOffset()
+                for _ in range(5):
+                    self._send(CLOCK, {"sent": time.monotonic()})
+                    gevent.sleep(0.05)
+                if self._comparing.offset is not None:
+                    self._offset = self._comparing
+            gevent.sleep(5.0)
 
     # -- the run -----------------------------------------------------------------------------------------------------
 

@@ -119,14 +119,14 @@ class Pacer(Generic[Key]):
         self._stopped = False
 
     def set_rate(self, key: Key, rate: float) -> None:
-        """From now on, `rate` arrivals a second under `key`."""
+        """From now on, or from the start of the run where that is still to come, `rate` arrivals a second."""
         if self._stopped:
             return
         stream = self._streams.get(key)
         if stream is None:
             n = len(self._streams)
             stream = self._streams[key] = Stream(self._gaps(n), (0.5 + (self._offset + n) * _GOLDEN) % 1.0)
-        stream.set_rate(min(self._now(), self._until), rate)
+        stream.set_rate(min(max(0.0, self._now()), self._until), rate)
         if stream.next_at < self._wakes_at - _TOLERANCE:
             # Sleeping past what has just become the next arrival: another greenlet takes over.
             self._turn += 1

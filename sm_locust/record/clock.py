@@ -6,6 +6,7 @@ outside world needs it (CloudWatch, run.json).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ class RunClock:
     speed       schedule seconds for one real second
     """
 
-    __slots__ = ("_monotonic", "origin", "speed", "started_at")
+    __slots__ = ("_monotonic", "_wall", "origin", "speed", "started_at")
 
     def __init__(
         self,
@@ -26,20 +27,27 @@ class RunClock:
         started_at: float,
         speed: int = 1,
         monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.origin = origin
         self.started_at = started_at
         self.speed = speed
         self._monotonic = monotonic
+        self._wall = wall
 
     @classmethod
     def start(cls, speed: int = 1) -> RunClock:
         """A clock that starts now."""
         return cls(time.monotonic(), time.time(), speed)
 
-    def restart(self) -> None:
-        """Makes this moment the start: what was prepared after the clock was made is not part of the run."""
-        self.origin, self.started_at = self._monotonic(), time.time()
+    def start_on_the_next_second(self) -> None:
+        """Moves the start to the next whole second of the wall clock; until then `now` is below 0.
+
+        A second of the run is then a second of the wall clock, so CloudWatch's periods are whole numbers of ours.
+        """
+        now, wall = self._monotonic(), self._wall()
+        self.started_at = float(math.ceil(wall))
+        self.origin = now + self.started_at - wall
 
     def now(self) -> float:
         """Real seconds since the start of the run."""

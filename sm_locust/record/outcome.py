@@ -22,6 +22,10 @@ UNRECOGNIZED_CLIENT = "unrecognized_client"
 EXPIRED_TOKEN = "expired_token"
 ACCESS_DENIED = "access_denied"
 MISSING_TOKEN = "missing_token"
+FORBIDDEN = "forbidden"  # an API key that is missing or wrong, a firewall, a resource policy
+TOO_LARGE = "too_large"
+FUNCTION_ERROR = "function_error"  # a Lambda function raised, and its API answered 200 all the same
+GATEWAY_TIMEOUT = "gateway_timeout"  # an answer: who stood between gave up waiting for the target's
 TIMEOUT = "timeout"
 CONNECT = "connect"
 RESET = "reset"
@@ -50,7 +54,7 @@ class Outcome:
     received       bytes of the answer's body
     connected      seconds spent on a new connection (DNS, TCP, TLS); None on a kept-alive one
     body           the answer's body
-    request_id     x-amzn-RequestId of the answer, for the support case
+    request_id     of the answer (x-amzn-RequestId and its kin), for the support case
     message        what went wrong, in words; empty when nothing did
     """
 

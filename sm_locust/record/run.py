@@ -1,27 +1,39 @@
 """The run folder: a ledger that only grows while the run goes, and everything after it reads only these files.
 
-`run.json` says what was run, `intervals.jsonl` is the ledger, `failures.jsonl` keeps the first failures of each kind.
+`run.json` says what was run, `intervals.jsonl` is the ledger, `failures.jsonl` keeps the first failures of each kind,
+`cloudwatch.csv` and `scaling.csv` hold what AWS said of the run.
 Whatever can be computed from them (summary, timeline, report) is computed elsewhere and can be computed again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sm_locust.record.interval import Interval
+from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
 
 SCHEMA_VERSION = 1
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
+CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
+
+_COLUMNS = {
+    CLOUDWATCH: ("at_s", "source", "metric", "statistic", "value", "unit"),
+    SCALING: ("at_s", "desired", "in_service", "event"),
+}
+
+T = TypeVar("T")
 
 
 class RunError(Exception):
@@ -121,7 +133,7 @@ class Run:
         intervals  as they are, or already encoded as they came in a message
         """
         lines = [{"worker": worker, **(i.encode() if isinstance(i, Interval) else i)} for i in intervals]
-        self._append(LEDGER, [*lines, *map(_encode_row, rows)])
+        self._append(LEDGER, _json_lines([*lines, *map(_encode_row, rows)]))
 
     def append_failures(self, worker: str, failures: Iterable[dict[str, Any]]) -> None:
         """Keeps failures (see Recorder.take_failures) while there are fewer than FAILURES_KEPT of their kind."""
@@ -131,13 +143,33 @@ class Run:
             if self._kept.get(kind, 0) < FAILURES_KEPT:
                 self._kept[kind] = self._kept.get(kind, 0) + 1
                 kept.append({"worker": worker, **failure})
-        if kept:
-            self._append(FAILURES, kept)
+        self._append(FAILURES, _json_lines(kept))
 
-    def _append(self, name: str, lines: list[dict[str, Any]]) -> None:
-        if not lines:
+    def append_observations(self, observations: Iterable[Observation]) -> None:
+        """Adds what CloudWatch said. A point may be said again: its last line counts."""
+        self._append(CLOUDWATCH, self._csv_lines(CLOUDWATCH, observations))
+
+    def append_scaling(self, events: Iterable[ScalingEvent]) -> None:
+        """Adds what became of the instances. An event may be said again: it counts once."""
+        self._append(SCALING, self._csv_lines(SCALING, events))
+
+    def rewrite_observations(self, observations: Iterable[Observation]) -> None:
+        """Puts these, sorted, in place of what `cloudwatch.csv` held: its final form, once the metrics have settled."""
+        self.write_text(CLOUDWATCH, _csv(CLOUDWATCH, _last_of_each(observations)))
+
+    def rewrite_scaling(self, events: Iterable[ScalingEvent]) -> None:
+        """Puts these, sorted, in place of what `scaling.csv` held."""
+        self.write_text(SCALING, _csv(SCALING, _each_once(events)))
+
+    def _csv_lines(self, name: str, rows: Iterable[Observation | ScalingEvent]) -> str:
+        text = "".join(line(row.cells()) for row in rows)
+        path = self.folder / name
+        begun = path.exists() and path.stat().st_size > 0
+        return text if begun or not text else line(_COLUMNS[name]) + text
+
+    def _append(self, name: str, text: str) -> None:
+        if not text:
             return
-        text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
         path = self.folder / name
         try:
             before = path.stat().st_size if path.exists() else 0
@@ -219,21 +251,64 @@ class Run:
         """The failures kept: worker, at (real seconds), kind, name, status, request_id, message."""
         return list(self._lines(FAILURES))
 
+    def observations(self) -> list[Observation]:
+        """What CloudWatch said last of each point, by time, source, metric and statistic; empty without AWS."""
+        return _last_of_each(self._rows(CLOUDWATCH, Observation.of))
+
+    def scaling_events(self) -> list[ScalingEvent]:
+        """What became of the instances, each event once, by time; empty without AWS."""
+        return _each_once(self._rows(SCALING, ScalingEvent.of))
+
+    def _rows(self, name: str, read: Callable[[Sequence[str]], T]) -> Iterator[T]:
+        for number, text in self._whole_lines(name):
+            try:
+                cells = next(csv.reader([text]), [])
+                if number > 1:
+                    yield read(cells)
+                elif cells != list(_COLUMNS[name]):
+                    raise ValueError(f"{text[:60]!r}")
+            except (ValueError, csv.Error) as e:
+                columns = ",".join(_COLUMNS[name])
+                raise RunError(f"{self.folder / name}, line {number}: not a line of {columns}: {e}") from None
+
     def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+        if name == LEDGER and not (self.folder / name).exists():
+            raise RunError(f"{self.folder}: {LEDGER} is missing, and everything is read from it")
+        for number, text in self._whole_lines(name):
+            try:
+                yield json.loads(text)
+            except json.JSONDecodeError as e:
+                raise RunError(f"{self.folder / name}, line {number}: not a line of JSON: {e.msg}") from None
+
+    def _whole_lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """The lines of a file with their numbers, without the one that a killed master left half written at the end."""
         path = self.folder / name
         if not path.exists():
-            if name == LEDGER:
-                raise RunError(f"{self.folder}: {LEDGER} is missing, and everything is read from it")
             return
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith("\n"):
+        # Half a line may end in half a character.
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+            for number, text in enumerate(file, 1):
+                if not text.endswith("\n"):
                     return
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as e:
-                    raise RunError(f"{path}, line {number}: not a line of JSON: {e.msg}") from None
+                yield number, text.removesuffix("\n")
 
 
 def _encode_row(row: Plan | Sample | Event) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _json_lines(rows: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+
+
+def _csv(name: str, rows: Iterable[Observation | ScalingEvent]) -> str:
+    return line(_COLUMNS[name]) + "".join(line(row.cells()) for row in rows)
+
+
+def _last_of_each(observations: Iterable[Observation]) -> list[Observation]:
+    last = {observation.key: observation for observation in observations}
+    return [last[key] for key in sorted(last)]
+
+
+def _each_once(events: Iterable[ScalingEvent]) -> list[ScalingEvent]:
+    return sorted(dict.fromkeys(events), key=attrgetter("at_s"))

@@ -23,3 +23,12 @@ def test_the_exchange_with_the_shortest_way_decides_the_offset(ahead: float) -> 
         offset.observe(sent, sent + there + ahead, sent + there + back)
     assert offset.offset == pytest.approx(ahead, abs=0.001)
     assert offset.round_trip == pytest.approx(0.002)
+
+
+def test_a_run_starts_on_a_whole_second_of_the_wall_clock_and_counts_down_to_it() -> None:
+    monotonic = [100.0]
+    clock = RunClock(0.0, 0.0, monotonic=lambda: monotonic[0], wall=lambda: 1_700_000_000.25)
+    clock.start_on_the_next_second()
+    assert (clock.started_at, clock.now()) == (1_700_000_001.0, -0.75)
+    monotonic[0] = 100.75
+    assert clock.now() == 0.0

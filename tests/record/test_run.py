@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sm_locust.record.interval import Interval
-from sm_locust.record.run import FAILURES, LEDGER, Event, Plan, Run, RunError, Sample
+from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.run import CLOUDWATCH, FAILURES, LEDGER, SCALING, Event, Plan, Run, RunError, Sample
 
 
 def test_each_start_makes_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -78,3 +79,75 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_one_sentence(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be made"):
         Run.create(tmp_path / "file", {"speed": 1})
+
+
+def point(at_s: float, metric: str = "Invocations", statistic: str = "Sum", value: float = 1.0) -> Observation:
+    return Observation(at_s, "AWS/SageMaker", metric, statistic, value, "count")
+
+
+def test_what_cloudwatch_said_last_of_a_point_counts(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 60})
+    assert run.observations() == []
+    run.append_observations([point(60.0, value=7.0), point(0.0)])
+    run.append_observations([])
+    run.append_observations([point(60.0, value=8.0), point(-60.0, "ModelLatency", "p99")])
+    assert Run.open(run.folder).observations() == [
+        point(-60.0, "ModelLatency", "p99"),
+        point(0.0),
+        point(60.0, value=8.0),
+    ]
+    assert (run.folder / CLOUDWATCH).read_text().splitlines()[:2] == [
+        "at_s,source,metric,statistic,value,unit",
+        "60,AWS/SageMaker,Invocations,Sum,7,count",
+    ]
+
+
+def test_scaling_events_are_read_by_time_each_once(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 60})
+    assert run.scaling_events() == []
+    level, asked = ScalingEvent(300.0, 2, 1, ""), ScalingEvent(180.5, 2, None, 'Setting desired, "2".\nNow')
+    run.append_scaling([level])
+    run.append_scaling([asked, level])
+    one_line = ScalingEvent(180.5, 2, None, 'Setting desired, "2". Now')
+    assert Run.open(run.folder).scaling_events() == [one_line, level]
+    assert (run.folder / SCALING).read_text().splitlines()[0] == "at_s,desired,in_service,event"
+
+
+def test_the_final_form_holds_each_point_and_event_once_in_order(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append_observations([point(60.0), point(60.0, value=9.0), point(0.0)])
+    run.append_scaling([ScalingEvent(9.0, 1, 1, "")] * 2 + [ScalingEvent(3.0, 1, 1, "")])
+    run.rewrite_observations([*run.observations(), point(60.0, value=10.0)])
+    run.rewrite_scaling(run.scaling_events())
+    assert (run.folder / CLOUDWATCH).read_text() == (
+        "at_s,source,metric,statistic,value,unit\n"
+        "0,AWS/SageMaker,Invocations,Sum,1,count\n"
+        "60,AWS/SageMaker,Invocations,Sum,10,count\n"
+    )
+    assert (run.folder / SCALING).read_text() == "at_s,desired,in_service,event\n3,1,1,\n9,1,1,\n"
+    run.append_scaling([ScalingEvent(12.0, 2, 1, "")])
+    assert [event.at_s for event in run.scaling_events()] == [3.0, 9.0, 12.0]
+
+
+@pytest.mark.parametrize("half", [b"120,AWS/Sage", b"120,AWS/SageMaker,Invocations,Sum,1,count", b"12\xe2\x80"])
+def test_a_line_of_csv_that_was_left_half_written_is_passed_over(tmp_path: Path, half: bytes) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append_observations([point(0.0)])
+    with open(run.folder / CLOUDWATCH, "ab") as file:
+        file.write(half)
+    assert Run.open(run.folder).observations() == [point(0.0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("at_s,desired\n", "line 1: not a line of at_s,desired,in_service,event"),
+        ("at_s,desired,in_service,event\n0,two,1,\n", "line 2: not a line of .*'two'"),
+        ("at_s,desired,in_service,event\n0,1,1,\n\n", "line 3: not a line of"),
+    ],
+)
+def test_a_broken_line_of_csv_is_an_error_that_names_it(tmp_path: Path, content: str, says: str) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    (run.folder / SCALING).write_text(content)
+    with pytest.raises(RunError, match=says):
+        run.scaling_events()

@@ -1,33 +1,41 @@
 """The local endpoint as an ASGI application: SageMaker Runtime's InvokeEndpoint, as boto3 sees it.
 
-Puts the parts together for each request: the signature is verified, the model asked, the answer prepared, and sent
-when the instance's queue lets it go. Listening and signals are the server's. Other services and operations are
-answered as unknown; they will be routed here by the credential scope's service and X-Amz-Target.
+Puts the parts together for each request: the signature is verified, the variant asked, the answer prepared, and sent
+when the instance's queue lets it go. Starts and stops the scaling controller with the server. Listening and signals
+are the server's. Other operations are answered as unknown.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import itertools
 import time
 import uuid
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sm_locust.local.autoscaling import AutoScaling
+from sm_locust.local.controller import Controller
 from sm_locust.local.counts import Counts
 from sm_locust.local.departures import Departures
 from sm_locust.local.errors import AwsError
-from sm_locust.local.instance import Instance
-from sm_locust.local.model import ContainerAnswer, Model
-from sm_locust.local.settings import Settings
+from sm_locust.local.fleet import Fleet
+from sm_locust.local.gateway import STAGE, Gateway, function_failed
+from sm_locust.local.metrics import Metrics
+from sm_locust.local.model import ContainerAnswer
+from sm_locust.local.settings import ACCOUNT, Settings
 from sm_locust.local.signature import Verifier
+from sm_locust.local.variant import Inference, Variant
+from sm_locust.local.wire import AwsServices
 
-ACCOUNT = "123456789012"  # the example account of AWS's documentation
 CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 
 _PREFIX = "/endpoints/"
@@ -35,9 +43,10 @@ _SUFFIX = "/invocations"
 
 
 def create_app(settings: Settings, speed: int = 1) -> ASGIApp:
-    """The application, its model trained. Serve it on one event loop of one process: it holds the queue's state.
+    """The application, its model trained. Serve it on one event loop of one process: it holds the queues' state.
 
-    speed  a minute of the schedule lasts 60 / speed real seconds; told to whoever reads the counts
+    speed  a minute of the schedule lasts 60 / speed real seconds: what the schedule times is divided by it
+           (provisioning, publishing, alarms, cooldowns), no latency and no count is
     """
     return _LocalEndpoint(settings, speed)
 
@@ -56,20 +65,37 @@ class _LocalEndpoint:
     def __init__(self, settings: Settings, speed: int) -> None:
         self._settings = settings
         self._speed = speed
-        self._model = Model()
-        self._instance = Instance(settings.workers, settings.service_time, settings.backlog)
+        self._fleet = Fleet(settings, speed)
+        self._metrics = Metrics(settings, speed)
+        self._variant = Variant(self._fleet, self._metrics)
+        self._autoscaling = AutoScaling(self._fleet, self._metrics, settings, speed)
+        self._controller = Controller(self._autoscaling, speed)
+        self._services = AwsServices(settings, self._fleet, self._metrics, self._autoscaling)
         self._verifier = Verifier(
             settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, "sagemaker"
         )
+        self._gateway = Gateway(settings)
         self._departures = Departures()
-        self._counts = Counts()
+        self._counts = Counts(self._metrics)
         # A request id looks like a UUID; its tail is a counter, because making a random one costs more than a tree.
         self._id_head = str(uuid.uuid4())[:24]
         self._id_tail = itertools.count(1)
         self._pages = Starlette(
-            routes=[Route("/ping", self._ping), Route("/_local/counts", self._show_counts)],
+            routes=[
+                Route("/", self._call_service, methods=["POST"]),
+                Route("/ping", self._ping),
+                Route("/_local/counts", self._show_counts),
+                Route("/_local/refuse", self._order_refusals, methods=["POST"]),
+            ],
             exception_handlers={404: self._unknown_operation, 405: self._unknown_operation},
+            lifespan=self._lifespan,
         )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        controller = asyncio.create_task(self._controller.run())
+        yield
+        controller.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -77,12 +103,15 @@ class _LocalEndpoint:
             if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
                 await self._invoke_endpoint(path[len(_PREFIX) : -len(_SUFFIX)], scope, receive, send)
                 return
+        if scope["type"] == "http" and scope["path"].startswith(STAGE):
+            await self._invoke_through_gateway(scope, receive, send)
+            return
         await self._pages(scope, receive, send)
 
     # The hot path: bare ASGI, no framework.
 
     async def _invoke_endpoint(self, endpoint: str, scope: Scope, receive: Receive, send: Send) -> None:
-        leaves_at = 0.0
+        inference: Inference | None = None
         try:
             headers = _combined(scope["headers"])
             body = await self._read(headers, receive)
@@ -91,13 +120,41 @@ class _LocalEndpoint:
             arrived_at = time.perf_counter()
             self._verifier.verify(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
             self._check_target(endpoint, headers)
-            answer, leaves_at = self._invoke(headers, body, arrived_at)
+            inference = self._variant.infer(headers.get(b"content-type", b""), body, arrived_at)
+            answer = self._answer_of(inference.container, headers)
         except AwsError as error:
             self._counts.reject(error.name)
             answer = self._refusal(error)
         except _Disconnected:
             return
-        await self._departures.wait_until(leaves_at)
+        await self._leave(inference, answer, send)
+
+    async def _invoke_through_gateway(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inference: Inference | None = None
+        try:
+            headers = _combined(scope["headers"])
+            body = await self._read(headers, receive)
+            arrived_at = time.perf_counter()
+            self._gateway.admit(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            inference = self._variant.infer(headers.get(b"content-type", b""), body, arrived_at)
+            container = inference.container
+            answer = self._answer_of(container, headers)
+            if container is None or answer.status != 200:
+                answer = self._refusal(function_failed())
+            else:
+                answer = self._answer(200, container.content_type, container.body)
+        except AwsError as error:
+            self._counts.reject(error.name)
+            answer = self._refusal(error)
+        except _Disconnected:
+            return
+        answer.headers.append((b"x-amz-apigw-id", self._gateway.id()))
+        await self._leave(inference, answer, send)
+
+    async def _leave(self, inference: Inference | None, answer: _Answer, send: Send) -> None:
+        if inference is not None:
+            await self._departures.wait_until(inference.leaves_at)
+            self._variant.left(inference)
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
@@ -129,27 +186,23 @@ class _LocalEndpoint:
             message = f"Variant {variant.decode('latin-1')} of endpoint {endpoint} of account {ACCOUNT} not found."
             raise AwsError(400, "ValidationError", {"Message": message})
 
-    def _invoke(self, headers: dict[bytes, bytes], body: bytes, arrived_at: float) -> tuple[_Answer, float]:
-        """The answer, ready to be written, and the time at which it leaves."""
-        second = int(time.time())
-        leaves_at = self._instance.arrive(arrived_at)
-        if leaves_at is None:
-            unavailable = AwsError(
-                503, "ServiceUnavailable", {"Message": "The service is unavailable. Try your call again."}
+    def _answer_of(self, container: ContainerAnswer | None, headers: dict[bytes, bytes]) -> _Answer:
+        """What SageMaker makes of the container's answer, or of a full backlog."""
+        if container is None:
+            return self._failure(
+                AwsError(503, "ServiceUnavailable", {"Message": "The service is unavailable. Try your call again."})
             )
-            self._counts.failed(second, unavailable.name)
-            return self._refusal(unavailable), arrived_at
-        container = self._model.answer(headers.get(b"content-type", b""), body)
         if container.status != 200:
-            error = self._model_error(container)
-            self._counts.failed(second, error.name)
-            return self._refusal(error), leaves_at
-        self._counts.answered(second, (leaves_at - arrived_at) * 1e3)
+            return self._failure(self._model_error(container))
         answer = self._answer(200, container.content_type, container.body)
         answer.headers.append((b"x-amzn-invoked-production-variant", self._settings.variant.encode()))
         if CUSTOM_ATTRIBUTES in headers:
             answer.headers.append((CUSTOM_ATTRIBUTES, headers[CUSTOM_ATTRIBUTES]))
-        return answer, leaves_at
+        return answer
+
+    def _failure(self, error: AwsError) -> _Answer:
+        self._counts.fail(error.name)
+        return self._refusal(error)
 
     def _model_error(self, container: ContainerAnswer) -> AwsError:
         region = self._settings.region
@@ -194,8 +247,26 @@ class _LocalEndpoint:
     async def _ping(self, request: Request) -> Response:
         return Response(headers={"x-amzn-requestid": self._request_id()})
 
+    async def _call_service(self, request: Request) -> Response:
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response()
+        headers = _combined(request.scope["headers"])
+        answer = self._services.handle(request.scope["raw_path"], request.scope["query_string"], headers, body)
+        return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
+
+    async def _order_refusals(self, request: Request) -> Response:
+        if not _is_local(request):
+            return Response(status_code=403)
+        try:
+            self._services.refusals.order(await request.body())
+        except ValueError as error:
+            return Response(f"{error}\n", 400, media_type="text/plain")
+        return Response(status_code=204)
+
     async def _show_counts(self, request: Request) -> Response:
-        if request.client is None or not ipaddress.ip_address(request.client.host).is_loopback:
+        if not _is_local(request):
             return Response(status_code=403)
         return JSONResponse(
             {"speed": self._speed, **self._counts.as_json()}, headers={"x-amzn-requestid": self._request_id()}
@@ -211,6 +282,10 @@ class _LocalEndpoint:
         self._counts.reject(error.name)
         answer = self._refusal(error)
         return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
+
+
+def _is_local(request: Request) -> bool:
+    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
 
 
 def _combined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

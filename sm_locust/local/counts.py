@@ -1,57 +1,44 @@
-"""What the local endpoint served, counted where it happened: the truth that tests hold a client's totals against.
+"""What the local endpoint served, in totals: the truth that tests hold a client's totals against.
 
-Deciding what a request became is the app's. CloudWatch's shapes and periods are not made here.
+Deciding what a request became is the app's. Seconds, latencies and CloudWatch's shapes are the metrics', which are read
+here and not counted again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 
+from sm_locust.local.metrics import Metrics
+
 
 class Counts:
-    """Totals, and one row for each second of Unix time in which a request arrived.
+    """Errors by name, which CloudWatch has no metric for.
 
     invocations = ok + sum of `errors`: what reached the endpoint, the model's errors and full backlogs included.
     `rejected` never reached it: bad signatures, oversized bodies, unknown endpoints, variants and operations.
-    A request belongs to the second of its arrival and is counted when its fate is known, which may be before its
-    answer has left.
+    A request is counted when its fate is known, which may be before its answer has left.
     """
 
-    def __init__(self) -> None:
-        self.invocations = 0
-        self.ok = 0
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self.errors: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
-        self._seconds: dict[int, list[float]] = {}
 
-    def answered(self, second: int, model_latency_ms: float) -> None:
-        """A good answer; `model_latency_ms` is departure − arrival in virtual time."""
-        row = self._row(second)
-        row[1] += 1
-        row[2] += model_latency_ms
-        self.ok += 1
-
-    def failed(self, second: int, error: str) -> None:
-        """An error of the endpoint or its model, by name ('503 ServiceUnavailable')."""
-        self._row(second)[3] += 1
+    def fail(self, error: str) -> None:
+        """An error of the endpoint or its model, by name ('503 ServiceUnavailable'); the metrics have it too."""
         self.errors[error] += 1
 
     def reject(self, error: str) -> None:
-        """A request that did not reach the endpoint."""
+        """A request that did not reach the endpoint; the metrics know nothing of it."""
         self.rejected[error] += 1
 
-    def _row(self, second: int) -> list[float]:
-        self.invocations += 1
-        row = self._seconds.setdefault(second, [0, 0, 0.0, 0])
-        row[0] += 1
-        return row
-
     def as_json(self) -> dict[str, object]:
-        """`seconds` rows: [Unix second, invocations, ok, sum of the good answers' model latency in ms, errors]."""
+        """`seconds` rows: [Unix second, invocations, ok, sum of the model's latency in ms, errors], of three hours."""
+        invocations = self._metrics.invocations
         return {
-            "invocations": self.invocations,
-            "ok": self.ok,
+            "invocations": invocations,
+            "ok": invocations - self.errors.total(),
             "errors": dict(self.errors),
             "rejected": dict(self.rejected),
-            "seconds": [[second, *row] for second, row in sorted(self._seconds.items())],
+            "seconds": self._metrics.rows(),
         }

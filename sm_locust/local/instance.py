@@ -40,8 +40,7 @@ class Instance:
         if at < self._last_arrival:
             raise ValueError(f"arrival at {at!r}: the last one came later, at {self._last_arrival!r}")
         self._last_arrival = at
-        while self._waiting and self._waiting[0] <= at:
-            self._waiting.popleft()
+        self._start_waiting(at)
         starts_at = max(at, self._free_at[0])
         if starts_at > at:
             if len(self._waiting) >= self._backlog:
@@ -50,3 +49,12 @@ class Instance:
         leaves_at = starts_at + self._service_time
         heapq.heapreplace(self._free_at, leaves_at)
         return leaves_at
+
+    def outstanding(self, at: float) -> int:
+        """Requests that wait or are served at `at`, which is not before the last arrival."""
+        self._start_waiting(at)
+        return len(self._waiting) + sum(free_at > at for free_at in self._free_at)
+
+    def _start_waiting(self, at: float) -> None:
+        while self._waiting and self._waiting[0] <= at:
+            self._waiting.popleft()

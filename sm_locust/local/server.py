@@ -60,7 +60,7 @@ def serve(
         loop="uvloop",
         http="httptools",
         ws="none",
-        lifespan="off",
+        lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
@@ -122,12 +122,13 @@ def _allow_many_connections() -> None:
 
 def _banner(settings: Settings, host: str, port: int, speed: int) -> str:
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    instances = "one instance:" if settings.instances == 1 else f"{settings.instances} instances, each"
     lines = [
         f"local SageMaker endpoint {settings.endpoint} on {url}",
         f"  export AWS_ACCESS_KEY_ID={settings.access_key_id}",
         f"  export AWS_SECRET_ACCESS_KEY={settings.secret_access_key}",
         f"  export AWS_DEFAULT_REGION={settings.region}",
-        f"simulates one instance: {settings.workers} workers of {settings.service_time * 1e3:g} ms, "
+        f"simulates {instances} {settings.workers} workers of {settings.service_time * 1e3:g} ms, "
         f"{settings.backlog} may wait; sustains {settings.sustained_per_minute:,.0f} requests a minute",
     ]
     if settings.session_token is not None:

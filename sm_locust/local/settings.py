@@ -1,22 +1,28 @@
-"""What the local endpoint simulates, as values: its name, its credentials, the capacity of its one instance.
+"""What the local endpoint simulates, as values: its name, its credentials, its instances and how they come and go.
 
-Reading and checking them is done here. What they do to a request is the instance's and the app's; where the server
+Reading and checking them is done here. What they do to a request is the fleet's and the app's; where the server
 listens is an argument of `serve`, not a setting.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+ACCOUNT = "123456789012"
+"""The account all of it belongs to: the example account of AWS's documentation."""
+
+MOST_INSTANCES = 100
+"""What the account may have: in AWS it would be a quota."""
 
 # Endpoint and variant names as in botocore's `sagemaker-runtime` model.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9])*$", max_length=63)]
 NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 
-_SECRETS = frozenset({"secret_access_key", "session_token"})
+_SECRETS = frozenset({"secret_access_key", "session_token", "gateway_api_key"})
 
 
 class SettingsError(ValueError):
@@ -26,10 +32,17 @@ class SettingsError(ValueError):
 class Settings(BaseModel):
     """The defaults are the blog's one ml.m4.xlarge: 4 workers of 8.5 ms sustain 28,235 requests a minute.
 
-    service_time     seconds that a worker needs for one request
-    backlog          requests that may wait for a worker; one more is answered 503
-    max_body_bytes   a longer body is answered 413; 6,291,456 is the limit in botocore's model
-    instances        one for now
+    service_time       seconds that a worker needs for one request
+    backlog            requests that may wait for a worker; one more is answered 503
+    max_body_bytes     a longer body is answered 413; 6,291,456 is the limit in botocore's model
+    instances          how many serve at the start
+    instance_type      what DescribeEndpointConfig calls them; it decides nothing
+    provisioning_time  schedule seconds until an added instance serves
+    publish_delay      schedule seconds after which readers see a period's metrics; the scaling controller does not wait
+    routing            which instance gets a request: any one, or the one with the fewest requests
+    seed               of the random routing
+    gateway_auth       what the API in front of the endpoint, POST /DummyStage/DT, asks of its callers
+    gateway_api_key    the key it asks for with `api-key`
     The credentials are the example pair of AWS's documentation: they open nothing anywhere.
     """
 
@@ -45,7 +58,14 @@ class Settings(BaseModel):
     service_time: float = Field(default=0.0085, gt=0, le=60)
     backlog: int = Field(default=160, ge=0)
     max_body_bytes: int = Field(default=6_291_456, ge=1)
-    instances: int = Field(default=1, ge=1, le=1)
+    instances: int = Field(default=1, ge=1, le=MOST_INSTANCES)
+    instance_type: NotEmpty = "ml.m4.xlarge"
+    provisioning_time: float = Field(default=210, ge=0, le=7200)
+    publish_delay: float = Field(default=150, ge=0, le=3600)
+    routing: Literal["random", "least-outstanding"] = "random"
+    seed: int = 0
+    gateway_auth: Literal["none", "iam", "api-key"] = "none"
+    gateway_api_key: NotEmpty = "local-endpoint-EXAMPLEKEY"
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -82,5 +102,5 @@ class Settings(BaseModel):
 
     @property
     def sustained_per_minute(self) -> float:
-        """Requests a minute at which every worker is always busy."""
-        return self.workers / self.service_time * 60
+        """Requests a minute at which every worker of the first instances is always busy."""
+        return self.instances * self.workers / self.service_time * 60

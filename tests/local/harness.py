@@ -22,16 +22,16 @@ SERVE = """
 import sys
 from sm_locust.local.server import serve
 from sm_locust.local.settings import Settings
-serve(Settings.model_validate_json(sys.argv[1]), port=0, ready=int(sys.argv[2]))
+serve(Settings.model_validate_json(sys.argv[1]), port=0, ready=int(sys.argv[2]), speed=int(sys.argv[3]))
 """
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[str]:
+def running(settings: Settings, speed: int = 1) -> Iterator[str]:
     """The URL of an endpoint with these settings, listening; stopped at the end, which must be clean."""
     listening, ready = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, settings.model_dump_json(), str(ready)],
+        [sys.executable, "-c", SERVE, settings.model_dump_json(), str(ready), str(speed)],
         pass_fds=[ready],
         cwd=ROOT,
         stderr=subprocess.PIPE,

@@ -205,12 +205,13 @@ def test_past_the_backlog_requests_are_refused_at_once_and_the_rest_is_served(sm
     assert unavailable == seen["503 ServiceUnavailable"]
 
 
-@pytest.mark.parametrize("service", ["cloudwatch", "application-autoscaling", "sagemaker"])
-def test_operations_of_other_services_are_unknown(endpoint: str, service: str) -> None:
+@pytest.mark.parametrize("service", ["cloudwatch", "application-autoscaling", "sagemaker", "dynamodb"])
+def test_operations_of_aws_that_are_not_played_here_are_unknown(endpoint: str, service: str) -> None:
     calls = {
-        "cloudwatch": lambda other: other.list_metrics(),
-        "application-autoscaling": lambda other: other.describe_scalable_targets(ServiceNamespace="sagemaker"),
-        "sagemaker": lambda other: other.describe_endpoint(EndpointName="decision-trees-sample"),
+        "cloudwatch": lambda other: other.list_dashboards(),
+        "application-autoscaling": lambda other: other.list_tags_for_resource(ResourceARN="arn:aws:none"),
+        "sagemaker": lambda other: other.list_models(),
+        "dynamodb": lambda other: other.list_tables(),
     }
     with pytest.raises(ClientError) as raised:
         calls[service](client(endpoint, service))

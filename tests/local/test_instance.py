@@ -120,6 +120,12 @@ def test_every_request_fares_as_in_a_step_by_step_simulation(workers: int, backl
     assert [instance.arrive(at) for at in arrivals] == expected
 
 
+def test_outstanding_are_those_that_wait_and_those_that_are_served_and_not_those_that_have_left() -> None:
+    instance = Instance(2, 1.0, 1)
+    assert [instance.arrive(0.0) for _ in range(4)] == [1.0, 1.0, 2.0, None]
+    assert [instance.outstanding(at) for at in (0.0, 0.999, 1.0, 1.5, 2.0)] == [3, 3, 1, 1, 0]
+
+
 def test_time_that_runs_backwards_is_refused() -> None:
     instance = Instance(1, 1.0, 1)
     instance.arrive(2.0)

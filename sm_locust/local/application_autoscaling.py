@@ -1,0 +1,126 @@
+"""Application Auto Scaling's operations on SageMaker variants.
+
+What a request may leave out and what goes with what is said here; targets, policies, activities and what they do are
+autoscaling's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sm_locust.local.autoscaling import AutoScaling
+from sm_locust.local.paging import page
+from sm_locust.local.shapes import invalid
+
+NAMESPACE = "sagemaker"
+TARGET_TRACKING = "TargetTrackingScaling"
+
+Members = dict[str, Any]
+
+
+class ApplicationAutoScaling:
+    """`operations` by name: each takes a request's parameters and the time, and gives the members of its answer.
+
+    Other namespaces than SageMaker's have nothing registered, and nothing can be.
+    """
+
+    def __init__(self, autoscaling: AutoScaling) -> None:
+        self._autoscaling = autoscaling
+        self.operations = {
+            "RegisterScalableTarget": self._register_scalable_target,
+            "DeregisterScalableTarget": self._deregister_scalable_target,
+            "DescribeScalableTargets": self._describe_scalable_targets,
+            "PutScalingPolicy": self._put_scaling_policy,
+            "DeleteScalingPolicy": self._delete_scaling_policy,
+            "DescribeScalingPolicies": self._describe_scaling_policies,
+            "DescribeScheduledActions": self._describe_scheduled_actions,
+            "DescribeScalingActivities": self._describe_scaling_activities,
+        }
+
+    def _register_scalable_target(self, parameters: Members, now: float) -> Members:
+        arn = self._autoscaling.register_scalable_target(
+            **_target(parameters),
+            min_capacity=parameters.get("MinCapacity"),
+            max_capacity=parameters.get("MaxCapacity"),
+            suspended=parameters.get("SuspendedState"),
+            role_arn=parameters.get("RoleARN"),
+            now=now,
+        )
+        return {"ScalableTargetARN": arn}
+
+    def _deregister_scalable_target(self, parameters: Members, now: float) -> Members:
+        self._autoscaling.deregister_scalable_target(**_target(parameters), now=now)
+        return {}
+
+    def _describe_scalable_targets(self, parameters: Members, now: float) -> Members:
+        dimension = parameters.get("ScalableDimension")
+        if dimension is not None and "ResourceIds" not in parameters:
+            raise invalid("If you specify a scalable dimension, you must also specify a resource ID.")
+        targets = self._autoscaling.scalable_targets(parameters.get("ResourceIds"), dimension)
+        return _page(
+            "ScalableTargets",
+            targets,
+            lambda target: f"{target['ResourceId']} {target['ScalableDimension']}",
+            parameters,
+        )
+
+    def _put_scaling_policy(self, parameters: Members, now: float) -> Members:
+        policy_type = parameters.get("PolicyType")
+        configuration = parameters.get("TargetTrackingScalingPolicyConfiguration")
+        if policy_type != TARGET_TRACKING or configuration is None:
+            raise invalid(
+                f"PolicyType {policy_type}: the local endpoint knows {TARGET_TRACKING} only, with its "
+                "TargetTrackingScalingPolicyConfiguration."
+            )
+        arn, alarms = self._autoscaling.put_scaling_policy(
+            name=parameters["PolicyName"],
+            **_target(parameters),
+            policy_type=policy_type,
+            configuration=configuration,
+            now=now,
+        )
+        return {"PolicyARN": arn, "Alarms": alarms}
+
+    def _delete_scaling_policy(self, parameters: Members, now: float) -> Members:
+        self._autoscaling.delete_scaling_policy(name=parameters["PolicyName"], **_target(parameters), now=now)
+        return {}
+
+    def _describe_scaling_policies(self, parameters: Members, now: float) -> Members:
+        policies = self._autoscaling.scaling_policies(parameters.get("PolicyNames"), *_filter(parameters))
+        return _page("ScalingPolicies", policies, lambda policy: str(policy["PolicyARN"]), parameters, most=10)
+
+    def _describe_scheduled_actions(self, parameters: Members, now: float) -> Members:
+        actions = self._autoscaling.scheduled_actions(parameters.get("ScheduledActionNames"), *_filter(parameters))
+        return _page("ScheduledActions", actions, lambda action: str(action["ScheduledActionARN"]), parameters)
+
+    def _describe_scaling_activities(self, parameters: Members, now: float) -> Members:
+        not_scaled = parameters.get("IncludeNotScaledActivities", False)
+        activities = self._autoscaling.scaling_activities(*_filter(parameters), not_scaled)
+        return _page("ScalingActivities", activities, lambda activity: str(activity["ActivityId"]), parameters)
+
+
+def _target(parameters: Members) -> dict[str, str]:
+    if parameters["ServiceNamespace"] != NAMESPACE:
+        raise invalid(f"ServiceNamespace {parameters['ServiceNamespace']}: the local endpoint scales {NAMESPACE} only.")
+    return {"resource_id": parameters["ResourceId"], "dimension": parameters["ScalableDimension"]}
+
+
+def _filter(parameters: Members) -> tuple[str | None, str | None]:
+    """The resource and the dimension to list, either of them None for all."""
+    resource, dimension = parameters.get("ResourceId"), parameters.get("ScalableDimension")
+    if dimension is not None and resource is None:
+        raise invalid("If you specify a scalable dimension, you must also specify a resource ID.")
+    return resource, dimension
+
+
+def _page(
+    name: str, items: list[Members], key: Callable[[Members], str], parameters: Members, *, most: int = 50
+) -> Members:
+    """`most` is the largest page and the default one; it stands in the documentation, not in the model."""
+    size = parameters.get("MaxResults", most)
+    if not 1 <= size <= most:
+        raise invalid(f"MaxResults {size}: must be between 1 and {most}.")
+    listed = items if parameters["ServiceNamespace"] == NAMESPACE else []
+    listed, token = page(listed, key, size, parameters, "InvalidNextTokenException")
+    return {name: listed, "NextToken": token}

@@ -1,0 +1,468 @@
+"""Application Auto Scaling of the one variant: its scalable target, its policies, and the activities they lead to.
+
+Holds what AWS would hold, in AWS's own field names where they go over the wire, and acts on the fleet by the rules of
+`target_tracking`. Speaking the protocol and paging are the services'; when a period is over the controller says.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from sm_locust.local.alarms import Alarm, Rule, Watched
+from sm_locust.local.errors import AwsError
+from sm_locust.local.fleet import IN_SERVICE, Fleet
+from sm_locust.local.metrics import SAGEMAKER, Metrics
+from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
+from sm_locust.target_tracking import (
+    DEFAULT_COOLDOWN,
+    HIGH_PERIODS,
+    LOW_PERIODS,
+    PERIOD,
+    Bounds,
+    Capacity,
+    Change,
+    Decision,
+    Held,
+    TargetTracking,
+    step,
+)
+
+NAMESPACE = "sagemaker"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+PREDEFINED = "SageMakerVariantInvocationsPerInstance"
+SUSPENDED_STATE = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+
+_REMEMBERED = 1000  # activities, and items of the alarms' history: AWS keeps weeks
+
+
+@dataclass(slots=True)
+class _Target:
+    arn: str
+    min_capacity: int
+    max_capacity: int
+    suspended: dict[str, bool]
+    role_arn: str
+    created_at: float
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(
+            # AWS registers 0 too, but a variant of this kind always keeps an instance.
+            max(self.min_capacity, 1),
+            self.max_capacity,
+            scale_in_suspended=self.suspended["DynamicScalingInSuspended"],
+            scale_out_suspended=self.suspended["DynamicScalingOutSuspended"],
+        )
+
+
+@dataclass(slots=True)
+class _Policy:
+    name: str
+    arn: str
+    configuration: dict[str, Any]
+    rule: TargetTracking
+    watched: Watched
+    high: Alarm
+    low: Alarm
+    created_at: float
+
+
+@dataclass(slots=True)
+class _Progress:
+    """A change of capacity that is not yet complete, and how many instances it adds (negative: removes)."""
+
+    activity: dict[str, Any]
+    added: int
+    by_policy: bool
+
+
+class AutoScaling:
+    """All times are Unix seconds; what the schedule times (periods, cooldowns) is divided by `speed` in reality."""
+
+    def __init__(self, fleet: Fleet, metrics: Metrics, settings: Settings, speed: int) -> None:
+        self._fleet = fleet
+        self._metrics = metrics
+        self._region = settings.region
+        self._speed = speed
+        self._period = PERIOD // speed
+        self._variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
+        self._resource_id = f"endpoint/{settings.endpoint}/variant/{settings.variant}"
+        self._target: _Target | None = None
+        self._policies: dict[str, _Policy] = {}
+        self._progress: _Progress | None = None
+        self._last: Change | None = None  # in schedule seconds
+        self._activities: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # newest first, as are:
+        self._history: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self._not_scaled: tuple[str, Held] | None = None  # the alarm and reason last written down, once for as long
+
+    # Scalable targets.
+
+    def register_scalable_target(
+        self,
+        *,
+        resource_id: str,
+        dimension: str,
+        min_capacity: int | None,
+        max_capacity: int | None,
+        suspended: dict[str, bool] | None,
+        role_arn: str | None,
+        now: float,
+    ) -> str:
+        """Its ARN. Registers it, or changes what is given of it; capacity moves inside the bounds at once."""
+        self._check_resource(resource_id, dimension)
+        known = self._target
+        minimum = min_capacity if min_capacity is not None or known is None else known.min_capacity
+        maximum = max_capacity if max_capacity is not None or known is None else known.max_capacity
+        if minimum is None or maximum is None:
+            raise _invalid("MinCapacity and MaxCapacity are required when a new scalable target is registered")
+        if maximum < minimum:
+            raise _invalid("Maximum capacity cannot be less than minimum capacity")
+        if minimum < 0 or maximum < 1:
+            raise _invalid(
+                f"Capacity from {minimum} to {maximum}: minimum must be at least 0 and maximum at least 1 instance"
+            )
+        arn = known.arn if known else self._arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}")
+        role = (
+            f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+            "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+        )
+        self._target = _Target(
+            arn,
+            minimum,
+            maximum,
+            {**(known.suspended if known else dict.fromkeys(SUSPENDED_STATE, False)), **(suspended or {})},
+            role_arn or (known.role_arn if known else role),
+            known.created_at if known else now,
+        )
+        bounds = self._target.bounds
+        if self._fleet.desired < bounds.min_capacity:
+            self._set_desired(bounds.min_capacity, f"minimum capacity was set to {minimum}", now, by_policy=False)
+        elif self._fleet.desired > bounds.max_capacity:
+            self._set_desired(bounds.max_capacity, f"maximum capacity was set to {maximum}", now, by_policy=False)
+        return arn
+
+    def deregister_scalable_target(self, *, resource_id: str, dimension: str, now: float) -> None:
+        """Its policies and their alarms go with it; the instances stay as they are."""
+        self._registered(resource_id, dimension)
+        self._target = None
+        self._policies.clear()
+        self._last = None
+
+    def scalable_targets(
+        self, resource_ids: list[str] | None = None, dimension: str | None = None
+    ) -> list[dict[str, Any]]:
+        """As DescribeScalableTargets lists them."""
+        target = self._target
+        if (
+            target is None
+            or (resource_ids and self._resource_id not in resource_ids)
+            or dimension not in (None, DIMENSION)
+        ):
+            return []
+        return [
+            {
+                **self._named(),
+                "MinCapacity": target.min_capacity,
+                "MaxCapacity": target.max_capacity,
+                "RoleARN": target.role_arn,
+                "CreationTime": target.created_at,
+                "SuspendedState": dict(target.suspended),
+                "ScalableTargetARN": target.arn,
+            }
+        ]
+
+    def scheduled_actions(
+        self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
+    ) -> list[dict[str, Any]]:
+        """None: they cannot be put here."""
+        return []
+
+    # Policies.
+
+    def put_scaling_policy(
+        self,
+        *,
+        name: str,
+        resource_id: str,
+        dimension: str,
+        policy_type: str | None,
+        configuration: dict[str, Any] | None,
+        now: float,
+    ) -> tuple[str, list[dict[str, str]]]:
+        """Its ARN and its alarms (AlarmName, AlarmARN). An existing one of that name gets the new configuration."""
+        self._registered(resource_id, dimension)
+        known = self._policies.get(name)
+        if policy_type not in (None, "TargetTrackingScaling"):
+            raise _invalid(f"PolicyType {policy_type}: the local endpoint supports TargetTrackingScaling")
+        if configuration is None:
+            if known is None:
+                raise _invalid("TargetTrackingScalingPolicyConfiguration is required for a new scaling policy")
+            configuration = known.configuration
+        rule, watched = self._tracked(configuration)
+        path = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{self._resource_id}:policyName/{name}"
+        arn = known.arn if known else self._arn("autoscaling", path)
+        high, low = (
+            Alarm(self._resource_id, self._region, arn, watched, limit, now)
+            for limit in (
+                Rule(above=True, threshold=rule.target, periods=HIGH_PERIODS),
+                Rule(above=False, threshold=rule.low_threshold, periods=LOW_PERIODS),
+            )
+        )
+        created_at = known.created_at if known else now
+        policy = self._policies[name] = _Policy(name, arn, configuration, rule, watched, high, low, created_at)
+        return arn, _listed(policy)
+
+    def delete_scaling_policy(self, *, name: str, resource_id: str, dimension: str, now: float) -> None:
+        """Its alarms go with it."""
+        self._check_resource(resource_id, dimension, unknown="ObjectNotFoundException")
+        if self._policies.pop(name, None) is None:
+            raise _not_found(f"No scaling policy found for {self._words(resource_id, dimension)}, policy name: {name}")
+
+    def scaling_policies(
+        self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
+    ) -> list[dict[str, Any]]:
+        """As DescribeScalingPolicies lists them."""
+        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+            return []
+        return [
+            {
+                "PolicyARN": policy.arn,
+                "PolicyName": policy.name,
+                **self._named(),
+                "PolicyType": "TargetTrackingScaling",
+                "TargetTrackingScalingPolicyConfiguration": policy.configuration,
+                "Alarms": _listed(policy),
+                "CreationTime": policy.created_at,
+            }
+            for policy in self._policies.values()
+            if not names or policy.name in names
+        ]
+
+    def _tracked(self, configuration: dict[str, Any]) -> tuple[TargetTracking, Watched]:
+        try:
+            rule = TargetTracking(
+                float(configuration["TargetValue"]),
+                float(configuration.get("ScaleOutCooldown", DEFAULT_COOLDOWN)),
+                float(configuration.get("ScaleInCooldown", DEFAULT_COOLDOWN)),
+                bool(configuration.get("DisableScaleIn", False)),
+            )
+        except ValueError as error:
+            raise _invalid(f"TargetTrackingScalingPolicyConfiguration: {error}") from error
+        predefined = configuration.get("PredefinedMetricSpecification")
+        custom = configuration.get("CustomizedMetricSpecification")
+        if predefined is not None and custom is None:
+            if (metric := predefined["PredefinedMetricType"]) != PREDEFINED:
+                raise _invalid(f"PredefinedMetricType {metric}: the local endpoint supports {PREDEFINED}")
+            return rule, Watched(SAGEMAKER, "InvocationsPerInstance", self._variant, "Sum", self._period)
+        if custom is None or predefined is not None:
+            raise _invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
+        if missing := [member for member in ("MetricName", "Namespace", "Statistic") if member not in custom]:
+            raise _invalid(
+                f"CustomizedMetricSpecification: the local endpoint needs {', '.join(missing)} and knows no metric math"
+            )
+        dimensions = {each["Name"]: each["Value"] for each in custom.get("Dimensions", [])}
+        named = custom["Namespace"], custom["MetricName"], dimensions, custom["Statistic"]
+        return rule, Watched(*named, self._period)
+
+    # What came of it.
+
+    def scaling_activities(
+        self, resource_id: str | None = None, dimension: str | None = None, include_not_scaled: bool = False
+    ) -> list[dict[str, Any]]:
+        """Newest first, as DescribeScalingActivities lists them."""
+        self._settle()
+        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+            return []
+        return [dict(each) for each in self._activities if include_not_scaled or "NotScaledReasons" not in each]
+
+    def alarms(
+        self, names: list[str] | None = None, prefix: str | None = None, state: str | None = None
+    ) -> list[dict[str, Any]]:
+        """As DescribeAlarms lists its MetricAlarms, by name."""
+        described = (alarm.described() for policy in self._policies.values() for alarm in (policy.high, policy.low))
+        return sorted(
+            (
+                alarm
+                for alarm in described
+                if (not names or alarm["AlarmName"] in names)
+                and alarm["AlarmName"].startswith(prefix or "")
+                and state in (None, alarm["StateValue"])
+            ),
+            key=lambda alarm: str(alarm["AlarmName"]),
+        )
+
+    def alarm_history(
+        self,
+        name: str | None = None,
+        item_type: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Newest first, as DescribeAlarmHistory lists it; that of deleted alarms too. Only StateUpdate is kept."""
+        return [
+            item
+            for item in self._history
+            if name in (None, item["AlarmName"])
+            and item_type in (None, item["HistoryItemType"])
+            and (start is None or start <= item["Timestamp"])
+            and (end is None or item["Timestamp"] <= end)
+        ]
+
+    # Acting.
+
+    def tick(self, now: float) -> None:
+        """A period is over: the alarms look at it, and the policies act on them."""
+        self._settle()
+        end = int(now // self._period) * self._period
+        tracked = []
+        for policy in self._policies.values():
+            points = self._points(policy.watched, end, now)
+            tracked.append((policy.rule, points))
+            for alarm, state in (
+                (policy.high, policy.rule.high_alarm(points)),
+                (policy.low, policy.rule.low_alarm(points)),
+            ):
+                if (item := alarm.update(state, points, end, now)) is not None:
+                    self._history.appendleft(item)
+        if self._target is not None:
+            capacity = Capacity(self._fleet.desired, self._fleet.in_service)
+            # A minute in which instances began to serve counts for fewer than there are now: until all are there, what
+            # was added must be known, or it would be added again.
+            last = Change(self._progress.added, math.inf) if self._progress else self._last
+            self._act(step(tracked, capacity, self._target.bounds, last, now * self._speed), now)
+
+    def _points(self, watched: Watched, end: int, now: float) -> list[float | None]:
+        """The last fifteen periods' points; what counts requests as a rate a minute of real time."""
+        start = end - LOW_PERIODS * self._period
+        scale = 60 / self._period if watched.is_rate else 1.0
+        known: dict[int, float] = {}
+        if watched.dimensions == self._variant:
+            found = self._metrics.points(
+                watched.namespace, watched.metric, watched.statistic, self._period, start, end, now=now
+            )
+            known = {at: value * scale for at, value in found}
+        return [known.get(at) for at in range(start, end, self._period)]
+
+    def _act(self, decision: Decision, now: float) -> None:
+        if decision.policy is None:
+            self._not_scaled = None
+            return
+        policy = list(self._policies.values())[decision.policy]
+        alarm = policy.low if decision.scale_in else policy.high
+        cause = f"monitor alarm {alarm.name} in state ALARM triggered policy {policy.name}"
+        if decision.desired is not None:
+            self._not_scaled = None
+            self._set_desired(decision.desired, cause, now, by_policy=True)
+        elif decision.held is not None and self._not_scaled != (alarm.name, decision.held):
+            self._not_scaled = (alarm.name, decision.held)
+            self._note_not_scaled(decision.held, cause, now)
+
+    def _note_not_scaled(self, held: Held, cause: str, now: float) -> None:
+        """AWS writes down three of the reasons; of a cooldown or a suspension nothing is heard."""
+        capacity: dict[str, int]
+        match held, self._target:
+            case Held.AT_MAX, _Target(max_capacity=most):
+                capacity = {"MaxCapacity": most}
+            case Held.AT_MIN, _Target(min_capacity=least):
+                capacity = {"MinCapacity": least}
+            case Held.AT_DESIRED, _:
+                capacity = {"CurrentCapacity": self._fleet.desired}
+            case _:
+                return
+        activity = self._activity("Attempting to scale due to alarm triggered", cause, now)
+        activity.update(EndTime=now, StatusCode="Failed", NotScaledReasons=[{"Code": held.value, **capacity}])
+
+    def _set_desired(self, desired: int, cause: str, now: float, *, by_policy: bool) -> None:
+        self._settle()
+        if desired > MOST_INSTANCES:
+            refused = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+            reason = f"The account-level service limit is {MOST_INSTANCES} Instances."
+            refused.update(
+                EndTime=now,
+                StatusCode="Failed",
+                StatusMessage=f"Failed to set desired instance count to {desired}. Reason: {reason}",
+            )
+            return
+        added = desired - self._fleet.desired
+        if self._progress is not None:
+            self._progress.activity.update(
+                EndTime=now, StatusCode="Overridden", StatusMessage="A more recent scaling activity took its place."
+            )
+            if added > 0:
+                added += max(self._progress.added, 0)
+        self._fleet.set_desired(desired, now)
+        activity = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+        activity["StatusMessage"] = (
+            f"Successfully set desired instance count to {desired}. Waiting for change to be fulfilled by sagemaker."
+        )
+        self._progress = _Progress(activity, added, by_policy)
+        self._settle()
+
+    def _settle(self) -> None:
+        """An activity is successful as soon as all its instances serve; its policy's cooldown starts then."""
+        progress = self._progress
+        if progress is None or self._fleet.status != IN_SERVICE:
+            return
+        ended_at = self._fleet.modified_at
+        activity = progress.activity
+        activity.update(
+            EndTime=ended_at,
+            StatusCode="Successful",
+            StatusMessage=activity["StatusMessage"].partition(". ")[0]
+            + ". Change successfully fulfilled by sagemaker.",
+        )
+        if progress.by_policy:
+            self._last = Change(progress.added, ended_at * self._speed)
+        self._progress = None
+
+    def _activity(self, description: str, cause: str, now: float) -> dict[str, Any]:
+        activity = {
+            "ActivityId": str(uuid.uuid4()),
+            **self._named(),
+            "Description": description,
+            "Cause": cause,
+            "StartTime": now,
+            "StatusCode": "InProgress",
+        }
+        self._activities.appendleft(activity)
+        return activity
+
+    # Names.
+
+    def _named(self) -> dict[str, str]:
+        return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": DIMENSION}
+
+    def _arn(self, service: str, path: str) -> str:
+        return f"arn:aws:{service}:{self._region}:{ACCOUNT}:{path}"
+
+    def _words(self, resource_id: str, dimension: str) -> str:
+        return f"service namespace: {NAMESPACE}, resource ID: {resource_id}, scalable dimension: {dimension}"
+
+    def _check_resource(self, resource_id: str, dimension: str, unknown: str = "ValidationException") -> None:
+        if dimension != DIMENSION:
+            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {DIMENSION}")
+        if resource_id != self._resource_id:
+            message = f"No variant found for {self._words(resource_id, dimension)}; there is {self._resource_id}"
+            raise AwsError(400, unknown, {"message": message})
+
+    def _registered(self, resource_id: str, dimension: str) -> _Target:
+        self._check_resource(resource_id, dimension, unknown="ObjectNotFoundException")
+        if self._target is None:
+            raise _not_found(f"No scalable target registered for {self._words(resource_id, dimension)}")
+        return self._target
+
+
+def _listed(policy: _Policy) -> list[dict[str, str]]:
+    return [{"AlarmName": alarm.name, "AlarmARN": alarm.arn} for alarm in (policy.high, policy.low)]
+
+
+def _invalid(message: str) -> AwsError:
+    return AwsError(400, "ValidationException", {"message": message})
+
+
+def _not_found(message: str) -> AwsError:
+    return AwsError(400, "ObjectNotFoundException", {"message": message})

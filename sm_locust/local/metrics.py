@@ -1,0 +1,242 @@
+"""What CloudWatch knows of the endpoint: every request counted once, by the real second of its arrival.
+
+Periods, statistics and metric names are made from those seconds when somebody asks. Who may ask for what, and how it
+is written on the wire, is the services'; totals by name of error are the counts'.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sm_locust.local.settings import Settings
+
+SAGEMAKER = "AWS/SageMaker"
+INSTANCES = "/aws/sagemaker/Endpoints"
+
+KEPT = 3 * 3600
+"""Seconds for which CloudWatch keeps data of periods under a minute; here, all of it."""
+
+_METRICS = (
+    (SAGEMAKER, "Invocations"),
+    (SAGEMAKER, "InvocationsPerInstance"),
+    (SAGEMAKER, "Invocation4XXErrors"),
+    (SAGEMAKER, "Invocation5XXErrors"),
+    (SAGEMAKER, "InvocationModelErrors"),
+    (SAGEMAKER, "ModelLatency"),
+    (SAGEMAKER, "OverheadLatency"),
+    (SAGEMAKER, "ConcurrentRequestsPerModel"),
+    (INSTANCES, "CPUUtilization"),
+)
+
+Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
+
+
+class MetricName(NamedTuple):
+    """One line of ListMetrics."""
+
+    namespace: str
+    metric: str
+    dimensions: dict[str, str]
+
+
+class _Second:
+    """One second's requests. Latencies are kept one by one, as float32 microseconds: percentiles are exact."""
+
+    __slots__ = (
+        "answered",
+        "errors_4xx",
+        "errors_5xx",
+        "invocations",
+        "latencies",
+        "model_errors",
+        "overheads",
+        "shares",
+    )
+
+    def __init__(self) -> None:
+        self.invocations = 0
+        self.shares = 0.0  # Σ 1/instances in service
+        self.latencies = array("f")
+        self.overheads = array("f")
+        self.errors_4xx = 0
+        self.errors_5xx = 0
+        self.model_errors = 0
+
+    @property
+    def worked(self) -> float:
+        """The share of `shares` that kept a worker busy: all but those refused at the door."""
+        return self.shares * len(self.latencies) / self.invocations
+
+
+class Metrics:
+    """Seconds are Unix seconds; latencies come in seconds and are published in microseconds.
+
+    A period without requests has no points, of no metric; in one with requests each request that is no error counts as
+    a zero, as SageMaker's documentation says of its error metrics. A request belongs to the second in which it arrived,
+    however long it waited. ModelLatency is of what the model answered, its errors included: what a full backlog refused
+    is an error of the endpoint and nothing else.
+
+    Two metrics are derived, because they cost nothing so: ConcurrentRequestsPerModel has a sample a second, its mean by
+    Little's law; CPUUtilization is the time that workers were busy, a vCPU being a worker, one sample a period.
+    """
+
+    def __init__(self, settings: Settings, speed: int) -> None:
+        self._delay = settings.publish_delay / speed
+        self._service_time = settings.service_time
+        self._most_cpu = 100.0 * settings.workers
+        self._variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
+        self._seconds: dict[int, _Second] = {}
+        self._last = _Second()
+        self._last_second = -1
+        self.invocations = 0
+        """All there ever were."""
+
+    # Counting: the hot path.
+
+    def answered(self, second: int, model_latency: float, instances: int) -> None:
+        """The model answered well, after `model_latency` seconds in queue and service."""
+        row = self._last if second == self._last_second else self._open(second)
+        row.invocations += 1
+        row.shares += 1 / instances
+        row.latencies.append(model_latency * 1e6)
+        self.invocations += 1
+
+    def model_failed(self, second: int, status: int, model_latency: float, instances: int) -> None:
+        """The model answered with an error of its own, by its HTTP status."""
+        self.answered(second, model_latency, instances)
+        row = self._seconds[second]
+        row.model_errors += 1
+        if status < 500:
+            row.errors_4xx += 1
+        else:
+            row.errors_5xx += 1
+
+    def refused(self, second: int, instances: int) -> None:
+        """No model was asked, because the backlog was full: a 5XX of the endpoint."""
+        row = self._last if second == self._last_second else self._open(second)
+        row.invocations += 1
+        row.shares += 1 / instances
+        row.errors_5xx += 1
+        self.invocations += 1
+
+    def left(self, second: int, overhead: float) -> None:
+        """An answer of the model has left, `overhead` seconds later than the model alone would have let it."""
+        row = self._seconds.get(second)
+        if row is not None:
+            row.overheads.append(overhead * 1e6 if overhead > 0 else 0.0)
+
+    def _open(self, second: int) -> _Second:
+        row = self._seconds.get(second)
+        if row is None:
+            row = self._seconds[second] = _Second()
+            while (oldest := next(iter(self._seconds))) < second - KEPT:
+                del self._seconds[oldest]
+        self._last, self._last_second = row, second
+        return row
+
+    # Reading.
+
+    def visible_until(self, now: float) -> float:
+        """Unix time up to which periods must have ended for readers to see them; the controller sees all."""
+        return now - self._delay
+
+    def names(self) -> list[MetricName]:
+        """All that have points."""
+        if not self._seconds:
+            return []
+        return [MetricName(namespace, metric, self._variant) for namespace, metric in _METRICS]
+
+    def points(
+        self, namespace: str, metric: str, statistic: str, period: int, start: float, end: float, *, now: float
+    ) -> list[tuple[int, float]]:
+        """(Unix second at which the period starts, value), oldest first, of the periods that have data.
+
+        Periods are whole multiples of `period` seconds; the first is the one that holds `start`, the last starts before
+        `end` and is over at `now`. A metric nobody published has no points, and InvocationsPerInstance has only a Sum.
+        Raises ValueError for a statistic that is none of Sum, Average, SampleCount, Minimum, Maximum and p0 to p100.
+        """
+        reduce = _reduction(statistic)
+        if (namespace, metric) not in _METRICS or not self._seconds:
+            return []
+        if metric == "InvocationsPerInstance" and statistic != "Sum":
+            return []
+        first = int(max(start, min(self._seconds)) // period) * period
+        points = []
+        for at in range(first, math.ceil(end), period):
+            if at + period > now:
+                break
+            rows = [self._seconds[second] for second in range(at, at + period) if second in self._seconds]
+            if rows and len(samples := self._samples(metric, rows, period)):
+                points.append((at, reduce(samples)))
+        return points
+
+    def _samples(self, metric: str, rows: list[_Second], period: int) -> Samples:
+        """Every value that was published, zeros for the requests that were no errors."""
+        match metric:
+            case "Invocations":
+                return np.ones(sum(row.invocations for row in rows))
+            case "InvocationsPerInstance":
+                return np.array([row.shares for row in rows])
+            case "Invocation4XXErrors":
+                return _flags(rows, sum(row.errors_4xx for row in rows))
+            case "Invocation5XXErrors":
+                return _flags(rows, sum(row.errors_5xx for row in rows))
+            case "InvocationModelErrors":
+                return _flags(rows, sum(row.model_errors for row in rows))
+            case "ModelLatency":
+                return np.concatenate([row.latencies for row in rows]).astype(np.float64)
+            case "OverheadLatency":
+                return np.concatenate([row.overheads for row in rows]).astype(np.float64)
+            case "ConcurrentRequestsPerModel":
+                return np.array([sum(row.latencies) / 1e6 * row.shares / row.invocations for row in rows])
+            case _:
+                busy = self._service_time * sum(row.worked for row in rows) / period
+                return np.array([min(100 * busy, self._most_cpu)])
+
+    def rows(self) -> list[list[float]]:
+        """[second, invocations, answered well, Σ model latency in ms, errors] of each second with requests."""
+        rows: list[list[float]] = []
+        for second, row in sorted(self._seconds.items()):
+            errors = row.errors_4xx + row.errors_5xx
+            rows.append([second, row.invocations, row.invocations - errors, sum(row.latencies) / 1e3, errors])
+        return rows
+
+
+def _flags(rows: list[_Second], ones: int) -> Samples:
+    flags = np.zeros(sum(row.invocations for row in rows))
+    flags[:ones] = 1
+    return flags
+
+
+def _reduction(statistic: str) -> Callable[[Samples], float]:
+    match statistic:
+        case "Sum":
+            return lambda samples: float(samples.sum())
+        case "Average":
+            return lambda samples: float(samples.mean())
+        case "SampleCount":
+            return lambda samples: float(len(samples))
+        case "Minimum":
+            return lambda samples: float(samples.min())
+        case "Maximum":
+            return lambda samples: float(samples.max())
+    if not _PERCENTILE.fullmatch(statistic):
+        raise ValueError(
+            f"statistic {statistic!r}: must be Sum, Average, SampleCount, Minimum, Maximum or a percentile (p99.9)"
+        )
+    share = float(statistic[1:]) / 100
+    return lambda samples: _nearest_rank(samples, share)
+
+
+def _nearest_rank(samples: Samples, share: float) -> float:
+    # Rounded first, or the 99.9th percentile of 1,000 would be the largest of them.
+    rank = max(math.ceil(round(share * len(samples), 9)), 1) - 1
+    return float(np.partition(samples, rank)[rank])

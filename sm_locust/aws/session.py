@@ -1,18 +1,38 @@
-"""Where the AWS calls of a run go and who signs them: botocore's own credential chain and endpoint resolution.
+"""Where the AWS calls of a run go, who signs them, and what a refusal says: botocore's own credentials and resolution.
 
-boto3 is imported when first needed, and only in `aws/`: it must come after locust, which patches ssl. Signing itself is
-`load/sigv4`'s.
+boto3 is imported when first needed, and only in `aws/`: it must come after locust, which patches ssl. Two ways lead to
+AWS. `runtime` is for InvokeEndpoint, which is never sent by boto3 and never retried; signing it is `load/sigv4`'s.
+`client`, `ask` and `ask_all` are for the calls around a run, made on the master alone and retried a few times; what is
+asked is the business of the other files here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sm_locust.config import ConfigError, RunConfig, Target
+
+SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of botocore's variables end
+    "cloudwatch": "CLOUDWATCH",
+    "application-autoscaling": "APPLICATION_AUTO_SCALING",
+    "sagemaker": "SAGEMAKER",
+    "sts": "STS",
+}
+
+ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
+CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
+MESSAGE_KEPT = 300  # characters of what AWS says, at most
+
+# In AWS's error codes: worth another try a little later, with any status.
+_PASSING = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ConcurrentUpdate")
 
 
 class Keys(NamedTuple):
@@ -90,6 +110,170 @@ def warm() -> None:
 
     with contextlib.suppress(BotoCoreError, ConfigError):
         _client(_boto3_session(), RunConfig(target=Target(endpoint="any", region="us-east-1")))
+
+
+# The calls around a run
+
+
+class AwsFault(Exception):
+    """A call to AWS that was not answered as it should have been; its text is one sentence for the user.
+
+    code     AWS's error code, or botocore's name for it when nothing was answered
+    passing  whether the same call may well succeed a little later: throttling, a fault on their side, no connection
+    """
+
+    def __init__(self, message: str, code: str, *, passing: bool = False) -> None:
+        super().__init__(" ".join(message.split()))
+        self.code = code
+        self.passing = passing
+
+
+class Watched(NamedTuple):
+    """The variant whose metrics and scaling are watched."""
+
+    endpoint: str
+    variant: str
+
+
+def watched(config: RunConfig) -> Watched:
+    """Raises ConfigError when the configuration names no endpoint: a container has no metrics at AWS."""
+    if config.target is None or config.target.endpoint is None:
+        raise ConfigError(
+            "target.endpoint: missing; required: the name of the endpoint whose metrics and scaling are watched"
+        )
+    return Watched(config.target.endpoint, config.target.variant)
+
+
+def client(config: RunConfig, service: str) -> Any:
+    """A boto3 client of one of SERVICES, for `ask` and `ask_all`. One a process for each address.
+
+    Where its calls go is botocore's own resolution: region, AWS_ENDPOINT_URL and its kin, the shared configuration
+    file. But where `target.url` or `target.api_gateway` names this machine (localhost, 127.0.0.0/8, ::1), the local
+    endpoint is there, which stands in for all of AWS: calls go to the same origin, unless AWS_ENDPOINT_URL or the
+    service's own variable (such as AWS_ENDPOINT_URL_CLOUDWATCH) is set. What is meant for it never reaches an account.
+
+    Raises ConfigError when there is no region or the address cannot be used.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    _, region = _session(config)
+    try:
+        return _control_plane(service, region, _stand_in(config, service))
+    except (BotoCoreError, ValueError) as e:
+        raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
+
+
+def addresses(config: RunConfig) -> tuple[str, ...]:
+    """The URLs that calls around a run would be sent to. Raises ConfigError as `client` does."""
+    return tuple(str(client(config, service).meta.endpoint_url) for service in SERVICES)
+
+
+def ask(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
+    """AWS's answer to one call. Raises AwsFault.
+
+    operation  as AWS spells it, such as DescribeEndpoint
+    """
+    from botocore import xform_name
+
+    with _faults(client, operation):
+        return dict(getattr(client, xform_name(operation))(**parameters))
+
+
+def ask_all(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+    """All pages of AWS's answer, asked for as they are read. Raises AwsFault, also for a page that leads to itself."""
+    from botocore import xform_name
+
+    with _faults(client, operation):
+        pages = iter(client.get_paginator(xform_name(operation)).paginate(**parameters))
+    while True:
+        with _faults(client, operation):
+            page = next(pages, None)
+        if page is None:
+            return
+        yield page
+
+
+@contextlib.contextmanager
+def _faults(client: Any, operation: str) -> Iterator[None]:
+    """Whatever botocore raises becomes an AwsFault: which call, what AWS said, and what permission it wants."""
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as NoConnection
+    from botocore.parsers import ResponseParserError
+
+    model = client.meta.service_model
+    call = f"{model.service_id} {operation}"
+    try:
+        yield
+    except ClientError as e:
+        code, message = str(e.response["Error"].get("Code", "")), str(e.response["Error"].get("Message", ""))
+        needed = ""
+        if code.startswith(("AccessDenied", "UnauthorizedOperation")):
+            named = re.search(r"to perform: ([\w-]+:\w+)", message)
+            needed = f"; the permission it needs is {named[1] if named else f'{model.service_name}:{operation}'}"
+        status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        passing = status >= 500 or any(word in code for word in _PASSING)
+        said = _short(message, code)
+        raise AwsFault(
+            f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing
+        ) from None
+    except (BotoCoreError, ResponseParserError) as e:
+        raise AwsFault(
+            f"{call} was not answered: {_without_user(_short(str(e)))}",
+            type(e).__name__,
+            passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError),
+        ) from None
+
+
+def _short(message: str, code: str = "") -> str:
+    """One line of what AWS said."""
+    if code in ("SignatureDoesNotMatch", "InvalidSignatureException"):
+        # What follows is the request as AWS saw it, security token included.
+        message = re.split(r"The Canonical String|\n", message, maxsplit=1)[0]
+    message = " ".join(message.split())
+    return (message if len(message) <= MESSAGE_KEPT else message[: MESSAGE_KEPT - 2] + " …").rstrip(".")
+
+
+def _without_user(text: str) -> str:
+    """An address that the environment names may hold a user and a password."""
+    return re.sub(r"//[^/\s\"'@]*@", "//", text)
+
+
+@functools.cache
+def _control_plane(service: str, region: str, url: str | None) -> Any:
+    from botocore.config import Config
+
+    return _boto3_session().client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+        ),
+    )
+
+
+def _stand_in(config: RunConfig, service: str) -> str | None:
+    """The local endpoint's address, or the one that the environment names in its place; None where AWS is meant."""
+    target = config.target
+    url = (target.url or target.api_gateway) if target else None
+    if url is None or not _is_this_machine(urlsplit(url).hostname or ""):
+        return None
+    own = "AWS_ENDPOINT_URL_" + SERVICES[service]
+    parts = urlsplit(url)
+    return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+# Both
 
 
 @functools.cache

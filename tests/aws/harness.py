@@ -1,0 +1,72 @@
+"""Answers as AWS puts them on the wire, for what the local endpoint has no reason to say."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sm_locust.config import RunConfig
+from tests.oracles.answers import AnswerServer, Step, answer
+
+
+def config(url: str, **sections: Any) -> RunConfig:
+    """A configuration whose AWS is at `url`; `target` there adds to what is known."""
+    target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url, **sections.pop("target", {})}
+    return RunConfig.from_dict({"target": target, **sections})
+
+
+def said(body: dict[str, Any], status: int = 200, *headers: str) -> bytes:
+    """An answer in JSON."""
+    return answer(status, json.dumps(body).encode(), "Content-Type: application/x-amz-json-1.1", *headers)
+
+
+def refused(code: str, message: str, status: int = 400) -> bytes:
+    return said({"__type": code, "message": message}, status)
+
+
+def operation_of(request: bytes) -> str:
+    found = re.search(rb"^x-amz-target: *\w+\.(\w+)", request, re.IGNORECASE | re.MULTILINE)
+    return found[1].decode() if found else ""
+
+
+def asked(request: bytes) -> dict[str, Any]:
+    """The parameters of a request."""
+    return dict(json.loads(request.partition(b"\r\n\r\n")[2]))
+
+
+Answers = dict[str, list[bytes] | bytes | Callable[[bytes], bytes]]
+
+
+@contextmanager
+def scripted(answers: Answers) -> Iterator[AnswerServer]:
+    """An AWS that says what it is told to.
+
+    answers  operation → its answer, its answers one after the other (the last again and again), or a function of the
+             request; what is not there is an UnknownOperationException
+    """
+    turns: dict[str, int] = {}
+
+    def reply(request: bytes) -> bytes:
+        operation = operation_of(request)
+        script = answers.get(operation, refused("UnknownOperationException", operation))
+        if callable(script):
+            return script(request)
+        if isinstance(script, bytes):
+            return script
+        turn = turns.get(operation, 0)
+        turns[operation] = turn + 1
+        return script[min(turn, len(script) - 1)]
+
+    steps: list[Step] = [reply]
+    with AnswerServer(steps) as server:
+        yield server
+
+
+def refuse(url: str, service: str, calls: int, error: str = "ThrottlingException") -> None:
+    """Has the local endpoint refuse the next calls of a service, which it names as signatures do."""
+    order = json.dumps({"service": service, "next": calls, "error": error}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/_local/refuse", order), timeout=10).close()

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sm_locust.analysis.summary import Summary
     from sm_locust.config import ConfigError, RunConfig
+    from sm_locust.load.requests_auth import requests_auth
     from sm_locust.load.shapes import ConfigShape, PhasesShape
-    from sm_locust.load.users import ArrivalUser, InvokeEndpointUser
+    from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
     from sm_locust.plugin.live import LiveRun
     from sm_locust.plugin.setup import setup
     from sm_locust.record.outcome import Outcome
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ApiGatewayUser",
     "ArrivalUser",
     "ConfigError",
     "ConfigShape",
+    "ContainerUser",
     "InvokeEndpointUser",
     "LiveRun",
     "Outcome",
@@ -38,6 +41,7 @@ __all__ = [
     "Schedule",
     "Summary",
     "__version__",
+    "requests_auth",
     "setup",
 ]
 
@@ -51,11 +55,14 @@ _PURE = {
     "Summary": "sm_locust.analysis.summary",
 }
 _LOCUST = {
+    "ApiGatewayUser": "sm_locust.load.users",
     "ArrivalUser": "sm_locust.load.users",
     "ConfigShape": "sm_locust.load.shapes",
+    "ContainerUser": "sm_locust.load.users",
     "InvokeEndpointUser": "sm_locust.load.users",
     "LiveRun": "sm_locust.plugin.live",
     "PhasesShape": "sm_locust.load.shapes",
+    "requests_auth": "sm_locust.load.requests_auth",
     "setup": "sm_locust.plugin.setup",
 }
 

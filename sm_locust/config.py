@@ -182,6 +182,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_API_GATEWAY = re.compile(r"https?://[^/.]+\.execute-api\.([a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2})\.")
+
+
 class Target(Section):
     """Where requests go, and whose metrics are watched."""
 
@@ -192,6 +195,15 @@ class Target(Section):
     variant: Name = Field("AllTraffic", description=A_NAME)
     region: Given[Region] = Field(None, description="the name of an AWS region, such as us-east-1")
     url: Given[Url] = Field(None, description=f"where InvokeEndpoint goes instead of AWS: {A_URL}")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_region_of_its_api(cls, data: Any) -> Any:
+        """https://ID.execute-api.REGION.amazonaws.com takes no other region's signature."""
+        if isinstance(data, Mapping) and "region" not in data:
+            found = _API_GATEWAY.match(str(data.get("api_gateway")))
+            return {**data, "region": found[1]} if found else data
+        return data
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:

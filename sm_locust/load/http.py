@@ -18,6 +18,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import gevent
 import gevent.socket
@@ -266,6 +267,12 @@ class Connections:
             sock.close()
             raise
         return _Connection(sock)
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY and their like), found as botocore does."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 class _Connection:

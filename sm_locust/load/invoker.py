@@ -1,8 +1,9 @@
 """One request to one target, from the body to the Outcome: sign, send, and name what came back.
 
-An Invoker serves any target that takes a POST; `invoke_endpoint` builds the one for SageMaker's InvokeEndpoint. Nothing
-is ever sent twice and no failure of the target or the network leaves as an exception. When to send is the pacer's,
-counting is the recorder's, where the endpoint's URL and the credentials come from is aws's.
+An Invoker serves any target that takes a POST; `invoke_endpoint` builds the one for SageMaker's InvokeEndpoint, and
+those for an API of API Gateway and for a container differ only in what an answer means. Nothing is ever sent twice and
+no failure of the target or the network leaves as an exception. When to send is the pacer's, counting is the recorder's,
+where the endpoint's URL and the credentials come from is aws's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from time import time
+from typing import Any
 
 import gevent
 from gevent import GreenletExit
@@ -23,6 +25,9 @@ from sm_locust.record.outcome import (
     CANCELLED,
     DEPENDENCY,
     EXPIRED_TOKEN,
+    FORBIDDEN,
+    FUNCTION_ERROR,
+    GATEWAY_TIMEOUT,
     INTERNAL,
     INVALID_SIGNATURE,
     MISSING_TOKEN,
@@ -31,6 +36,7 @@ from sm_locust.record.outcome import (
     OK,
     THROTTLED,
     TIMEOUT,
+    TOO_LARGE,
     UNAVAILABLE,
     UNEXPECTED_ANSWER,
     UNRECOGNIZED_CLIENT,
@@ -38,7 +44,8 @@ from sm_locust.record.outcome import (
     Outcome,
 )
 
-# SageMaker Runtime's service model, the common errors of AWS, and what throttling is called in neither.
+# SageMaker Runtime's service model, the common errors of AWS, what throttling is called in neither, and those of API
+# Gateway that their status does not tell: InternalServerErrorException is a 500, a 502 and a 504 there.
 KINDS_BY_ERROR_TYPE = {
     "ModelError": MODEL_ERROR,
     "ModelNotReadyException": NOT_READY,
@@ -53,8 +60,20 @@ KINDS_BY_ERROR_TYPE = {
     "ExpiredTokenException": EXPIRED_TOKEN,
     "AccessDeniedException": ACCESS_DENIED,
     "MissingAuthenticationTokenException": MISSING_TOKEN,
+    "IncompleteSignatureException": INVALID_SIGNATURE,
+    "UnauthorizedException": ACCESS_DENIED,
+    "ForbiddenException": FORBIDDEN,
+    "LimitExceededException": THROTTLED,
+    "TooManyRequestsException": THROTTLED,
 }
-KINDS_BY_STATUS = {429: THROTTLED, 500: INTERNAL, 503: UNAVAILABLE}
+KINDS_BY_STATUS = {
+    413: TOO_LARGE,
+    429: THROTTLED,
+    500: INTERNAL,
+    502: INTERNAL,
+    503: UNAVAILABLE,
+    504: GATEWAY_TIMEOUT,
+}
 
 EXCERPT = 300  # characters of an Outcome's message
 MAX_ERROR_BODY = 64 * 1024  # bytes; a longer body is no error document of AWS
@@ -132,7 +151,7 @@ class Invoker:
         except gevent.Timeout as expired:  # the task put a limit of its own around the request
             kind, message = TIMEOUT, f"the task's own limit ended it: {expired}"[:EXCERPT]
         ended_at = now()
-        received = answer.body
+        received, headers_received = answer.body, answer.headers
         if kind is OK:
             kind, message = self._judge(answer, received)
         return Outcome(
@@ -146,7 +165,7 @@ class Invoker:
             answer.received,
             answer.connected,
             received,
-            answer.headers.get("x-amzn-requestid", ""),
+            headers_received.get("x-amzn-requestid") or _other_request_id(headers_received),
             message,
         )
 
@@ -171,6 +190,26 @@ class Invoker:
             return self._signer.prepare(self._method, host, self._path, fields, self._query)
         target = f"{self._path}?{self._query}" if self._query else self._path
         return PlainRequest(self._method, host, target, fields)
+
+
+class ApiGatewayInvoker(Invoker):
+    """Sees through the 200 that an API answers by default when its Lambda function raised.
+
+    Source: API Gateway Developer Guide, Handle Lambda errors (custom integrations; a proxy integration answers 502).
+    """
+
+    def _judge(self, answer: Answer, body: bytes) -> tuple[str, str]:
+        if 200 <= answer.status < 300 and b'"errorMessage"' in body and "errorMessage" in _document(answer, body):
+            return FUNCTION_ERROR, _excerpt(body)
+        return super()._judge(answer, body)
+
+
+class ContainerInvoker(Invoker):
+    """Calls a container's own errors what SageMaker makes of them: a model error, whatever their status."""
+
+    def _judge(self, answer: Answer, body: bytes) -> tuple[str, str]:
+        kind, message = super()._judge(answer, body)
+        return (MODEL_ERROR if answer.status >= 400 else kind), message
 
 
 def invoke_endpoint(
@@ -223,15 +262,24 @@ def classify(status: int, error_type: str) -> str:
 
 def _error_type(answer: Answer, body: bytes) -> str:
     """AWS's name for the error, bare: `ns#Name:http://…` is how it may arrive. Empty without one."""
-    name = answer.headers.get("x-amzn-errortype", "")
-    if not name and answer.received <= MAX_ERROR_BODY:
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict):
-            name = str(document.get("__type", ""))
+    name = answer.headers.get("x-amzn-errortype") or str(_document(answer, body).get("__type", ""))
     return name.partition(":")[0].rpartition("#")[2].strip()
+
+
+def _document(answer: Answer, body: bytes) -> dict[str, Any]:
+    """The JSON object that an answer's body is; an empty one when it is anything else."""
+    if answer.received > MAX_ERROR_BODY:
+        return {}
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _other_request_id(headers: Mapping[str, str]) -> str:
+    """What API Gateway calls it: its HTTP APIs have one name for it, its REST APIs a second one."""
+    return headers.get("apigw-requestid") or headers.get("x-amz-apigw-id", "")
 
 
 def _excerpt(body: bytes) -> str:

@@ -7,6 +7,8 @@ senders, one at a time each. Users find the generator on their environment (`env
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 from urllib.parse import urlsplit
@@ -18,7 +20,9 @@ from locust.exception import StopTest
 from locust.user.task import LOCUST_STATE_WAITING
 from locust.user.users import UserMeta
 
-from sm_locust.load.invoker import Invoker, invoke_endpoint
+from sm_locust.config import ConfigError
+from sm_locust.load.http import proxy_for
+from sm_locust.load.invoker import ApiGatewayInvoker, ContainerInvoker, Invoker, invoke_endpoint
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from sm_locust.load.http import Connections
     from sm_locust.load.sigv4 import Signer
     from sm_locust.payloads import Payload
+
+
+API_KEY = "SM_LOCUST_API_KEY"  # where the key of an API is read from: it is in no file, option or message of ours
 
 
 class Load(Protocol):
@@ -113,6 +120,10 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
         return None
 
     @classmethod
+    def check_here(cls, config: RunConfig) -> None:
+        """Raises ConfigError when this process, which is to send, lacks what that takes: credentials, a key."""
+
+    @classmethod
     def addresses(cls, config: RunConfig) -> Iterable[str]:
         """The URLs that arrivals of this class are sent to, as far as they are known before the run."""
         return [cls.host] if cls.host else []
@@ -178,6 +189,12 @@ class InvokerUser(ArrivalUser):
     request_type: ClassVar[str] = "POST"
 
     @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        if config.request.body is None and config.request.payloads is None:
+            return f"{cls.__name__} has nothing to send: give request.body or request.payloads in --sm-config FILE"
+        return super().problem(config)
+
+    @classmethod
     def name_of(cls, config: RunConfig) -> str:
         """The requests' name in the statistics."""
         return cls.__name__
@@ -197,9 +214,13 @@ class InvokeEndpointUser(InvokerUser):
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or not config.target.endpoint:
             return f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
-        if config.request.body is None and config.request.payloads is None:
-            return f"{cls.__name__} has nothing to send: give request.body or request.payloads in --sm-config FILE"
         return super().problem(config)
+
+    @classmethod
+    def check_here(cls, config: RunConfig) -> None:
+        from sm_locust.aws.session import runtime
+
+        runtime(config)
 
     @classmethod
     def name_of(cls, config: RunConfig) -> str:
@@ -230,3 +251,130 @@ class InvokeEndpointUser(InvokerUser):
             timeout=request.timeout,
             expect=request.expect,
         )
+
+
+class ApiGatewayUser(InvokerUser):
+    """Posts to an API of API Gateway that stands in front of an endpoint, and never retries.
+
+    Needs `target.api_gateway`, the URL of a deployed method, and `target.auth`: `none`; `iam`, signed as `execute-api`
+    with the keys of botocore's own chain; `api-key`, with the key of the environment variable SM_LOCUST_API_KEY. What
+    `request` says to SageMaker alone (a variant, attributes) is refused: only the API's own function can say it.
+    """
+
+    abstract = True
+
+    @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        if config.target is None or config.target.api_gateway is None:
+            return f"{cls.__name__} posts to an API and none is named: give target.api_gateway in --sm-config FILE"
+        return _unsendable(cls, config, "custom_attributes", *_ROUTING) or super().problem(config)
+
+    @classmethod
+    def check_here(cls, config: RunConfig) -> None:
+        auth = cls._auth(config)
+        if auth == "iam":
+            from sm_locust.aws.session import runtime
+
+            runtime(config)
+        elif auth == "api-key":
+            _api_key()
+
+    @classmethod
+    def name_of(cls, config: RunConfig) -> str:
+        return urlsplit(cls._url(config)).path.strip("/") or cls.__name__
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        return [cls._url(config)]
+
+    @classmethod
+    def make_invoker(cls, load: Load) -> Invoker:
+        request, auth, url = load.config.request, cls._auth(load.config), cls._url(load.config)
+        headers = {"Accept": request.accept} if request.accept else {}
+        if auth == "api-key":
+            headers["x-api-key"] = _api_key()
+        bundle = load.runtime.ca_bundle if auth == "iam" else os.environ.get("AWS_CA_BUNDLE")
+        return ApiGatewayInvoker(
+            load.connections(url, bundle or None, proxy_for(url)),
+            urlsplit(url).path or "/",
+            now=load.now,
+            signer=load.signer("execute-api") if auth == "iam" else None,
+            content_type=request.content_type,
+            headers=headers,
+            timeout=request.timeout,
+            expect=request.expect,
+        )
+
+    @staticmethod
+    def _url(config: RunConfig) -> str:
+        return (config.target.api_gateway if config.target else None) or ""
+
+    @staticmethod
+    def _auth(config: RunConfig) -> str | None:
+        return config.target.auth if config.target else None
+
+
+class ContainerUser(InvokerUser):
+    """Posts to a model container itself, as SageMaker would: unsigned, no AWS, no proxy, never retried.
+
+    Source: SageMaker Developer Guide, Use Your Own Inference Code with Hosting Services: POST /invocations with the
+    caller's Content-Type, Accept and X-Amzn-SageMaker-Custom-Attributes. Needs `target.container`. What SageMaker does
+    before it asks a container (a variant, a component, a model to choose) is refused.
+    """
+
+    abstract = True
+
+    @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        if config.target is None or config.target.container is None:
+            return f"{cls.__name__} posts to a container and none is named: give target.container in --sm-config FILE"
+        return _unsendable(cls, config, *_ROUTING) or super().problem(config)
+
+    @classmethod
+    def name_of(cls, config: RunConfig) -> str:
+        return urlsplit(cls._url(config)).path or "/"
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        return [cls._url(config)]
+
+    @classmethod
+    def make_invoker(cls, load: Load) -> Invoker:
+        request, url = load.config.request, cls._url(load.config)
+        fields = {"Accept": request.accept, "X-Amzn-SageMaker-Custom-Attributes": request.custom_attributes}
+        return ContainerInvoker(
+            load.connections(url, None, None),
+            urlsplit(url).path or "/",
+            now=load.now,
+            content_type=request.content_type,
+            headers={name: value for name, value in fields.items() if value is not None},
+            timeout=request.timeout,
+            expect=request.expect,
+        )
+
+    @staticmethod
+    def _url(config: RunConfig) -> str:
+        return (config.target.container if config.target else None) or ""
+
+
+_ROUTING = ("inference_component", "target_model", "target_variant")  # keys of `request` that SageMaker routes by
+
+
+def _unsendable(cls: type[InvokerUser], config: RunConfig, *keys: str) -> str | None:
+    """Says which of these keys of `request` is given, though it would not get to where this class sends."""
+    for key in keys:
+        if getattr(config.request, key) is not None:
+            return f"{cls.__name__}: request.{key} is for SageMaker, which is not asked here; leave it out"
+    return None
+
+
+def _api_key() -> str:
+    """The key of an API. Raises ConfigError, which never shows what was found."""
+    key = os.environ.get(API_KEY)
+    if not key:
+        raise ConfigError(
+            f"target.auth: api-key takes the key from the environment variable {API_KEY}, which is not set"
+        )
+    if not re.fullmatch(r"[!-~]+", key):
+        raise ConfigError(f"{API_KEY}: the key holds a character that is not printable ASCII (it is not shown)")
+    return key

@@ -16,7 +16,10 @@ import sm_locust
 ROOT = Path(__file__).parents[2]
 
 PURE = ["ConfigError", "Outcome", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
-LOCUST_FACING = ["ArrivalUser", "ConfigShape", "InvokeEndpointUser", "LiveRun", "PhasesShape", "setup"]
+LOCUST_FACING = [
+    *("ApiGatewayUser", "ArrivalUser", "ConfigShape", "ContainerUser", "InvokeEndpointUser", "LiveRun", "PhasesShape"),
+    *("requests_auth", "setup"),
+]
 
 
 def python(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -72,8 +75,9 @@ def test_a_name_that_faces_locust_patches_the_process_and_registers_the_plugin(n
     assert done.stdout.split() == ["True", "True", "True"]
 
 
-def test_a_name_that_faces_locust_leaves_boto3_alone_until_it_is_needed(tmp_path: Path) -> None:
-    assert "boto3" not in loaded_after("from sm_locust import InvokeEndpointUser", tmp_path)
+@pytest.mark.parametrize("name", LOCUST_FACING)
+def test_a_name_that_faces_locust_leaves_boto3_alone_until_it_is_needed(name: str, tmp_path: Path) -> None:
+    assert "boto3" not in loaded_after(f"from sm_locust import {name}", tmp_path)
 
 
 @pytest.mark.parametrize("early", ["boto3", "requests", "urllib3"])

@@ -1,6 +1,6 @@
 """One evaluator for limits on metrics: `slo` at the end of a run, `stop_when` while it goes.
 
-A Rule measures any Interval: a second, a minute, a phase, a run. Which stretches are judged is decided here for `slo`;
+A Rule measures any Stretch: a second, a minute, a phase, a run. Which stretches are judged is decided here for `slo`;
 how long a stop rule must hold is the live run's business.
 """
 
@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sm_locust.analysis.watched import ModelLatency
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import Interval
 
 ERROR_RATE = "error_rate"
-MEASURED = ("latency", "service_time")  # by us; model_latency is CloudWatch's
+MEASURED = ("latency", "service_time")  # by us
+MODEL_LATENCY = "model_latency"  # by CloudWatch
 
 
 def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
@@ -28,6 +30,23 @@ def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is held against a limit.
+
+    where          "run" for all that is judged, or "phase NAME"
+    turned_away    see `error_rate`
+    model_latency  CloudWatch's, of the same stretch; None where it has none
+    watched        whether CloudWatch was asked at all
+    """
+
+    where: str
+    requests: Interval
+    turned_away: int = 0
+    model_latency: ModelLatency | None = None
+    watched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """`metric` may be at most `limit`: seconds, or a fraction for error_rate.
 
@@ -37,23 +56,36 @@ class Rule:
     metric: str
     limit: float
 
-    def value(self, requests: Interval, turned_away: int = 0) -> float | None:
-        """Seconds or a fraction; None when nothing was measured. For turned_away see `error_rate`."""
+    def value(self, stretch: Stretch) -> float | None:
+        """Seconds or a fraction; None when nothing was measured."""
         if self.metric == ERROR_RATE:
-            return error_rate(requests, turned_away)
+            return error_rate(stretch.requests, stretch.turned_away)
         measure, _, statistic = self.metric.rpartition("_")
-        if measure not in MEASURED:
-            return None
-        histogram: Histogram = getattr(requests, measure)
+        if measure == MODEL_LATENCY:
+            return stretch.model_latency.metric(statistic) if stretch.model_latency else None
+        histogram: Histogram = getattr(stretch.requests, measure)
         return histogram.metric(statistic)
 
-    def judge(self, where: str, requests: Interval, turned_away: int = 0) -> Judgement:
-        value = self.value(requests, turned_away)
-        note = ""
-        if value is None:
-            measured = self.metric == ERROR_RATE or self.metric.rpartition("_")[0] in MEASURED
-            note = "nothing was measured" if measured else "not available: this run has no CloudWatch metrics"
-        return Judgement(self.metric, self.limit, value, None if value is None else value <= self.limit, where, note)
+    def judge(self, stretch: Stretch) -> Judgement:
+        value = self.value(stretch)
+        passed = None if value is None else value <= self.limit
+        note = "nothing was measured" if value is None else ""
+        if self.metric.startswith(MODEL_LATENCY):
+            passed, note = self._of_cloudwatch(stretch, passed)
+        return Judgement(self.metric, self.limit, value, passed, stretch.where, note)
+
+    def _of_cloudwatch(self, stretch: Stretch, passed: bool | None) -> tuple[bool | None, str]:
+        """Passed only if CloudWatch measured what we sent, and what there is to know of its value."""
+        found = stretch.model_latency
+        if passed is None or found is None:
+            return (
+                None,
+                f"not available: {'CloudWatch has none' if stretch.watched else 'this run has no CloudWatch metrics'}",
+            )
+        if passed and not found.complete:
+            return None, f"CloudWatch measured only {found.count:,} of {found.answered:,} requests"
+        # Percentiles of minutes cannot be merged: all of them keep a limit that the highest keeps.
+        return passed, "" if self.metric.endswith(("_mean", "_max")) else "the highest of a minute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +93,9 @@ class Judgement:
     """What a rule found.
 
     value   seconds, or a fraction for error_rate; None when it is not known
-    passed  None when the value is not known: neither a pass nor a failure
-    where   "run" for all that is judged, or "phase NAME"
-    note    why the value is not known
+    passed  None when it is not known: neither a pass nor a failure
+    where   as the Stretch has it
+    note    why it is not known, or what the value is of
     """
 
     metric: str
@@ -81,12 +113,10 @@ class SloResult:
     judgements: tuple[Judgement, ...]
 
     @classmethod
-    def of(cls, limits: Mapping[str, float], stretches: Iterable[tuple[str, Interval, int]]) -> SloResult:
-        """limits      metric → seconds, or a fraction for error_rate
-        stretches   where, outcomes, arrivals turned away
-        """
+    def of(cls, limits: Mapping[str, float], stretches: Iterable[Stretch]) -> SloResult:
+        """limits  metric → seconds, or a fraction for error_rate"""
         rules = [Rule(metric, limit) for metric, limit in limits.items()]
-        return cls(tuple(rule.judge(*stretch) for stretch in stretches for rule in rules))
+        return cls(tuple(rule.judge(stretch) for stretch in stretches for rule in rules))
 
     @property
     def passed(self) -> bool | None:

@@ -6,15 +6,16 @@ wording and layout are the report's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
-from sm_locust.analysis.rules import Rule, SloResult, error_rate
+from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
+from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
@@ -55,6 +56,7 @@ class Summary:
     """`Summary.of(run)`.
 
     meta      what run.json holds
+    watched   what CloudWatch and scaling saw; None when nobody watched
     limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
@@ -63,6 +65,7 @@ class Summary:
     folder: Path
     meta: Mapping[str, Any]
     minutes: Minutes
+    watched: Watched | None
     limits: Mapping[str, float]
     verdict: Verdict
     slo: SloResult
@@ -78,21 +81,23 @@ class Summary:
             limits = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config").slo.limits()
         except ConfigError as e:
             raise RunError(str(e)) from None
-        phases = tuple(_phase(minutes, meta, limits, span) for span in minutes.phases)
+        watched = Watched.of(run, minutes)
+        phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
         judged = [phase for phase in phases if phase.judge]
-        turned_away = endpoint_drops([phase.span for phase in judged] if phases else [minutes.whole])
-        stretches = [("run", minutes.judged.requests, turned_away)]
+        whole = [phase.span for phase in judged] if phases else [minutes.whole]
+        stretches = [_stretch("run", minutes.judged, watched, whole)]
         if len(judged) > 1:
-            stretches += [_stretch(phase.name, phase.span) for phase in judged]
+            stretches += [_stretch(f"phase {phase.name}", phase.span, watched) for phase in judged]
         return cls(
             folder=run.folder,
             meta=meta,
             minutes=minutes,
+            watched=watched,
             limits=limits,
             verdict=Verdict.of(minutes, meta),
             slo=SloResult.of(limits, stretches),
             phases=phases,
-            onsets=tuple(_onsets(minutes, limits)),
+            onsets=tuple(_onsets(minutes, watched, limits)),
             failures=tuple(run.failures()),
         )
 
@@ -118,13 +123,14 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """What summary.json holds, JSON primitives. Limits and values of rules are seconds, or a fraction."""
+        watched, whole = self.watched, self.minutes.whole
         return {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
             "speed": self.speed,
             "verdict": self.verdict.as_dict(),
             "slo": self.slo.as_dict(),
-            **_numbers(self.minutes.whole),
+            **_numbers(whole),
             "phases": [
                 {
                     "name": phase.name,
@@ -139,34 +145,40 @@ class Summary:
             ],
             "capacity": None,
             "recommendation": None,
-            "cloudwatch": None,
-            "reconciliation": None,
-            "scaling": None,
+            "cloudwatch": watched and watched.cloudwatch_dict(),
+            "reconciliation": watched and watched.reconciliation_dict(whole),
+            "scaling": watched and watched.scaling_dict(),
             "stopped": None,
         }
 
 
-def _stretch(name: str, span: Span) -> tuple[str, Interval, int]:
-    return f"phase {name}", span.requests, endpoint_drops([span])
+def _stretch(where: str, span: Span, watched: Watched | None, parts: Iterable[Span] | None = None) -> Stretch:
+    """parts  the phases that the span is the sum of; itself by default"""
+    parts = [span] if parts is None else list(parts)
+    periods: list[Period] = [period for part in parts for period in watched.during(part)] if watched else []
+    latency = ModelLatency.merged(periods)
+    return Stretch(where, span.requests, endpoint_drops(parts), latency, watched is not None)
 
 
-def _phase(minutes: Minutes, meta: Mapping[str, Any], limits: Mapping[str, float], span: Span) -> PhaseSummary:
+def _phase(
+    minutes: Minutes, watched: Watched | None, meta: Mapping[str, Any], limits: Mapping[str, float], span: Span
+) -> PhaseSummary:
     name, judge = minutes.name_of(span), minutes.is_judged(span)
-    slo = SloResult.of(limits, [_stretch(name, span)]) if judge else None
+    slo = SloResult.of(limits, [_stretch(f"phase {name}", span, watched)]) if judge else None
     return PhaseSummary(name, judge, span, Verdict.of_phase(minutes, meta, span), slo)
 
 
-def _onsets(minutes: Minutes, limits: Mapping[str, float]) -> list[Onset]:
+def _onsets(minutes: Minutes, watched: Watched | None, limits: Mapping[str, float]) -> list[Onset]:
     """The first minute with a failed request, and for each rule the first judged minute that broke it.
 
     A minute that is not whole has too few requests to be quoted for its rate: it counts only where there is no other.
     """
     rows = [row for row in minutes.rows if not row.partial] or minutes.rows
     onsets = [Onset(None, row) for row in islice((row for row in rows if row.requests.failed), 1)]
-    judged = [row for row in rows if minutes.is_judged(row)]
+    judged = [(row, _stretch("", row, watched)) for row in rows if minutes.is_judged(row)] if limits else []
     for metric, limit in limits.items():
         rule = Rule(metric, limit)
-        broke = (row for row in judged if (rule.value(row.requests, endpoint_drops([row])) or 0.0) > limit)
+        broke = (row for row, stretch in judged if (rule.value(stretch) or 0.0) > limit)
         onsets += [Onset(rule, row) for row in islice(broke, 1)]
     return sorted(onsets, key=lambda onset: (onset.rule is not None, onset.span.start))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.report import wording
@@ -13,47 +14,57 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 def render(summary: Summary) -> str:
     whole = summary.minutes.whole
     parts = [
-        f"# {_text(wording.headline(summary))}",
-        f"**{wording.validity(summary.verdict)}** · **{wording.slo_title(summary)}** · {_text(wording.way(summary))}",
+        f"# {text(wording.headline(summary))}",
+        f"**{wording.validity(summary.verdict)}** · **{wording.slo_title(summary)}** · {text(wording.way(summary))}",
     ]
     if summary.speed != 1:
-        parts.append(f"> {_text(wording.speed(summary))}")
+        parts.append(f"> {text(wording.speed(summary))}")
     if summary.verdict.reasons:
-        parts.append("\n".join(f"- {_text(reason.text)}" for reason in summary.verdict.reasons))
+        parts.append(items(reason.text for reason in summary.verdict.reasons))
     if summary.limits:
         rules = tuple(wording.judgement(found) for found in summary.slo.judgements)
-        parts.append(_table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
+        parts.append(table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
     counts = [*wording.arrivals(whole), *wording.requests(whole)]
     parts.append(
-        _table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
+        table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
-    parts.append("\n".join(f"- {_text(reason)}" for reason in wording.reasons_of_failures(summary)))
+    parts.append(items(wording.reasons_of_failures(summary)))
+    aws = [
+        *wording.cloudwatch(summary),
+        *((f"instances {label}", value) for label, value in wording.instances(summary)),
+    ]
     parts += [
-        _table(wording.distributions(whole)),
-        _titled("Phases", wording.phases(summary)),
-        _titled("Requests", wording.names(whole)),
-        _titled("Minutes", wording.minutes(summary)),
-        _titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        titled("CloudWatch and instances", wording.Table(("", ""), tuple(aws), words=2)),
+        items(wording.gaps(summary.watched)),
+        table(wording.distributions(whole)),
+        titled("Phases", wording.phases(summary)),
+        titled("Requests", wording.names(whole)),
+        titled("Minutes", wording.minutes(summary)),
+        titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _titled(title: str, table: wording.Table) -> str:
-    return f"## {title}\n\n{_table(table)}" if table.rows else ""
+def titled(title: str, found: wording.Table) -> str:
+    return f"## {title}\n\n{table(found)}" if found.rows else ""
 
 
-def _table(table: wording.Table) -> str:
-    if not table.rows:
+def table(found: wording.Table) -> str:
+    if not found.rows:
         return ""
-    rule = [":--" if i < table.words else "--:" for i in range(len(table.header))]
-    lines = [[_text(cell) for cell in table.header], rule, *([_text(cell) for cell in row] for row in table.rows)]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{text}\n\n{_text(table.note)}" if table.note else text
+    rule = [":--" if i < found.words else "--:" for i in range(len(found.header))]
+    lines = [[text(cell) for cell in found.header], rule, *([text(cell) for cell in row] for row in found.rows)]
+    drawn = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{drawn}\n\n{text(found.note)}" if found.note else drawn
 
 
-def _text(text: str) -> str:
+def items(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {text(sentence)}" for sentence in sentences)
+
+
+def text(plain: str) -> str:
     """Text that Markdown takes for nothing but text: no markup, no tag, no mention."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(_escaped, escaped)
 
 

@@ -6,10 +6,11 @@
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue("--" + name).trim();
 
-  // The service time is drawn dotted over the latency: while the generator is on time the two are one line.
+  // The service time is drawn dotted over the latency: while the generator is on time the two are one line. So are planned
+  // and sent, and with one instance the invocations and its share of them: the first of each is wide, under the other.
   const line = (role) => ({
     color: color(role),
-    width: role === "planned" ? 6 : role.startsWith("service") ? 1.8 : 2,
+    width: role === "planned" || role === "invocations" ? 6 : role.startsWith("service") ? 1.8 : 2,
     dash: role.startsWith("service") ? "dot" : "solid",
   });
 
@@ -20,11 +21,14 @@
       return { type: "bar", name: curve.name, x: curve.x, y: curve.y, width: chart.width, marker: { color: fill, line: { width: 0 } }, hovertemplate: hover };
     }
     const known = curve.y.filter((y) => y !== null).length;
-    return { type: "scatter", mode: known < 3 ? "lines+markers" : "lines", name: curve.name, x: curve.x, y: curve.y, line: line(curve.role), hovertemplate: hover };
+    const shape = chart.kind === "steps" ? "hvh" : "linear";
+    return { type: "scatter", mode: known < 3 ? "lines+markers" : "lines", name: curve.name, x: curve.x, y: curve.y, line: { ...line(curve.role), shape }, fill: chart.kind === "steps" ? "tozeroy" : "none", fillcolor: color("shade-strong"), hovertemplate: hover };
   }
 
   // A curve that hardly moves still needs a decade around it, or a logarithmic axis has no label to show.
-  function decades(chart) {
+  function range(chart) {
+    if (chart.range) return chart.log ? chart.range.map(Math.log10) : chart.range;
+    if (!chart.log) return undefined;
     const values = chart.curves.flatMap((curve) => curve.y).concat(chart.limits.map(([value]) => value)).filter((y) => y > 0);
     if (!values.length) return undefined;
     const low = Math.log10(Math.min(...values)), high = Math.log10(Math.max(...values));
@@ -38,10 +42,10 @@
     const annotations = chart.phases.map(([name, from]) => ({ xref: "x", yref: "paper", x: from, y: 1, xanchor: "left", yanchor: "bottom", text: name, showarrow: false, font: { size: 11, color: soft } }));
     for (const [value, label] of chart.limits) {
       shapes.push({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: value, y1: value, line: { color: color("bad"), width: 1, dash: "dash" } });
-      annotations.push({ xref: "paper", yref: "y", x: 0, y: chart.log ? Math.log10(value) : value, xanchor: "left", yanchor: "bottom", text: label, showarrow: false, font: { size: 11, color: color("bad") } });
+      annotations.push({ xref: "paper", yref: "y", x: 1, y: chart.log ? Math.log10(value) : value, xanchor: "right", yanchor: "bottom", text: label, showarrow: false, font: { size: 11, color: color("bad") } });
     }
     return {
-      barmode: "stack", bargap: 0, shapes, annotations, hovermode: "x unified", showlegend: true,
+      barmode: "stack", bargap: 0, shapes, annotations, hovermode: "x unified", showlegend: chart.kind !== "steps",
       dragmode: coarse.matches ? false : "zoom",
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: soft },
@@ -49,7 +53,7 @@
       margin: { l: 58, r: 12, t: 22, b: 40 },
       legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { color: ink } },
       xaxis: { title: { text: "schedule minute", standoff: 6 }, range: [0, chart.until], gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid },
-      yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: chart.log ? decades(chart) : undefined, gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : undefined, nticks: 6, automargin: true },
+      yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: true },
     };
   }
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.report import figures, wording
+from sm_locust.report.figures import Chart
 
 # Nothing may be loaded from anywhere, whatever a text might smuggle in.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -32,18 +33,20 @@ def render(summary: Summary) -> str:
         _banner(summary),
         _standing(summary),
         _tiles(summary),
-        *(
-            f'<section><h2>{escape(chart.title)}</h2><p class="sub">{escape(chart.subtitle)}</p>'
-            f'<div class="chart" id="chart-{i}"></div></section>'
-            for i, chart in enumerate(charts)
-        ),
-        _section("Percentiles", wording.distributions(whole)),
-        _section("Phases", wording.phases(summary)),
-        _section("Requests", wording.names(whole)),
-        _section("Examples of failures", wording.failures(summary)),
-        _folded("Every minute", wording.minutes(summary, at_most=None)),
-        _section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(charts)),
+        _aws(summary),
+        section("Percentiles", wording.distributions(whole)),
+        section("Phases", wording.phases(summary)),
+        section("Requests", wording.names(whole)),
+        section("Examples of failures", wording.failures(summary)),
+        folded("Every minute", wording.minutes(summary, at_most=None)),
+        section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
     ]
+    return document(title, body, charts)
+
+
+def document(title: str, body: list[str], charts: list[Chart]) -> str:
+    """A whole page that needs nothing from anywhere. The charts are drawn where `chart_place` left room, by index."""
     content = "\n".join(part for part in body if part)
     return f"""<!doctype html>
 <html lang="en">
@@ -128,22 +131,46 @@ def _tiles(summary: Summary) -> str:
     return f'<dl class="tiles">{tiles}</dl>'
 
 
-def _section(title: str, table: wording.Table) -> str:
-    return f"<section><h2>{escape(title)}</h2>{_table(table)}</section>" if table.rows else ""
+def _aws(summary: Summary) -> str:
+    """CloudWatch against us, the instances, and what of both could not be learned."""
+    pairs = [*wording.cloudwatch(summary), *((f"instances {of}", value) for of, value in wording.instances(summary))]
+    gaps = "".join(f'<li class="warn">{escape(gap)}</li>' for gap in wording.gaps(summary.watched))
+    if not pairs and not gaps:
+        return ""
+    events = wording.events(summary)
+    return (
+        "<section><h2>CloudWatch and instances</h2>"
+        + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
+        + (table(wording.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
+        + (f"<details><summary>What became of the instances</summary>{table(events)}</details>" if events.rows else "")
+        + "</section>"
+    )
 
 
-def _folded(title: str, table: wording.Table) -> str:
-    return f"<details><summary>{escape(title)}</summary>{_table(table)}</details>" if table.rows else ""
+def chart_title(chart: Chart) -> str:
+    return f'<h2>{escape(chart.title)}</h2><p class="sub">{escape(chart.subtitle)}</p>'
 
 
-def _table(table: wording.Table) -> str:
+def chart_place(i: int, chart: Chart) -> str:
+    return f'<div class="chart {chart.kind}" id="chart-{i}"></div>'
+
+
+def section(title: str, found: wording.Table) -> str:
+    return f"<section><h2>{escape(title)}</h2>{table(found)}</section>" if found.rows else ""
+
+
+def folded(title: str, found: wording.Table) -> str:
+    return f"<details><summary>{escape(title)}</summary>{table(found)}</details>" if found.rows else ""
+
+
+def table(found: wording.Table) -> str:
     def cells(row: tuple[str, ...], tag: str) -> str:
         return "".join(
-            f"<{tag}>{escape(cell)}</{tag}>" if i < table.words else f'<{tag} class="n">{escape(cell)}</{tag}>'
+            f"<{tag}>{escape(cell)}</{tag}>" if i < found.words else f'<{tag} class="n">{escape(cell)}</{tag}>'
             for i, cell in enumerate(row)
         )
 
-    head = f"<thead><tr>{cells(table.header, 'th')}</tr></thead>" if any(table.header) else ""
-    rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
-    note = f'<p class="sub">{escape(table.note)}</p>' if table.note else ""
+    head = f"<thead><tr>{cells(found.header, 'th')}</tr></thead>" if any(found.header) else ""
+    rows = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in found.rows)
+    note = f'<p class="sub">{escape(found.note)}</p>' if found.note else ""
     return f'<div class="scroll"><table>{head}<tbody>{rows}</tbody></table></div>{note}'

@@ -17,7 +17,7 @@ from sm_locust.report import wording
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
 
-_GOOD, _BAD, _DIM, _WARN = "bold green", "bold red", "dim", "yellow"
+_GOOD, _BAD, DIM, WARN = "bold green", "bold red", "dim", "yellow"
 
 
 def show(summary: Summary, folder: Path, stream: TextIO) -> None:
@@ -25,31 +25,21 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
 
     folder  the run folder as the reader would call it
     """
-    console = Console(file=stream, highlight=False, emoji=False, markup=False)
-    if not console.is_terminal:
-        console = Console(
-            file=stream,
-            highlight=False,
-            emoji=False,
-            markup=False,
-            width=LOG_WIDTH,
-            color_system=None,
-            legacy_windows=False,
-        )
+    console = console_for(stream, LOG_WIDTH)
     whole = summary.minutes.whole
 
     console.print()
     console.print(Text(wording.headline(summary), style="bold"))
-    console.print(Text(f"{wording.way(summary)}; {wording.ended(summary)}", style=_DIM))
+    console.print(Text(f"{wording.way(summary)}; {wording.ended(summary)}", style=DIM))
     if summary.speed != 1:
-        console.print(Text(wording.speed(summary), style=_WARN))
+        console.print(Text(wording.speed(summary), style=WARN))
 
     console.print()
-    console.print(_state(wording.validity(summary.verdict), summary.verdict.valid))
+    console.print(state(wording.validity(summary.verdict), summary.verdict.valid))
     for reason in summary.verdict.reasons:
-        line = Text(wording.printable(reason.text), style="red" if reason.invalidates else _WARN)
+        line = Text(wording.printable(reason.text), style="red" if reason.invalidates else WARN)
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
-    console.print(_state(wording.slo_title(summary), summary.slo.passed))
+    console.print(state(wording.slo_title(summary), summary.slo.passed))
     for found in summary.slo.judgements:
         console.print(_rule(found))
 
@@ -57,12 +47,32 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
     for said in wording.reasons_of_failures(summary):
-        console.print(Padding(Text(said, style=_WARN), (0, 0, 0, 11), expand=False))
+        console.print(Padding(Text(said, style=WARN), (0, 0, 0, 11), expand=False))
+    _pairs(console, "CloudWatch", wording.cloudwatch(summary))
+    for gap in wording.gaps(summary.watched):
+        console.print(Padding(Text(gap, style=WARN), (0, 0, 0, 11), expand=False))
+    _pairs(console, "instances", wording.instances(summary))
     for table in (wording.distributions(whole), wording.phases(summary), wording.minutes(summary)):
-        _table(console, table)
+        print_table(console, table)
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
+
+
+def console_for(stream: TextIO, width: int) -> Console:
+    """Colours and the terminal's width, or neither and `width` columns where the stream is no terminal."""
+    console = Console(file=stream, highlight=False, emoji=False, markup=False)
+    if console.is_terminal:
+        return console
+    return Console(
+        file=stream,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        width=width,
+        color_system=None,
+        legacy_windows=False,
+    )
 
 
 def verdict(summary: Summary) -> str:
@@ -70,34 +80,43 @@ def verdict(summary: Summary) -> str:
     return f"run {summary.run_id}: {wording.validity(summary.verdict)}, {wording.slo_title(summary)}"
 
 
-def _state(text: str, good: bool | None) -> Text:
-    return Text(text, style=_WARN if good is None else _GOOD if good else _BAD)
+def state(text: str, good: bool | None) -> Text:
+    return Text(text, style=WARN if good is None else _GOOD if good else _BAD)
 
 
 def _rule(found: Judgement) -> Padding:
     where, metric, limit, value, result = wording.judgement(found)
-    style = {True: "green", False: "red", None: _WARN}[found.passed]
-    line = Text.assemble((f"{result:9} ", style), f"{metric} {value} ({limit})", (f"  {where}", _DIM))
+    style = {True: "green", False: "red", None: WARN}[found.passed]
+    line = Text.assemble((f"{result:9} ", style), f"{metric} {value} ({limit})", (f"  {where}", DIM))
     return Padding(line, (0, 0, 0, 2), expand=False)
 
 
 def _pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
-    line = Text(f"{title:10}", style="bold")
+    if not pairs:
+        return
+    line = Text()
     for i, (label, value) in enumerate(pairs):
-        line.append(("   " if i else "") + label + " ", style=_DIM)
+        line.append(("   " if i else "") + label + " ", style=DIM)
         line.append(value, style="")
-    console.print(line)
+    grid = RichTable.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=10)
+    grid.add_column()
+    grid.add_row(Text(title, style="bold"), line)
+    console.print(grid)
 
 
-def _table(console: Console, table: wording.Table) -> None:
+def print_table(console: Console, table: wording.Table) -> None:
     if not table.rows:
         return
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style=_DIM)
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style=DIM)
     for i, name in enumerate(table.header):
-        rich.add_column(name, justify="left" if i < table.words else "right", overflow="fold")
+        if i < table.words:
+            rich.add_column(name, overflow="fold")
+        else:  # never wider for its name's sake
+            rich.add_column(name.replace(" ", "\n").replace("/", "\n/"), justify="right", overflow="fold")
     for row in table.rows:
         rich.add_row(*(Text(cell) for cell in row))
     console.print()
     console.print(rich)
     if table.note:
-        console.print(Text(table.note, style=_DIM))
+        console.print(Text(table.note, style=DIM))

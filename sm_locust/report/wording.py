@@ -13,6 +13,7 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Verdict
+from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
 
@@ -158,7 +159,9 @@ def slo_title(summary: Summary) -> str:
 
 def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
     """Where, metric, limit, value, result."""
-    value = _value(found.metric, found.value) if found.value is not None else found.note
+    value = " ".join(filter(None, (_value(found.metric, found.value), f"({found.note})" if found.note else "")))
+    if found.value is None:
+        value = found.note
     limit = f"≤ {_limit(found.metric, found.limit)}"
     return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
 
@@ -209,6 +212,105 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("latency p99", ms(of.latency.quantile(0.99)), f"p50 {ms(of.latency.quantile(0.5))}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),
     ]
+
+
+# -- what AWS saw ------------------------------------------------------------------------------------------------------
+
+
+def cloudwatch(summary: Summary) -> list[tuple[str, str]]:
+    """CloudWatch against us: label and value; empty where it counted nothing."""
+    watched = summary.watched
+    if watched is None or not watched.known:
+        return []
+    found = watched.reconciliation(summary.minutes.whole)
+    latency, busiest = watched.model_latency, watched.most_per_instance
+    pairs = [
+        ("Invocations", _counted(found)),
+        ("4XX", number(watched.total("errors_4xx"))),
+        ("5XX", number(watched.total("errors_5xx"))),
+    ]
+    if latency is not None:
+        pairs.append(("ModelLatency mean", f"{ms(latency.metric('mean'))}, max {ms(latency.metric('max'))}"))
+    if found.worst is not None:
+        by, minute = ms(abs(found.worst.latency_difference or 0.0)), int(found.worst.at_s // 60)
+        where = f"in each of {number(found.compared)} minutes, worst minute {minute}"
+        pairs.append(("our service time", f"within {by} of it {where}"))
+    if busiest is not None:
+        pairs.append(("busiest minute", f"{number(busiest)} for one instance"))
+    return pairs
+
+
+def _counted(found: Reconciliation) -> str:
+    never = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in found.never_arrived.items())
+    but = f" but those that never arrived ({never})" if never else ""
+    if not found.difference:
+        return f"{number(found.invocations)}, all that were sent{but}"
+    more = "more" if found.difference > 0 else "fewer"
+    return f"{number(found.invocations)}, {number(abs(found.difference))} {more} than were sent{but}"
+
+
+def instances(summary: Summary) -> list[tuple[str, str]]:
+    """In service, and what scales them: label and value; empty where nobody watched them."""
+    watched = summary.watched
+    if watched is None or watched.instances is None:
+        return []
+    start, end, most = watched.instances
+    return [
+        ("at the start", count(start)),
+        ("at the end", count(end)),
+        ("at most", count(most)),
+        ("scaling", scaling(watched)),
+    ]
+
+
+def count(instances: float | None) -> str:
+    """Instances: whole where they were seen, a mean where CloudWatch tells of them."""
+    return UNKNOWN if instances is None else f"{instances:,.1f}".removesuffix(".0")
+
+
+def scaling(watched: Watched | None) -> str:
+    """The automatic scaling that a run started with."""
+    if watched is None or watched.state is None:
+        return UNKNOWN
+    setting = watched.setting
+    if setting is None:
+        return "none"
+    if setting.suspended:
+        return "suspended"
+    bounds = f"{number(setting.min_instances)} to {number(setting.max_instances)} instances"
+    return bounds if setting.target is None else f"{bounds}, {_target(setting)}"
+
+
+def _target(setting: Setting) -> str:
+    if setting.per_instance is not None:
+        return f"{setting.per_instance:,.10g} a minute for each"
+    return printable(f"{setting.metric} {setting.target:,.10g}")
+
+
+def gaps(watched: Watched | None) -> list[str]:
+    """What CloudWatch and scaling did not say, a sentence each."""
+    if watched is None:
+        return []
+    found = [printable(sentence) for sentence in watched.missing]
+    if not watched.known and not found:
+        found.append("CloudWatch has no metrics of this run.")
+    if watched.settled is False and watched.known:
+        found.append("CloudWatch was still counting when it was last asked: its last minutes may not be complete.")
+    return found
+
+
+def events(summary: Summary) -> Table:
+    """What became of the instances."""
+    rows = tuple(
+        (
+            clock(max(0.0, event.at_s)),
+            printable(event.event or "seen"),
+            number(event.desired),
+            number(event.in_service),
+        )
+        for event in (summary.watched.events if summary.watched else ())
+    )
+    return Table(("at", "event", "desired", "in service"), rows, words=2)
 
 
 def _by_count(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -288,23 +390,26 @@ def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
         shown = [spans[i] for i in sorted(kept)[:at_most]]
     else:
         shown = spans
-    rows = tuple(
-        (
-            f"{span.minute}{'*' if span.partial else ''}",
-            number(span.per_minute(span.planned)),
-            number(span.per_minute(span.sent)),
-            ms(span.requests.service_time.mean),
-            ms(span.requests.service_time.quantile(0.99)),
-            ms(span.requests.latency.quantile(0.99)),
-            number(span.requests.failed),
-            percent(error_rate(span.requests)),
-            number(span.arrivals.dropped),
-        )
-        for span in shown
-    )
-    header = ("minute", "planned/min", "sent/min", "mean service", "p99 service", "p99 latency", "failed", "errors")
+    watched = summary.watched
+    known, seen = watched is not None and watched.known, watched is not None and watched.instances is not None
+    rows = []
+    for span in shown:
+        requests = span.requests
+        row = [f"{span.minute}{'*' if span.partial else ''}", number(span.per_minute(span.planned))]
+        row += [number(span.per_minute(span.sent)), ms(requests.service_time.mean)]
+        periods = watched.during(span) if watched is not None else ()
+        if known:
+            latency = ModelLatency.merged(periods)
+            row.append(ms(latency.metric("mean") if latency else None))
+        row += [ms(requests.service_time.quantile(0.99)), ms(requests.latency.quantile(0.99))]
+        row += [number(requests.failed), percent(error_rate(requests)), number(span.arrivals.dropped)]
+        if seen:
+            row.append(count(periods[-1].instances if periods else None))
+        rows.append(tuple(row))
+    header = ["minute", "planned/min", "sent/min", "mean service", *(["model latency"] if known else [])]
+    header += ["p99 service", "p99 latency", "failed", "errors", "dropped", *(["instances"] if seen else [])]
     note = "* not a whole minute" if any(span.partial for span in shown) else ""
-    return Table((*header, "dropped"), rows, words=0, note=note)
+    return Table(tuple(header), tuple(rows), words=0, note=note)
 
 
 def failures(summary: Summary) -> Table:

@@ -10,13 +10,31 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sm_locust.record.interval import Interval
+from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK, Outcome
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Event, Plan, Run, Sample
 from sm_locust.schedule import Phase, Schedule
 
 REFERENCE = (Phase("warm up", 3600, 200, ramp_to=600), Phase("max load", 3600, 600, ramp_to=800))
+
+# As the experiment finds it before BEFORE, and sets it up for AFTER.
+UNSCALED: dict[str, Any] = {"target": None, "policies": [], "scheduled_actions": [], "instances": 1}
+SCALED: dict[str, Any] = {
+    "target": {"MinCapacity": 1, "MaxCapacity": 4, "SuspendedState": {"DynamicScalingOutSuspended": False}},
+    "policies": [
+        {
+            "PolicyName": "sm-locust-SageMakerVariantInvocationsPerInstance",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 25000.0,
+                "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            },
+        }
+    ],
+    "scheduled_actions": [],
+    "instances": 1,
+}
 
 Answer = tuple[str, float]  # kind, service time in seconds
 
@@ -139,3 +157,81 @@ def reference_answer(at: float) -> Answer:
     if minute < 34:
         return OK, 0.0085 + 0.0004 * (int(at * 997) % 5)
     return OK, min(0.36, 0.009 + 0.06 * (minute - 34))
+
+
+OVERHEAD = 0.0004  # seconds of our service time that are not CloudWatch's ModelLatency
+
+
+def watch(
+    run: Run,
+    instances: Callable[[float], int] = lambda at_s: 1,
+    *,
+    period_s: float = 60.0,
+    offset_s: float = 0.0,
+    scaling: dict[str, Any] | None = None,
+    lost: Callable[[float], bool] = lambda at_s: False,
+    events: Iterable[ScalingEvent] = (),
+    settled: bool = True,
+    missing: Iterable[str] = (),
+) -> Run:
+    """What CloudWatch says of a run, if it saw what the ledger holds: every request but those that the service refused.
+
+    instances  in service, by schedule seconds
+    offset_s   schedule seconds by which CloudWatch's periods begin before ours
+    lost       whether CloudWatch never publishes the period that begins there
+    """
+    seconds: dict[int, list[Interval]] = {}
+    for interval in run.ledger().intervals:
+        seconds.setdefault(int((interval.second * run.speed + offset_s + 1e-6) // period_s), []).append(interval)
+    found: list[Observation] = []
+    for index, intervals in sorted(seconds.items()):
+        at_s = index * period_s - offset_s
+        if lost(at_s):
+            continue
+        sent = sum(interval.sent for interval in intervals if interval.name == ARRIVALS)
+        requests = pooled(interval for interval in intervals if interval.name != ARRIVALS)
+        latency = requests.service_time
+
+        def in_ms(statistic: str) -> float:
+            return ((latency.metric(statistic) or 0.0) - OVERHEAD) * 1e3  # noqa: B023
+
+        points = {
+            ("Invocations", "Sum"): float(sent),
+            ("InvocationsPerInstance", "Sum"): sent / instances(at_s),
+        }
+        if requests.failed:
+            points["Invocation5XXErrors", "Sum"] = float(requests.failed)
+        if latency:
+            points["ModelLatency", "SampleCount"] = float(latency.count)
+            for name, statistic in (("Average", "mean"), ("Maximum", "max"), ("p99.9", "p999")):
+                points["ModelLatency", name] = in_ms(statistic)
+            for statistic in ("p50", "p90", "p95", "p99"):
+                points["ModelLatency", statistic] = in_ms(statistic)
+        for (metric, name), value in points.items():
+            unit = "ms" if metric == "ModelLatency" and name != "SampleCount" else "count"
+            found.append(Observation(at_s, "AWS/SageMaker", metric, name, value, unit))
+    run.append_observations(found)
+    run.append_scaling(events)
+    run.finish(
+        cloudwatch={"period_s": period_s, "settled": settled, "missing": list(missing)},
+        scaling=scaling if scaling is not None else UNSCALED,
+    )
+    return run
+
+
+def before_and_after(parent: Path, config: dict[str, Any] | None = None) -> tuple[Run, Run]:
+    """The reference experiment at speed 60: one instance that breaks, then a second one from minute 37 on."""
+    before = played(parent, REFERENCE, reference_answer, speed=60, config=config)
+    watch(before, events=[ScalingEvent(0.0, 1, 1, "")])
+    after = played(parent, REFERENCE, lambda at: (OK, 0.0085 + 0.0004 * (int(at * 997) % 5)), speed=60, config=config)
+    watch(
+        after,
+        lambda at_s: 1 if at_s < 37 * 60 else 2,
+        scaling=SCALED,
+        events=[
+            ScalingEvent(0.0, 1, 1, ""),
+            ScalingEvent(33.6 * 60, 2, None, "Setting desired instance count to 2."),
+            ScalingEvent(37 * 60, 2, 2, "Successfully set desired instance count to 2."),
+        ],
+    )
+    return before, after

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from sm_locust.analysis.summary import Summary
+from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
 from sm_locust.report import markdown, page, text
 from sm_locust.schedule import Phase
-from tests.analysis.folders import REFERENCE, meta, outcome, played, reference_answer
+from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, watch
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
 CONFIG: dict[str, Any] = {
@@ -45,10 +46,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Summary:
         recorder.record(outcome(at, EVIL, name=EVIL))
     recorder.dropped(3.0, EVIL)
     run.append(EVIL, recorder.take())
+    watch(run, missing=[EVIL], events=[ScalingEvent(5.0, 1, 1, EVIL)])
     run.meta["versions"] = {EVIL: EVIL}
     run.meta["schedule"]["source"] = EVIL
     run.finish(ended=EVIL)
     return Summary.of(run)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, Summary]:
+    """BEFORE and AFTER of the reference experiment, with CloudWatch and scaling."""
+    before, after = before_and_after(tmp_path_factory.mktemp("runs"), CONFIG)
+    return Summary.of(before), Summary.of(after)
 
 
 def on_terminal(summary: Summary, folder: Path = Path("runs/x")) -> str:
@@ -106,7 +115,7 @@ def test_the_terminal_leads_with_where_it_broke_then_verdict_then_slo_then_numbe
         "planned 66,000   sent 66,000   delivered 100.00%",
         "unavailable",
         "service time, from the send",
-        "minute   planned/min",
+        "\nminute ",
         "runs/x/",
     ]
     places = [said.index(part) for part in order]
@@ -261,3 +270,72 @@ def test_an_empty_run_has_a_page_without_curves(tmp_path: Path) -> None:
     assert figures(html) == []
     assert "Nothing was sent" in Page(html).text
     assert len(html) < 100_000
+
+
+# -- what AWS saw ------------------------------------------------------------------------------------------------------
+
+
+def test_the_terminal_holds_cloudwatch_against_what_was_sent(watched: tuple[Summary, Summary]) -> None:
+    said = on_terminal(watched[1])
+    assert "Invocations 66,000, all that were sent   4XX 0   5XX 0" in said
+    assert "within 0.40 ms of it in each of 120 minutes" in said
+    assert "at the start 1   at the end 2   at most 2   scaling 1 to 4 instances, 25,000 a minute for each" in said
+    assert max(map(len, said.splitlines())) <= text.LOG_WIDTH
+
+
+def test_no_name_of_a_column_is_broken_within_a_word(watched: tuple[Summary, Summary]) -> None:
+    lines = on_terminal(watched[1]).splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("minute "))
+    assert lines[at - 1].split() == ["planned", "sent", "mean", "model", "p99", "p99"]
+    assert lines[at].split() == [
+        *("minute", "/min", "/min", "service", "latency", "service", "latency"),
+        *("failed", "errors", "dropped", "instances"),
+    ]
+
+
+def test_a_run_that_nobody_watched_says_nothing_of_cloudwatch_or_instances(reference: Summary) -> None:
+    for said in (on_terminal(reference), markdown.render(reference), Page(page.render(reference)).text):
+        assert "Invocations" not in said and "instances" not in said
+
+
+def test_what_is_missing_is_said_where_it_would_stand(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, (Phase("flat", 120, 10),)), lost=lambda at_s: True, missing=["CloudWatch said no."])
+    summary = Summary.of(run)
+    for said in (on_terminal(summary), markdown.render(summary), Page(page.render(summary)).text):
+        assert "CloudWatch said no." in said
+    run = watch(played(tmp_path, (Phase("flat", 120, 10),)), settled=False)
+    assert "its last minutes may not be complete" in on_terminal(Summary.of(run))
+
+
+def test_a_difference_between_cloudwatch_and_us_is_said_in_numbers(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, (Phase("flat", 120, 10),)), lost=lambda at_s: at_s == 60)
+    assert "Invocations 600, 600 fewer than were sent" in on_terminal(Summary.of(run))
+
+
+def test_the_value_of_a_limit_on_model_latency_says_what_it_is_of(watched: tuple[Summary, Summary]) -> None:
+    assert "model_latency_p99 9.70 ms (the highest of a minute) (≤ 1000 ms)" in on_terminal(watched[1])
+
+
+def test_the_page_draws_model_latency_beside_service_time_and_invocations_against_the_target(
+    watched: tuple[Summary, Summary],
+) -> None:
+    charts = {chart["title"]: chart for chart in figures(page.render(watched[1]))}
+    assert list(charts) == [
+        *("Planned and sent", "Latency", "Invocations and invocations per instance", "Instances in service"),
+    ]
+    assert "ModelLatency mean" in {curve["name"] for curve in charts["Latency"]["curves"]}
+    assert [1000.0, "SLO model_latency_p99"] in charts["Latency"]["limits"]
+    invocations = charts["Invocations and invocations per instance"]
+    assert invocations["limits"] == [[25_000.0, "scaling target 25,000 per instance"]]
+    assert [curve["y"][119] for curve in invocations["curves"]] == [47_880, 23_940]
+    assert charts["Instances in service"]["curves"][0]["y"] == [1] * 37 + [2] * 83
+
+
+def test_without_scaling_no_target_is_drawn(watched: tuple[Summary, Summary]) -> None:
+    charts = {chart["title"]: chart for chart in figures(page.render(watched[0]))}
+    assert charts["Invocations and invocations per instance"]["limits"] == []
+
+
+def test_events_of_the_instances_are_shown_as_text(hostile: Summary, watched: tuple[Summary, Summary]) -> None:
+    assert "0:33:36Setting desired instance count to 2.2–" in Page(page.render(watched[1])).text
+    assert Page(page.render(hostile)).text.count("alert(1)") > 10

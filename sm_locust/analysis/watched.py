@@ -1,0 +1,464 @@
+"""What CloudWatch and automatic scaling saw of a run, joined with what we sent, period by period.
+
+A period is CloudWatch's own; what we did in the same stretch is summed from `minutes`, so that both stand side by side
+and can be held against each other. Asking AWS is aws/'s; limits are rules', what a reader is told is the report's.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.record.histogram import PERCENTILES
+from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.outcome import (
+    ACCESS_DENIED,
+    CANCELLED,
+    CONNECT,
+    DNS,
+    EXPIRED_TOKEN,
+    FORBIDDEN,
+    FUNCTION_ERROR,
+    GATEWAY_TIMEOUT,
+    INVALID_SIGNATURE,
+    MISSING_TOKEN,
+    PROTOCOL,
+    RESET,
+    TASK_ERROR,
+    THROTTLED,
+    TIMEOUT,
+    TLS,
+    TOO_LARGE,
+    UNRECOGNIZED_CLIENT,
+    VALIDATION,
+)
+from sm_locust.record.run import Run
+
+SAGEMAKER = "AWS/SageMaker"
+PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"  # the scaling metric whose target is a rate a minute
+
+PERIOD = 60.0  # schedule seconds, where run.json does not say
+PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target
+COMPLETE = 0.99  # of our answers that CloudWatch must have measured for a limit to be shown to hold
+
+# A request that failed so was turned away, or never left: no Invocation counts it.
+NEVER_ARRIVED = frozenset(
+    {
+        *(ACCESS_DENIED, FORBIDDEN, INVALID_SIGNATURE, UNRECOGNIZED_CLIENT, EXPIRED_TOKEN, MISSING_TOKEN),
+        *(THROTTLED, VALIDATION, TOO_LARGE, CONNECT, DNS, TLS),
+    }
+)
+# Nobody on our side knows how far these came.
+MAY_HAVE_ARRIVED = frozenset({TIMEOUT, GATEWAY_TIMEOUT, RESET, PROTOCOL, TASK_ERROR, FUNCTION_ERROR, CANCELLED})
+
+_STATISTICS = {"mean": "Average", **{name: f"p{q * 100:g}" for name, q in PERCENTILES.items()}, "max": "Maximum"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLatency:
+    """CloudWatch's ModelLatency over one period or several.
+
+    of        mean, p50 … p999 and max in seconds, those that are known. Percentiles cannot be merged: of several
+              periods it is the highest.
+    count     requests that it measured
+    answered  requests of ours that were answered well in the same periods
+    """
+
+    of: Mapping[str, float]
+    count: int
+    answered: int
+
+    def metric(self, statistic: str) -> float | None:
+        """`mean`, `max` or one of PERCENTILES, in seconds."""
+        return self.of.get(statistic)
+
+    @property
+    def complete(self) -> bool:
+        return self.count >= COMPLETE * self.answered
+
+    @classmethod
+    def merged(cls, periods: Iterable[Period]) -> ModelLatency | None:
+        """The mean weighted by count, the highest of everything else; None where nothing was measured."""
+        periods = list(periods)
+        known = [period.model_latency for period in periods if period.model_latency is not None]
+        if not known:
+            return None
+        of = {
+            statistic: max(values)
+            for statistic in _STATISTICS
+            if (values := [one.of[statistic] for one in known if statistic in one.of])
+        }
+        count = sum(one.count for one in known)
+        if count and "mean" in of:
+            of["mean"] = sum(one.of.get("mean", 0.0) * one.count for one in known) / count
+        return cls(of, count, sum(period.client.requests.ok for period in periods))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `Histogram.summary_ms`: milliseconds, and `count`."""
+        names = (*PERCENTILES, "max", "mean")
+        return {**{name: _ms(self.metric(name)) for name in names}, "count": self.count}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One CloudWatch period.
+
+    at_s           its start on the schedule, seconds, at one of our seconds; below 0 for one that began before the run
+    seconds        how long it lasted in reality
+    partial        whether arrivals did not go on for all of it
+    client         what we planned, sent and got in the same stretch
+    invocations    as CloudWatch counted them, like the errors; None where it has no point
+    per_instance   InvocationsPerInstance, the sum as CloudWatch gave it
+    overhead_mean  seconds
+    in_service     instances at its end; None where nobody knows
+    """
+
+    at_s: float
+    seconds: float
+    partial: bool
+    client: Span
+    invocations: float | None
+    per_instance: float | None
+    errors_4xx: float | None
+    errors_5xx: float | None
+    model_errors: float | None
+    model_latency: ModelLatency | None
+    overhead_mean: float | None
+    in_service: int | None
+
+    @property
+    def middle_s(self) -> float:
+        return self.at_s + self.seconds * self.client.speed / 2
+
+    def per_minute(self, count: float | None) -> float | None:
+        """A count of the period as a rate a minute of real time."""
+        return None if count is None else count / self.seconds * 60
+
+    @property
+    def errors(self) -> float | None:
+        return None if self.errors_4xx is None or self.errors_5xx is None else self.errors_4xx + self.errors_5xx
+
+    @property
+    def instances(self) -> float | None:
+        """Those in service; where that was not watched, the ones among which CloudWatch shared out the invocations."""
+        if self.in_service is not None:
+            return float(self.in_service)
+        return self.invocations / self.per_instance if self.invocations and self.per_instance else None
+
+    @property
+    def latency_difference(self) -> float | None:
+        """Our mean service time − the mean ModelLatency, in seconds; None where it would say nothing of the target."""
+        ours = self.client.requests
+        theirs = self.model_latency.metric("mean") if self.model_latency else None
+        late = ours.lateness.max
+        if self.partial or theirs is None or ours.service_time.mean is None or late is None or late > PUNCTUAL:
+            return None
+        return ours.service_time.mean - theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The automatic scaling that a run started with.
+
+    target  of `metric`, as its target tracking policy has it; None without such a policy
+    """
+
+    min_instances: int
+    max_instances: int
+    suspended: bool
+    metric: str | None
+    target: float | None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Setting | None:
+        """state  run.json's "scaling", in AWS's names; None when no scalable target was registered"""
+        registered = state.get("target")
+        if not registered:
+            return None
+        tracking = [
+            configuration
+            for policy in state.get("policies") or ()
+            if (configuration := policy.get("TargetTrackingScalingPolicyConfiguration"))
+        ]
+        first = tracking[0] if tracking else {}
+        specification = first.get("PredefinedMetricSpecification") or first.get("CustomizedMetricSpecification") or {}
+        suspended = registered.get("SuspendedState") or {}
+        return cls(
+            int(registered["MinCapacity"]),
+            int(registered["MaxCapacity"]),
+            bool(suspended.get("DynamicScalingOutSuspended")),
+            specification.get("PredefinedMetricType") or specification.get("MetricName"),
+            first.get("TargetValue"),
+        )
+
+    @property
+    def per_instance(self) -> float | None:
+        """The invocations a minute for one instance that it holds on to; None while it holds on to none."""
+        return self.target if self.metric == PER_INSTANCE and not self.suspended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """Whether CloudWatch and we counted and measured the same.
+
+    sent           by us
+    never_arrived  of those, by kind: what no Invocation can count
+    uncertain      of those, by kind: what may or may not have arrived
+    invocations    CloudWatch's sum; None where it has none
+    failed         by us, of what may have arrived
+    errors         CloudWatch's sum of 4XX and 5XX
+    compared       periods whose mean latencies were compared: whole ones in which we sent on time
+    worst          the one among them that differs most
+    """
+
+    sent: int
+    never_arrived: Mapping[str, int]
+    uncertain: Mapping[str, int]
+    invocations: int | None
+    failed: int
+    errors: int | None
+    compared: int
+    worst: Period | None
+
+    @property
+    def expected(self) -> int:
+        """Invocations, if all that is uncertain arrived."""
+        return self.sent - sum(self.never_arrived.values())
+
+    @property
+    def difference(self) -> int | None:
+        """Invocations beyond what we can explain; below 0 too few."""
+        if self.invocations is None:
+            return None
+        if self.invocations > self.expected:
+            return self.invocations - self.expected
+        return min(0, self.invocations - (self.expected - sum(self.uncertain.values())))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """`Watched.of(run, minutes)`.
+
+    period_s  schedule seconds of a period
+    settled   whether all of CloudWatch had come in when it was last asked; None where run.json does not say
+    missing   what could not be learned and why, a sentence each
+    periods   without a gap from the start of the run to its end
+    events    what became of the instances
+    state     the scaling the run started with, as run.json has it; None when it was not read
+    """
+
+    period_s: float
+    settled: bool | None
+    missing: tuple[str, ...]
+    periods: tuple[Period, ...]
+    events: tuple[ScalingEvent, ...]
+    state: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, run: Run, minutes: Minutes) -> Watched | None:
+        """None when nobody watched the run. Raises RunError when what was written cannot be read."""
+        about, state = run.meta.get("cloudwatch"), run.meta.get("scaling")
+        observations, events = run.observations(), run.scaling_events()
+        if not (about or state or observations or events):
+            return None
+        about = about or {}
+        period_s = float(about.get("period_s", PERIOD))
+        return cls(
+            period_s=period_s,
+            settled=about.get("settled"),
+            missing=tuple(map(str, about.get("missing") or ())),
+            periods=tuple(_periods(minutes, observations, events, period_s)),
+            events=tuple(events),
+            state=state,
+        )
+
+    @property
+    def setting(self) -> Setting | None:
+        return None if self.state is None else Setting.of(self.state)
+
+    @cached_property
+    def _middles(self) -> list[float]:
+        return [period.middle_s for period in self.periods]
+
+    def within(self, start_s: float, until_s: float) -> Sequence[Period]:
+        """The periods whose middle lies in a stretch of the schedule: each belongs to one minute, and to one phase."""
+        return self.periods[bisect_left(self._middles, start_s) : bisect_left(self._middles, until_s)]
+
+    def during(self, span: Span) -> Sequence[Period]:
+        """The periods of a minute or a phase."""
+        return self.within(span.at_s, span.at_s + span.seconds * span.speed)
+
+    def total(self, name: str) -> int | None:
+        """The sum of a count over all periods; None where CloudWatch has no point."""
+        known = [value for period in self.periods if (value := getattr(period, name)) is not None]
+        return round(sum(known)) if known else None
+
+    @property
+    def known(self) -> bool:
+        """Whether CloudWatch counted anything."""
+        return any(period.invocations is not None for period in self.periods)
+
+    @property
+    def model_latency(self) -> ModelLatency | None:
+        return ModelLatency.merged(self.periods)
+
+    @property
+    def most_per_instance(self) -> float | None:
+        """Invocations a minute for one instance, in the busiest period."""
+        rates = (period.per_minute(period.per_instance) for period in self.periods)
+        return max((rate for rate in rates if rate is not None), default=None)
+
+    @property
+    def instances(self) -> tuple[float, float, float] | None:
+        """In service at the start, at the end, and at most; None where nobody knows."""
+        inside = [period.instances for period in self.periods if period.instances is not None and period.middle_s >= 0]
+        return (inside[0], inside[-1], max(inside)) if inside else None
+
+    def reconciliation(self, whole: Span) -> Reconciliation:
+        """whole  all that we sent"""
+        kinds = {**whole.requests.by_kind, CANCELLED: whole.cancelled}
+        never = {kind: n for kind, n in sorted(kinds.items()) if n and kind in NEVER_ARRIVED}
+        uncertain = {kind: n for kind, n in sorted(kinds.items()) if n and kind in MAY_HAVE_ARRIVED}
+        compared = [(abs(by), period) for period in self.periods if (by := period.latency_difference) is not None]
+        return Reconciliation(
+            sent=whole.sent,
+            never_arrived=never,
+            uncertain=uncertain,
+            invocations=self.total("invocations"),
+            failed=whole.requests.failed - sum(never.values()),
+            errors=self.total("errors"),
+            compared=len(compared),
+            worst=max(compared, key=lambda entry: entry[0])[1] if compared else None,
+        )
+
+    # -- as summary.json has it --------------------------------------------------------------------------------------
+
+    def cloudwatch_dict(self) -> dict[str, Any]:
+        """Sums and statistics of all periods. Rates are a minute of real time, latencies milliseconds."""
+        latency, busiest = self.model_latency, self.most_per_instance
+        return {
+            "period_s": self.period_s,
+            "settled": self.settled,
+            "missing": list(self.missing),
+            "invocations": self.total("invocations"),
+            "most_invocations_per_instance": None if busiest is None else round(busiest, 3),
+            "errors_4xx": self.total("errors_4xx"),
+            "errors_5xx": self.total("errors_5xx"),
+            "model_errors": self.total("model_errors"),
+            "model_latency_ms": None if latency is None else latency.as_dict(),
+        }
+
+    def reconciliation_dict(self, whole: Span) -> dict[str, Any]:
+        found = self.reconciliation(whole)
+        return {
+            "sent": found.sent,
+            "never_arrived": dict(found.never_arrived),
+            "uncertain": dict(found.uncertain),
+            "invocations": found.invocations,
+            "difference": found.difference,
+            "failed": found.failed,
+            "errors": found.errors,
+            "latency": {
+                "compared": found.compared,
+                "worst_at_s": None if found.worst is None else found.worst.at_s,
+                "worst_difference_ms": None if found.worst is None else _ms(found.worst.latency_difference),
+            },
+            "periods": [
+                {
+                    "at_s": period.at_s,
+                    "partial": period.partial,
+                    "sent": period.client.sent,
+                    "invocations": period.invocations,
+                    "latency_difference_ms": _ms(period.latency_difference),
+                }
+                for period in self.periods
+            ],
+        }
+
+    def scaling_dict(self) -> dict[str, Any]:
+        instances = self.instances
+        return {
+            "at_start": None if self.state is None else dict(self.state),
+            "instances": None if instances is None else dict(zip(("start", "end", "most"), instances, strict=True)),
+            "events": [
+                {"at_s": e.at_s, "desired": e.desired, "in_service": e.in_service, "event": e.event}
+                for e in self.events
+            ],
+        }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1e3, 3)
+
+
+def _periods(
+    minutes: Minutes, observations: Sequence[Observation], events: Sequence[ScalingEvent], period_s: float
+) -> Iterable[Period]:
+    """A row for each period of the run, and for what CloudWatch has of the time around it."""
+    speed, end_s = minutes.speed, minutes.end * minutes.speed
+    # CloudWatch's periods begin on whole minutes of the wall clock, the run on any second. Finer than that is only the
+    # error of a clock, and would move every second of ours to the period before or after its own.
+    anchor = round(observations[0].at_s / speed) * speed % period_s if observations else 0.0
+    points: dict[int, dict[tuple[str, str], float]] = {}
+    for found in observations:
+        if found.source == SAGEMAKER:
+            index = round((found.at_s - anchor) / period_s)
+            points.setdefault(index, {})[found.metric, found.statistic] = found.value
+    run = range(math.floor(-anchor / period_s), math.ceil((end_s - anchor) / period_s - 1e-6))
+    starts = [span.at_s for span in minutes.seconds]
+    levels = [event for event in events if event.in_service is not None]
+    for index in sorted({*run, *points}):
+        at_s = anchor + index * period_s
+        until_s = at_s + period_s
+        client = Span(at_s / speed, speed)
+        for span in minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]:
+            client.merge(span)
+        partial = at_s < -1e-6 or until_s > end_s + 1e-6
+        yield _period(at_s, period_s / speed, partial, client, points.get(index, {}), _level(levels, until_s))
+
+
+def _period(
+    at_s: float,
+    seconds: float,
+    partial: bool,
+    client: Span,
+    point: Mapping[tuple[str, str], float],
+    in_service: int | None,
+) -> Period:
+    invocations = point.get(("Invocations", "Sum"))
+    # SageMaker publishes no zero: no point of an error, where there are invocations, is none of them.
+    none_counted = None if invocations is None else 0.0
+    latency = {
+        name: point["ModelLatency", statistic] / 1e3
+        for name, statistic in _STATISTICS.items()
+        if ("ModelLatency", statistic) in point
+    }
+    measured = round(point.get(("ModelLatency", "SampleCount"), 0))
+    overhead = point.get(("OverheadLatency", "Average"))
+    return Period(
+        at_s=round(at_s, 6),
+        seconds=seconds,
+        partial=partial,
+        client=client,
+        invocations=invocations,
+        per_instance=point.get(("InvocationsPerInstance", "Sum")),
+        errors_4xx=point.get(("Invocation4XXErrors", "Sum"), none_counted),
+        errors_5xx=point.get(("Invocation5XXErrors", "Sum"), none_counted),
+        model_errors=point.get(("InvocationModelErrors", "Sum"), none_counted),
+        model_latency=ModelLatency(latency, measured, client.requests.ok) if latency else None,
+        overhead_mean=None if overhead is None else overhead / 1e3,
+        in_service=in_service,
+    )
+
+
+def _level(levels: Sequence[ScalingEvent], at_s: float) -> int | None:
+    """Instances in service up to a moment, as last said before it. A first sample holds for the time before it too."""
+    index = bisect_left(levels, at_s - 1e-6, key=lambda event: event.at_s) - 1
+    if index >= 0:
+        return levels[index].in_service
+    return levels[0].in_service if levels and not levels[0].event else None

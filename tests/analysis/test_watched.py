@@ -1,0 +1,302 @@
+"""CloudWatch and scaling against what we sent: the join, whatever way its periods fall, and whether both agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sm_locust.analysis.minutes import Minutes
+from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.watched import ModelLatency, Setting, Watched
+from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.outcome import OK
+from sm_locust.record.run import Run
+from sm_locust.schedule import Phase
+from tests.analysis.folders import OVERHEAD, SCALED, before_and_after, played, watch
+
+FLAT = (Phase("flat", 300, 10),)  # five minutes, 3,000 requests
+
+
+def watched(run: Run) -> Watched:
+    found = Watched.of(run, Minutes.of(run))
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    return before_and_after(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def after(pair: tuple[Run, Run]) -> Watched:
+    return watched(pair[1])
+
+
+def test_a_run_that_nobody_watched_has_nothing_to_join(tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT)
+    assert Watched.of(run, Minutes.of(run)) is None
+    assert [Summary.of(run).as_dict()[key] for key in ("cloudwatch", "reconciliation", "scaling")] == [None] * 3
+
+
+def test_at_speed_60_a_period_is_a_schedule_minute_and_its_rate_is_of_real_seconds(after: Watched) -> None:
+    assert [period.at_s for period in after.periods] == [60.0 * n for n in range(120)]
+    busy = after.periods[-1]
+    assert (busy.seconds, busy.invocations, busy.per_instance) == (1.0, 798.0, 399.0)
+    assert busy.per_minute(busy.invocations) == 47_880
+    assert busy.per_minute(busy.per_instance) == 23_940
+
+
+def test_each_period_holds_what_we_sent_in_the_same_stretch(after: Watched) -> None:
+    assert all(period.client.sent == period.invocations and not period.partial for period in after.periods)
+    assert sum(period.client.sent for period in after.periods) == 66_000
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "starts", "partial"),
+    [
+        (0.0, [0.0, 60.0, 120.0, 180.0, 240.0], [False] * 5),
+        (23.0, [-23.0, 37.0, 97.0, 157.0, 217.0, 277.0], [True, False, False, False, False, True]),
+    ],
+)
+def test_periods_that_begin_on_other_seconds_than_the_run_are_joined_with_theirs(
+    offset_s: float, starts: list[float], partial: list[bool], tmp_path: Path
+) -> None:
+    found = watched(watch(played(tmp_path, FLAT), offset_s=offset_s))
+    assert [period.at_s for period in found.periods] == starts
+    assert [period.partial for period in found.periods] == partial
+    assert all(period.client.sent == period.invocations for period in found.periods)
+    assert found.total("invocations") == 3_000
+
+
+def test_the_error_of_a_clock_moves_no_second_to_another_period(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    points = run.observations()
+    (run.folder / "cloudwatch.csv").unlink()
+    run.append_observations([replace(point, at_s=point.at_s + 0.4) for point in points])
+    found = watched(run)
+    assert [(period.at_s, period.invocations, period.client.sent) for period in found.periods] == [
+        (60.0 * n, 600.0, 600) for n in range(5)
+    ]
+
+
+def test_each_period_belongs_to_the_minute_and_the_phase_that_its_middle_lies_in(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, (Phase("a", 150, 10), Phase("b", 150, 10))), offset_s=23)
+    found, minutes = watched(run), Minutes.of(run)
+    of_minutes = [[period.at_s for period in found.during(span)] for span in minutes.rows]
+    of_phases = [[period.at_s for period in found.during(span)] for span in minutes.phases]
+    assert of_minutes == [[-23.0], [37.0], [97.0], [157.0], [217.0]]
+    assert of_phases == [[-23.0, 37.0, 97.0], [157.0, 217.0]]
+
+
+def test_a_period_that_was_never_published_is_a_gap_and_not_a_zero(tmp_path: Path) -> None:
+    found = watched(watch(played(tmp_path, FLAT), lost=lambda at_s: at_s == 120))
+    gap = found.periods[2]
+    assert (gap.at_s, gap.invocations, gap.errors, gap.model_latency, gap.client.sent) == (120.0, None, None, None, 600)
+    assert found.total("invocations") == 2_400
+
+
+def test_where_there_are_invocations_an_error_that_is_not_published_is_none(pair: tuple[Run, Run]) -> None:
+    before = watched(pair[0])
+    assert (before.periods[0].errors_4xx, before.periods[0].errors_5xx) == (0.0, 0.0)
+    assert before.total("errors_5xx") == Minutes.of(pair[0]).whole.requests.failed
+
+
+def test_a_period_of_ten_seconds_makes_six_rows_a_minute(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT), period_s=10.0)
+    found = watched(run)
+    assert len(found.periods) == 30
+    assert len(found.during(Minutes.of(run).rows[1])) == 6
+    assert found.periods[0].per_minute(found.periods[0].invocations) == 600
+
+
+# -- ModelLatency ------------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_of_periods_is_weighted_and_everything_else_is_the_highest(tmp_path: Path) -> None:
+    phases = (Phase("a", 60, 30), Phase("b", 60, 10))
+    run = watch(played(tmp_path, phases, lambda at: (OK, 0.01 if at < 60 else 0.05)))
+    latency = watched(run).model_latency
+    assert latency is not None and latency.count == latency.answered == 2_400
+    assert latency.metric("mean") == pytest.approx((1800 * 0.01 + 600 * 0.05) / 2400 - OVERHEAD, rel=1e-3)
+    for statistic in ("p50", "p99", "p999", "max"):
+        assert latency.metric(statistic) == pytest.approx(0.05 - OVERHEAD, rel=1e-3)
+
+
+def test_nothing_measured_merges_to_nothing() -> None:
+    assert ModelLatency.merged([]) is None
+
+
+def judged(run: Run) -> list[tuple[str, float | None, bool | None, str]]:
+    return [(j.where, j.value and round(j.value, 4), j.passed, j.note) for j in Summary.of(run).slo.judgements]
+
+
+def test_a_limit_on_model_latency_judges_the_periods_of_judged_phases(tmp_path: Path) -> None:
+    phases = (Phase("cold", 60, 10, judge=False), Phase("hot", 120, 10), Phase("hotter", 60, 10))
+    config = {"slo": {"model_latency_mean": "15ms", "model_latency_p99": "15ms"}}
+    run = played(tmp_path, phases, lambda at: (OK, 0.2 if at < 60 else 0.01 if at < 180 else 0.013), config=config)
+    assert judged(watch(run)) == [
+        ("run", 0.0126, True, "the highest of a minute"),
+        ("run", 0.0106, True, ""),
+        ("phase hot", 0.0096, True, "the highest of a minute"),
+        ("phase hot", 0.0096, True, ""),
+        ("phase hotter", 0.0126, True, "the highest of a minute"),
+        ("phase hotter", 0.0126, True, ""),
+    ]
+
+
+def test_a_limit_on_model_latency_is_not_kept_by_minutes_that_never_came(tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT, config={"slo": {"model_latency_mean": "15ms"}})
+    watch(run, lost=lambda at_s: at_s == 120)
+    assert judged(run) == [("run", 0.0076, None, "CloudWatch measured only 2,400 of 3,000 requests")]
+    assert Summary.of(run).exit_code == 1
+
+
+def test_the_first_minute_that_broke_a_limit_on_model_latency_is_named(tmp_path: Path) -> None:
+    config = {"slo": {"model_latency_mean": "15ms"}}
+    run = watch(played(tmp_path, FLAT, lambda at: (OK, 0.01 if at < 180 else 0.02), config=config))
+    assert [(onset.rule.metric, onset.span.minute) for onset in Summary.of(run).onsets if onset.rule] == [
+        ("model_latency_mean", 3)
+    ]
+
+
+# -- reconciliation ----------------------------------------------------------------------------------------------------
+
+
+def test_invocations_of_a_run_that_was_counted_whole_are_what_was_sent(pair: tuple[Run, Run]) -> None:
+    for run in pair:
+        found = watched(run).reconciliation(Minutes.of(run).whole)
+        assert (found.sent, found.invocations, found.difference) == (66_000, 66_000, 0)
+        assert found.errors == found.failed
+
+
+def test_requests_that_never_arrived_are_not_missed(tmp_path: Path) -> None:
+    kinds = {0: "connect", 1: "access_denied", 2: "throttled", 3: "unavailable"}
+    run = played(tmp_path, FLAT, lambda at: (kinds.get(int(at * 10) % 100, OK), 0.008))
+    sent = Minutes.of(run).whole.sent
+    watch(run)
+    counted = sent - 90
+    run.append_observations([Observation(0.0, "AWS/SageMaker", "Invocations", "Sum", counted - 2_400.0, "count")])
+    found = watched(run).reconciliation(Minutes.of(run).whole)
+    assert found.never_arrived == {"access_denied": 30, "connect": 30, "throttled": 30}
+    assert (found.expected, found.invocations, found.difference, found.failed) == (counted, counted, 0, 30)
+
+
+@pytest.mark.parametrize(("invocations", "difference"), [(3_001, 1), (3_000, 0), (2_970, 0), (2_969, -1)])
+def test_what_may_have_arrived_leaves_room_for_it(invocations: int, difference: int, tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT, lambda at: ("timeout" if int(at * 10) % 100 == 0 else OK, 0.008))
+    run.append_observations([Observation(0.0, "AWS/SageMaker", "Invocations", "Sum", float(invocations), "count")])
+    found = watched(run).reconciliation(Minutes.of(run).whole)
+    assert (found.uncertain, found.difference) == ({"timeout": 30}, difference)
+
+
+def test_the_minute_in_which_service_time_and_model_latency_differ_most_is_found(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    slow = Observation(180.0, "AWS/SageMaker", "ModelLatency", "Average", 3.0, "ms")
+    run.append_observations([slow])
+    found = watched(run).reconciliation(Minutes.of(run).whole)
+    assert found.compared == 5 and found.worst is not None
+    assert found.worst.at_s == 180.0
+    assert found.worst.latency_difference == pytest.approx(0.005, rel=1e-2)
+
+
+def test_minutes_in_which_we_were_late_and_those_cut_short_are_not_compared(tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT, late=lambda at: 0.03 if 70 < at < 71 else 0.0002, until=200)
+    found = watched(watch(run)).reconciliation(Minutes.of(run).whole)
+    assert found.compared == 2  # of minutes 0 to 3
+
+
+# -- instances and scaling ---------------------------------------------------------------------------------------------
+
+
+def test_instances_in_service_are_those_at_the_end_of_each_period(after: Watched) -> None:
+    assert [period.in_service for period in after.periods] == [1] * 37 + [2] * 83
+    assert after.instances == (1.0, 2.0, 2.0)
+
+
+def test_instances_are_told_from_the_invocations_where_scaling_was_not_watched(tmp_path: Path) -> None:
+    found = watched(watch(played(tmp_path, FLAT), lambda at_s: 1 if at_s < 120 else 4))
+    assert [period.instances for period in found.periods] == [1.0, 1.0, 4.0, 4.0, 4.0]
+    assert {period.in_service for period in found.periods} == {None}
+
+
+def test_the_first_sample_holds_for_the_time_before_it_but_an_event_does_not(tmp_path: Path) -> None:
+    levels = {"": [3, 3, 2], "Set to 3.": [None, 3, 2]}
+    for event, expected in levels.items():
+        run = played(tmp_path, (Phase("flat", 180, 10),))
+        run.append_scaling([ScalingEvent(70.0, 3, 3, event), ScalingEvent(130.0, 2, 2, "")])
+        assert [period.in_service for period in watched(run).periods] == expected
+
+
+SUSPENDED = {**SCALED, "target": {**SCALED["target"], "SuspendedState": {"DynamicScalingOutSuspended": True}}}
+OTHER = {
+    **SCALED,
+    "policies": [
+        {
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 60.0,
+                "CustomizedMetricSpecification": {"MetricName": "CPUUtilization"},
+            }
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("state", "setting", "per_instance"),
+    [
+        ({"target": None, "policies": []}, None, None),
+        (SCALED, Setting(1, 4, False, "SageMakerVariantInvocationsPerInstance", 25_000.0), 25_000.0),
+        (SUSPENDED, Setting(1, 4, True, "SageMakerVariantInvocationsPerInstance", 25_000.0), None),
+        (OTHER, Setting(1, 4, False, "CPUUtilization", 60.0), None),
+        ({**SCALED, "policies": []}, Setting(1, 4, False, None, None), None),
+    ],
+    ids=["none", "tracking", "suspended", "another metric", "without a policy"],
+)
+def test_the_scaling_that_a_run_started_with(
+    state: dict[str, Any], setting: Setting | None, per_instance: float | None
+) -> None:
+    found = Setting.of(state)
+    assert found == setting
+    assert (found.per_instance if found else None) == per_instance
+
+
+# -- summary.json ------------------------------------------------------------------------------------------------------
+
+
+def test_summary_json_says_what_cloudwatch_counted_and_whether_it_agrees(pair: tuple[Run, Run]) -> None:
+    summary = Summary.of(pair[1]).as_dict()
+    cloudwatch, found, scaling = summary["cloudwatch"], summary["reconciliation"], summary["scaling"]
+    assert (cloudwatch["period_s"], cloudwatch["settled"], cloudwatch["missing"]) == (60.0, True, [])
+    assert (cloudwatch["invocations"], cloudwatch["errors_4xx"], cloudwatch["errors_5xx"]) == (66_000, 0, 0)
+    assert cloudwatch["most_invocations_per_instance"] == 26_580  # in minute 36, the last of one instance
+    assert set(cloudwatch["model_latency_ms"]) == {"p50", "p90", "p95", "p99", "p999", "max", "mean", "count"}
+    assert cloudwatch["model_latency_ms"]["mean"] == pytest.approx(summary["service_time_ms"]["mean"] - 0.4, abs=0.01)
+    assert (found["difference"], found["latency"]["compared"]) == (0, 120)
+    assert found["latency"]["worst_difference_ms"] == pytest.approx(0.4, abs=0.01)
+    assert len(found["periods"]) == 120
+    assert scaling["at_start"] == SCALED
+    assert scaling["instances"] == {"start": 1.0, "end": 2.0, "most": 2.0}
+    assert scaling["events"][1] == {
+        "at_s": 2016.0,
+        "desired": 2,
+        "in_service": None,
+        "event": "Setting desired instance count to 2.",
+    }
+
+
+def test_what_is_missing_and_not_settled_is_passed_on(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT), missing=["AccessDenied."], settled=False)
+    cloudwatch = Summary.of(run).as_dict()["cloudwatch"]
+    assert (cloudwatch["settled"], cloudwatch["missing"]) == (False, ["AccessDenied."])
+
+
+def test_a_run_json_that_never_heard_of_cloudwatch_leaves_its_points_readable(tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT)
+    run.append_observations([Observation(0.0, "AWS/SageMaker", "Invocations", "Sum", 600.0, "count")])
+    found = watched(run)
+    assert (found.period_s, found.settled, found.missing, found.state) == (60.0, None, (), None)
+    assert found.periods[0].invocations == 600

@@ -10,7 +10,7 @@ BIN := .venv/bin
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/.local  ## play the reference experiment on this machine: two minutes, no AWS account
+demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
 test: .venv/.test  ## run the tests

@@ -1,33 +1,41 @@
-"""The reference experiment without an AWS account: a local endpoint, a real Locust against it, a folder with the truth.
+"""The reference experiment without an AWS account: a local endpoint that really scales, and the experiment against it.
 
-Both are processes of their own in an environment from which everything that could lead elsewhere is taken: credentials,
-profiles, proxies, Locust's own configuration. What is simulated is `local/`'s, what is measured the plugin's.
+The endpoint and both Locusts are processes of their own in an environment from which everything that could lead
+elsewhere is taken: credentials, profiles, proxies, Locust's own configuration. What is simulated is `local/`'s, what is
+played is `experiment`'s.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from sm_locust.analysis.summary import Summary
-from sm_locust.record.run import Run
-from sm_locust.report import text
+import yaml
 
-STARTERS = Path(__file__).parent / "starters"
+from sm_locust.analysis.compare import Comparison
+from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID
+from sm_locust.config import format_duration, load
+from sm_locust.experiment import STARTERS, Experiment, end, interruptible, play
+from sm_locust.report import compare
+from sm_locust.schedule import Phase, Schedule
+
 SPEED = 60
+WORST_MEAN = 0.016  # seconds: "always less than 16 ms", with scaling, in the blog
+REAL_TIME = (
+    30 * 60.0,
+    50 * 60.0,
+)  # schedule seconds: from before the target is crossed to past what one instance takes
 
 # AWS's documented example pair: known to the local endpoint, and to nobody else.
 ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-
-READY_PATIENCE = 60.0  # seconds: the tree is trained and scikit-learn imported before the endpoint answers
-END_PATIENCE = 30.0
 
 _SCRUBBED = ("AWS_", "LOCUST_", "SM_LOCUST_", "BOTO")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ftp_proxy")
@@ -37,27 +45,66 @@ class DemoError(Exception):
     """What kept the demo from playing, in one sentence."""
 
 
-def play(run_dir: str | Path = "runs", speed: int = SPEED) -> int:
-    """Plays the ramp, prints the summary and returns the exit code: 0, or 3 when the run is not valid.
+def demo(run_dir: str | Path = "runs", *, real_time: bool = False) -> int:
+    """Plays the ramp BEFORE and AFTER automatic scaling, prints the comparison and returns the exit code.
 
-    Leaves `<run_dir>/demo/before/`; an older `<run_dir>/demo` is renamed, never written over. Raises DemoError.
+    0 when it came out as the blog's did; 3 when a side is not valid; 1 otherwise.
+    real_time  plays minutes 30 to 50 of the ramp at speed 1, and not all of it 60 times faster
+
+    Leaves `<run_dir>/demo/`; an older one is renamed, never written over. Raises DemoError.
     """
+    speed = 1 if real_time else SPEED
     folder = _fresh_folder(Path(run_dir) / "demo")
-    print(
-        f"The reference ramp, 200 to 600 to 800 requests a second: two hours in {_span(7200 / speed)}, against a local "
-        "endpoint of one instance. No AWS account is used."
-    )
+    print(_introduction(real_time))
     sys.stdout.flush()
-    with _interruptible(), _local_endpoint(folder) as url:
-        code = _locust(folder, url, speed)
-    runs = [path for path in folder.iterdir() if (path / "run.json").exists()]
-    if not runs:
-        raise DemoError(f"Locust ended with exit code {code} and made no run folder: see {folder / 'locust.log'}")
-    before = runs[0].rename(folder / "before")
-    summary = Summary.of(Run.open(before))
-    text.show(summary, before, sys.stdout)
-    # That one instance does not keep the SLO up to 800 requests a second is what the demo is there to show.
-    return 0 if code == 1 else code
+    with interruptible(), _scrubbed_environment(folder), _local_endpoint(folder, speed) as url:
+        config = folder / "config.yaml"
+        config.write_text(yaml.safe_dump(_config(url, real_time), sort_keys=False), encoding="utf-8")
+        comparison = play(Experiment(config, folder, speed))
+    compare.show(comparison, folder, sys.stdout)
+    return _as_expected(comparison)
+
+
+def _introduction(real_time: bool) -> str:
+    ramp = (
+        "Minutes 30 to 50 of the reference ramp in real time, 400 to 533 requests a second"
+        if real_time
+        else "The reference ramp, 200 to 600 to 800 requests a second, two hours in two minutes"
+    )
+    lasts = "45 minutes" if real_time else "5 minutes"
+    return (
+        f"{ramp}: BEFORE and AFTER automatic scaling, against a local endpoint. About {lasts} in all; no AWS account "
+        "is used."
+    )
+
+
+def _config(url: str, real_time: bool) -> dict[str, Any]:
+    """configs/local.yaml for this endpoint."""
+    config = load(STARTERS / "configs/local.yaml").with_overrides(url=url).as_dict()
+    if real_time:
+        schedule = Schedule(Phase(**phase) for phase in config["phases"])
+        config["phases"] = [_part(schedule, *REAL_TIME)]
+    return config
+
+
+def _part(schedule: Schedule, start: float, until: float) -> dict[str, Any]:
+    return {
+        "name": f"minutes {start / 60:g} to {until / 60:g}",
+        "duration": format_duration(until - start),
+        "arrival_rate": round(schedule.rate(start), 6),
+        "ramp_to": round(schedule.rate(until), 6),
+    }
+
+
+def _as_expected(comparison: Comparison) -> int:
+    """As the blog's: one instance fails; with scaling nothing does, and no minute's mean reaches 16 ms."""
+    before, after = comparison.before.summary, comparison.after.summary
+    if not (before.verdict.valid and after.verdict.valid):
+        return EXIT_NOT_VALID
+    cured = before.minutes.whole.requests.failed > 0 and after.minutes.whole.requests.failed == 0
+    _, worst = comparison.after.worst("service_time_mean") or (0, math.inf)
+    _, instances, _ = comparison.after.instances or (0, 0, 0)
+    return EXIT_GOOD if cured and after.slo.passed and worst < WORST_MEAN and instances >= 2 else EXIT_FAILED
 
 
 def _fresh_folder(folder: Path) -> Path:
@@ -68,10 +115,6 @@ def _fresh_folder(folder: Path) -> Path:
     except OSError as e:
         raise DemoError(f"{folder} cannot be made: {e.strerror}") from None
     return folder.resolve()
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:g} minutes" if seconds >= 60 else f"{seconds:g} seconds"
 
 
 def scrubbed(environment: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -94,33 +137,35 @@ def scrubbed(environment: Mapping[str, str], home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does, so that no child is left behind."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+def _scrubbed_environment(folder: Path) -> Iterator[None]:
+    """This process asks AWS's side of the local endpoint itself, and its children inherit."""
+    before = dict(os.environ)
+    inside = scrubbed(before, folder)
     try:
+        os.environ.clear()
+        os.environ.update(inside)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextlib.contextmanager
-def _local_endpoint(folder: Path) -> Iterator[str]:
+def _local_endpoint(folder: Path, speed: int) -> Iterator[str]:
     """The URL of a local endpoint on a free port, for as long as the block runs."""
     readable, writable = os.pipe()
     log = folder / "local.log"
     try:
         with open(log, "wb") as output:
             child = subprocess.Popen(
-                [sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)],
+                [
+                    *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0"),
+                    *("--speed", str(speed), "--ready-fd", str(writable)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env=scrubbed(os.environ, folder),
                 pass_fds=[writable],
                 start_new_session=True,
             )
@@ -133,42 +178,7 @@ def _local_endpoint(folder: Path) -> Iterator[str]:
             raise DemoError(f"the local endpoint did not start: {_last_line(log)}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        _end(child)
-
-
-def _locust(folder: Path, url: str, speed: int) -> int:
-    """Runs Locust to its end; its progress goes to our stderr, everything else to locust.log."""
-    with open(folder / "locust.log", "wb") as output:
-        child = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "locust"),
-                *("-f", f"{STARTERS / 'locustfiles/invoke_endpoint.py'},{STARTERS / 'shapes/warm_up_max_load.py'}"),
-                *("--sm-config", str(STARTERS / "configs/local.yaml"), "--sm-url", url),
-                *("--sm-speed", str(speed), "--sm-run-dir", str(folder)),
-                *("--headless", "--only-summary", "--logfile", str(folder / "locust.log")),
-                *("--json-file", str(folder / "locust-stats")),  # instead of Locust's tables on the terminal
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            cwd=folder,
-            env=scrubbed(os.environ, folder),
-            start_new_session=True,
-        )
-    try:
-        return child.wait()
-    finally:
-        _end(child)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends a child in order if it still runs, and by force if it does not listen."""
-    if child.poll() is None:
-        child.terminate()  # not SIGINT: a demo that was started in the background would pass on that it is ignored
-        try:
-            child.wait(END_PATIENCE)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+        end(child)
 
 
 def _last_line(log: Path) -> str:

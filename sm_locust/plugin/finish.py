@@ -40,6 +40,7 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
 
     def quit_in_order() -> None:
         started, live.why = live.is_running, live.why or "terminated"
+        live.hurry()
         if environment.runner is not None:
             environment.runner.quit()
         if not started:  # main is still waiting for workers, and would go on to start
@@ -53,7 +54,7 @@ def say_at_the_end(environment: Environment, live: LiveRun) -> None:
 
     def on_quitting(**_: Any) -> None:
         try:
-            live.finish()
+            live.quit()
         except KeyboardInterrupt:
             live.failed = live.failed or "the run folder is not complete: it was interrupted at its end"
             environment.process_exit_code = NOT_VALID

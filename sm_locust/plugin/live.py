@@ -11,11 +11,13 @@ import logging
 import math
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
 import gevent
+from gevent import Greenlet
 from gevent.lock import RLock
 from gevent.threadpool import ThreadPool
 from locust.env import Environment
@@ -31,9 +33,11 @@ from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
+from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
+from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.run import Event, Plan, Run, RunError, Sample
 from sm_locust.report import folder, text
 from sm_locust.schedule import Schedule
@@ -41,6 +45,7 @@ from sm_locust.schedule import Schedule
 logger = logging.getLogger(__name__)
 
 LOCAL = "local"  # the name of the only process there is
+COMPLETE, RUN_TIME = "schedule complete", "run time reached"  # why a run ends of itself
 DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
 MISMATCH_PATIENCE = 3  # seconds that Locust's user count may differ from the one commanded
 
@@ -59,6 +64,8 @@ class Active:
     planned_until: float = 0.0  # real seconds up to which the plan has been written
     planned: float = 0.0  # arrivals planned up to then
     users: int = 0  # commanded then
+    answered: int = 0  # requests, well or not
+    watch: Watch | None = None  # None where there is nothing in AWS to watch
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
     why: str = ""
@@ -81,6 +88,9 @@ class LiveRun:
         self._active: Active | None = None
         self._master: MasterSide | None = None
         self._ending = RLock()
+        self._settling: Greenlet | None = None  # waits for the last of CloudWatch, after a run
+        self._looking: Watch | None = None  # of the run to come
+        self._watch: Watch | None = None  # of the run that is settling
         self._disk = ThreadPool(1)  # one, so that lines stay in order
         self.finished: Run | None = None
         self.summary: Summary | None = None
@@ -93,8 +103,8 @@ class LiveRun:
         events = environment.events
         events.test_start.add_listener(self._on_test_start)
         events.test_stopping.add_listener(lambda **_: self.drain())
-        events.test_stop.add_listener(lambda **_: self.finish())
-        events.quitting.add_listener(lambda **_: self.finish())
+        events.test_stop.add_listener(lambda **_: self._complete())
+        events.quitting.add_listener(lambda **_: self.quit())
 
     # -- what shapes and users ask -----------------------------------------------------------------------------------
 
@@ -110,9 +120,15 @@ class LiveRun:
         if self._active is None and (options is not None or self._order is None):
             self._options = options or self._options
             self._order = resolve(self._environment, self._options, picked)
+            self._looking = _watch(self._order)
         if self._order is None:
             raise ConfigError("no run has been ordered")
         return self._order
+
+    def look(self) -> None:
+        """Asks the endpoint to come what there is before the load: to be called where waiting does no harm."""
+        if self._looking is not None:
+            self._looking.look()
 
     def schedule_to_play(self) -> Schedule:
         """The schedule in real seconds, for a shape that has one."""
@@ -133,7 +149,7 @@ class LiveRun:
 
     def elapsed(self) -> float:
         """Real seconds since the run began; 0 before."""
-        return self._active.clock.now() if self._active else 0.0
+        return max(0.0, self._active.clock.now()) if self._active else 0.0
 
     def given(self, at: float) -> float:
         """The arrivals that the users commanded until `at` stand for."""
@@ -159,13 +175,17 @@ class LiveRun:
         check_classes(self._environment.user_classes, order.config)  # again: Locust has left out tasks by --tags
         runner = self._environment.runner
         self.finished, self.summary, self.why, self.failed = None, None, None, ""
+        if self._watch is not None:
+            self._watch.hurry()  # what CloudWatch still owes the run before is left to `summarize`
         run = Run.create(order.run_dir, self._meta(order))
         clock = RunClock.start(order.speed)
         schedule = order.real_schedule
         # Locust stops a shape for -t only at its next tick; the arrivals end when they should.
         until = min(schedule.duration, self._run_time()) if schedule else math.inf
         generator = None
+        watch, self._looking = self._looking or _watch(order), None
         if isinstance(runner, MasterRunner):
+            clock.start_on_the_next_second()
             if self._master is None:
                 self._master = MasterSide(runner, self._on_shipment)
             self._master.start(
@@ -191,10 +211,14 @@ class LiveRun:
                 boundaries=schedule.boundaries if schedule else (),
             )
             generator.prepare()
-            clock.restart()  # what was prepared is not part of the run
+            clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
-        self._active = Active(order, run, clock, schedule, generator, Progress(order.speed, schedule), until=until)
-        gevent.spawn(self._every_second, self._active)
+        progress = Progress(order.speed, schedule)
+        active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until)
+        self._active = active
+        gevent.spawn(self._every_second, active)
+        if watch is not None:
+            watch.begin(clock, lambda *found: self._on_watch(active, *found))
 
     def listen(self, runner: MasterRunner) -> None:
         """Answers workers that connect before the first run: they compare their clocks."""
@@ -248,7 +272,18 @@ class LiveRun:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
         self._write(active, worker, data["intervals"], [sample], data["failures"])
-        active.progress.add([Interval.decode(row) for row in data["intervals"]])
+        self._note(active, [Interval.decode(row) for row in data["intervals"]])
+
+    def _note(self, active: Active, intervals: list[Interval]) -> None:
+        active.progress.add(intervals)
+        active.answered += sum(interval.ok + interval.failed for interval in intervals)
+
+    def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
+        """What CloudWatch and the endpoint have said since."""
+        if observations:
+            self._on_disk(active, active.run.append_observations, observations)
+        if events:
+            self._on_disk(active, active.run.append_scaling, events)
 
     def _every_second(self, active: Active) -> None:
         second = 0
@@ -280,7 +315,7 @@ class LiveRun:
         shipment = generator.shipment(before)
         sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
         self._write(active, LOCAL, shipment.intervals, [sample], shipment.failures)
-        active.progress.add(shipment.intervals)
+        self._note(active, shipment.intervals)
 
     def _write(
         self,
@@ -290,11 +325,14 @@ class LiveRun:
         rows: list[Plan | Sample | Event] | list[Plan] | list[Sample] | list[Event] | None = None,
         failures: list[dict[str, Any]] | None = None,
     ) -> None:
-        """Appends to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
+        self._on_disk(active, active.run.append, worker, intervals, rows or ())
+        if failures:
+            self._on_disk(active, active.run.append_failures, worker, failures)
+
+    def _on_disk(self, active: Active, write: Callable[..., None], *what: Any) -> None:
+        """Writes to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
         try:
-            self._disk.apply(active.run.append, (worker, intervals, rows or ()))
-            if failures:
-                self._disk.apply(active.run.append_failures, (worker, failures))
+            self._disk.apply(write, what)
         except RunError as e:
             if not self.failed:
                 self.failed = str(e)
@@ -335,7 +373,7 @@ class LiveRun:
             active = self._active
             if active is None or active.ended_at is not None:
                 return
-            end = min(active.clock.now(), active.until)
+            end = max(0.0, min(active.clock.now(), active.until))
             self._write_plan(active, end)
             active.ended_at = end
             active.why = self.why or self._why(active, end)
@@ -357,37 +395,88 @@ class LiveRun:
 
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:
-            return "schedule complete"
-        if end >= self._run_time() - 0.5:
-            return "run time reached"
+            return COMPLETE
+        if end >= self._run_time() - 1.5:  # Locust counts from its start, we from the next whole second
+            return RUN_TIME
         return "stopped by hand"
 
     def finish(self) -> Run | None:
         """Ends the run if it still goes on, completes its folder and returns it; None when nothing was started.
 
-        Idempotent: called again it returns the same run.
+        Waits up to five schedule minutes for CloudWatch's last ones. Idempotent: called again it returns the same run.
         """
+        self._complete()
+        if self._settling is not None:
+            try:
+                self._settling.join()
+            except KeyboardInterrupt:  # no more patience: what came so far stands
+                self.hurry()
+                self._settling.join()
+        return self.finished
+
+    def quit(self) -> None:
+        """Finishes; a run that was ended by somebody does not wait for CloudWatch: they want to go."""
+        self._complete()
+        if self.finished is not None and self.finished.meta.get("ended") not in (COMPLETE, RUN_TIME):
+            self.hurry()
+        self.finish()
+
+    def hurry(self) -> None:
+        """Does not wait for CloudWatch any longer; what it has is still asked for once."""
+        if self._watch is not None:
+            self._watch.hurry()
+
+    def _complete(self) -> None:
+        """Ends the run and completes its folder, but for what CloudWatch has not said yet."""
         with self._ending:
             self.drain()
             active, self._active = self._active, None
             if active is None:
-                return self.finished
-            try:
-                active.run.finish(
-                    ended_at=_iso(active.clock.wall(active.clock.now())),
-                    ended_s=active.ended_at,
-                    ended=active.why,
-                    started_at=_iso(active.clock.started_at),
-                    workers=self._master.workers if self._master is not None else [LOCAL],
-                )
-                self.summary = folder.write(active.run)
-                # In the web UI this is the only word of it, for a headless run the first.
-                logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
-            except (RunError, OSError) as e:
-                self.failed = str(e)
-                logger.error("the run folder is not complete: %s", e)
+                return
             self.finished = active.run
-            return self.finished
+            ended = _iso(active.clock.wall(active.clock.now()))
+            if active.watch is not None:
+                active.watch.end()
+            self._conclude(
+                active,
+                ended_at=ended,
+                ended_s=active.ended_at,
+                ended=active.why,
+                started_at=_iso(active.clock.started_at),
+                workers=self._master.workers if self._master is not None else [LOCAL],
+            )
+            if active.watch is not None:
+                self._watch = active.watch
+                self._settling = gevent.spawn(self._settle, active, active.watch)
+
+    def _settle(self, active: Active, watch: Watch) -> None:
+        """Completes the folder once more, with all that CloudWatch says of the run."""
+        watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), active.progress.wait)
+        active.progress.end()
+        self._on_disk(active, active.run.rewrite_observations, watch.observations)
+        self._on_disk(active, active.run.rewrite_scaling, watch.events)
+        meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start}
+        if self._active is None:
+            self._conclude(active, **meta)
+        else:  # another run goes on: its arrivals must not wait for a report
+            self._on_disk(active, lambda: active.run.finish(**meta))
+
+    def _conclude(self, active: Active, **meta: Any) -> None:
+        """Adds to run.json, and makes what is derived from the folder."""
+        try:
+            active.run.finish(**meta)
+            self.summary = folder.write(active.run)
+            # In the web UI this is the only word of it, for a headless run the first.
+            logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
+        except (RunError, OSError) as e:
+            self.failed = str(e)
+            logger.error("the run folder is not complete: %s", e)
+
+
+def _watch(order: Order) -> Watch | None:
+    """Where there is an endpoint to watch."""
+    target = order.config.target
+    return Watch(order.config, order.speed) if target is not None and target.endpoint is not None else None
 
 
 def _iso(wall: float) -> str:

@@ -6,24 +6,22 @@ workers are sent.
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
 from sm_locust import payloads as payload_files
-from sm_locust.aws.session import runtime
+from sm_locust.aws.session import addresses
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.load.shapes import PhasesShape
-from sm_locust.load.users import ArrivalUser, InvokeEndpointUser, InvokerUser
+from sm_locust.load.users import ArrivalUser, InvokerUser
+from sm_locust.loopback import only_loopback
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options
 from sm_locust.schedule import SPEEDS, Schedule
@@ -97,10 +95,9 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None:
         _follow_a_rate(arrival_classes)
-    if any(issubclass(c, InvokeEndpointUser) for c in arrival_classes) and not isinstance(
-        environment.runner, MasterRunner
-    ):
-        runtime(config)  # a master sends nothing itself: its workers look for credentials of their own
+    if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
+        for user_class in arrival_classes:
+            user_class.check_here(config)
     if options.speed != 1:
         _only_loopback(environment, config, arrival_classes, options.speed)
     if schedule and config.guard.max_requests is not None:
@@ -177,20 +174,11 @@ def _only_loopback(
 ) -> None:
     """A compressed run is for the local endpoint: every address that would be sent to must resolve to loopback."""
     urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
+    if config.target is not None and config.target.endpoint is not None:
+        urls |= set(addresses(config))  # it is watched, too
     if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
         urls.add(environment.host)
-    for url in sorted(urls):
-        host = urlsplit(url).hostname or url
-        try:
-            found = {info[4][0] for info in socket.getaddrinfo(host, None)}
-        except OSError as e:
-            raise ConfigError(f"--sm-speed {speed}: {host} cannot be resolved: {e}") from None
-        for address in found:
-            if not ipaddress.ip_address(str(address).partition("%")[0]).is_loopback:
-                raise ConfigError(
-                    f"--sm-speed {speed} is for a local endpoint only: {host} is {address}, which is not loopback; "
-                    "use --sm-speed 1"
-                )
+    only_loopback(urls, speed)
 
 
 def _can_be_made(run_dir: str) -> None:

@@ -26,6 +26,8 @@ class Progress:
         self._stream = stream or sys.stderr
         self._in_place = self._stream.isatty()
         self._last_shown = 0.0
+        self._open = False  # whether a line stands that is to be rewritten
+        self._waited_for = ""
         self._planned = 0.0
         self._over = 1.0
         self._last = Interval(0.0, ARRIVALS)
@@ -47,19 +49,34 @@ class Progress:
         if self._in_place or now - self._last_shown >= PLAIN_EVERY:
             self._last_shown = now
             line = self._line(now, last)
-            if self._in_place:  # a line that wraps could not be rewritten
-                line = f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}"
+            if self._in_place:
+                self._rewrite(line)
             else:
-                line += "\n"
-            self._stream.write(line)
-            self._stream.flush()
+                self._stream.write(line + "\n")
+                self._stream.flush()
         self._last = Interval(0.0, ARRIVALS)
+
+    def wait(self, what: str) -> None:
+        """Says what is still waited for once the load is over."""
+        if self._in_place:
+            self._rewrite(what)
+        elif what != self._waited_for:
+            self._stream.write(what + "\n")
+            self._stream.flush()
+        self._waited_for = what
 
     def end(self) -> None:
         """Leaves the line as it stands."""
-        if self._in_place and self._last_shown:
+        if self._open:
+            self._open = False
             self._stream.write("\n")
             self._stream.flush()
+
+    def _rewrite(self, line: str) -> None:
+        """A line that wraps could not be rewritten: it is cut to the terminal's width."""
+        self._open = True
+        self._stream.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
+        self._stream.flush()
 
     def _line(self, now: float, last: Interval) -> str:
         parts = [_clock(now * self._speed)]

@@ -50,6 +50,7 @@ def setup(
     live = _attach(environment, options)
     if live is not None:
         live.order()
+        live.look()
     return live
 
 
@@ -86,6 +87,7 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     finish.hear_sigterm(environment, live)
     try:
         live.order()
+        live.look()
     except ConfigError as e:
         print(f"sm_locust: {e}", file=sys.stderr)
         _dismiss_workers(environment)

@@ -30,6 +30,7 @@ def check_starts(web_ui: WebUI, environment: Environment, live: LiveRun) -> None
         values = {**vars(environment.parsed_options), **request.form.to_dict()}
         try:
             live.order(Options.parsed(values), picked() if web_ui.userclass_picker_is_active else None)
+            live.look()
         except (ConfigError, ValueError) as e:
             return refused(str(e))
         return None

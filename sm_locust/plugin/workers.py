@@ -24,7 +24,7 @@ from sm_locust.aws.session import warm
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import ISOLATED, Generator
-from sm_locust.load.users import InvokeEndpointUser
+from sm_locust.load.users import ApiGatewayUser, InvokeEndpointUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.order import received_payloads
 from sm_locust.record.clock import ClockOffset, RunClock
@@ -73,7 +73,7 @@ class WorkerSide:
         events = environment.events
         events.heartbeat_received.add_listener(self._on_heartbeat)
         events.quitting.add_listener(self._on_quitting)
-        if any(issubclass(c, InvokeEndpointUser) for c in environment.user_classes):
+        if any(issubclass(c, (InvokeEndpointUser, ApiGatewayUser)) for c in environment.user_classes):
             gevent.spawn(warm)
         gevent.spawn(self._compare_clocks)
         gevent.spawn(self._watch)

@@ -99,13 +99,15 @@ class Endpoint:
 
 
 @contextlib.contextmanager
-def endpoint(folder: Path, **settings: Any) -> Iterator[Endpoint]:
+def endpoint(folder: Path, speed: int = 1, **settings: Any) -> Iterator[Endpoint]:
+    """Its metrics are there at once, unless `publish_delay` says otherwise: no test waits minutes for them."""
     readable, writable = os.pipe()
-    arguments = [sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)]
-    if settings:
-        path = folder / "endpoint.yaml"
-        path.write_text(json.dumps(settings))
-        arguments += ["--config", str(path)]
+    path = folder / "endpoint.yaml"
+    path.write_text(json.dumps({"publish_delay": 0, **settings}))
+    arguments = [
+        *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)),
+        *("--speed", str(speed), "--config", str(path)),
+    ]
     with open(folder / "endpoint.log", "wb") as log:
         process = subprocess.Popen(arguments, stdout=log, stderr=log, pass_fds=[writable], env=environment())
     os.close(writable)

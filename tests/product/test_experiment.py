@@ -1,0 +1,225 @@
+"""`sm-locust experiment`: BEFORE and AFTER with real processes, and whatever interrupts it, scaling is as it was."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from sm_locust.record.run import Run
+from tests.runs.harness import KEYS, Endpoint, accounted, endpoint, environment, hears_ctrl_c, summary, wait_for
+
+SAGEMAKER = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/decision-trees-sample/variant/AllTraffic"}
+VARIANT = {**SAGEMAKER, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
+MINE = {
+    "PolicyName": "mine",
+    "PolicyType": "TargetTrackingScaling",
+    "TargetTrackingScalingPolicyConfiguration": {
+        "TargetValue": 70000.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+    },
+}
+SPEED = 60
+
+
+def client(url: str, service: str) -> Any:
+    return boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1").client(
+        service, endpoint_url=url
+    )
+
+
+def config(folder: Path, url: str, **sections: Any) -> Path:
+    """A ramp of ten schedule minutes past what one instance sustains, which is 12,000 a minute here."""
+    path = folder / "experiment.yaml"
+    document = {
+        "target": {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url},
+        "request": {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"},
+        "phases": [{"name": "ramp", "duration": "10m", "arrival_rate": 100, "ramp_to": 300}],
+        "scaling": {
+            "min_instances": 1,
+            "max_instances": 4,
+            "metric": "SageMakerVariantInvocationsPerInstance",
+            "target": 8000,
+        },
+        **sections,
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture
+def two_instances(tmp_path: Path) -> Iterator[Endpoint]:
+    """An endpoint whose scaling is somebody's: two instances, registered from 2 to 6, with a policy."""
+    folder = tmp_path / "endpoint"
+    folder.mkdir()
+    with endpoint(folder, SPEED, instances=2, workers=1, service_time=0.005, provisioning_time=120) as running:
+        scaling = client(running.url, "application-autoscaling")
+        scaling.register_scalable_target(**VARIANT, MinCapacity=2, MaxCapacity=6)
+        scaling.put_scaling_policy(**VARIANT, **MINE)
+        yield running
+
+
+def scaling_of(url: str) -> dict[str, Any]:
+    """Everything that decides how many instances there are, without what is new each time it is made."""
+    scaling, sagemaker = client(url, "application-autoscaling"), client(url, "sagemaker")
+    made = ("CreationTime", "PolicyARN", "ScalableTargetARN", "Alarms")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] or ({},)
+    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    (variant,) = sagemaker.describe_endpoint(EndpointName="decision-trees-sample")["ProductionVariants"]
+    return {
+        "target": {key: value for key, value in target.items() if key not in made},
+        "policies": [{key: value for key, value in policy.items() if key not in made} for policy in policies],
+        "instances": variant["DesiredInstanceCount"],
+    }
+
+
+class Experiment:
+    """The command, as a user would start it."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.runs = folder / "runs"
+        self.log = folder / "output"
+        with open(self.log, "wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "sm_locust.cli", "experiment", *arguments),
+                    *("--run-dir", str(self.runs), "--speed", str(SPEED)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                env=environment(),
+                start_new_session=True,
+                preexec_fn=hears_ctrl_c,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def folder(self) -> Path:
+        (folder,) = self.runs.glob("experiment-*")
+        return folder
+
+    def stages(self) -> list[str]:
+        records = list(self.runs.glob("experiment-*/experiment.json"))
+        return [s["stage"] for s in json.loads(records[0].read_text()).get("stages", [])] if records else []
+
+    def reach(self, stage: str) -> None:
+        wait_for(f"the stage {stage}", lambda: stage in self.stages() or self.process.poll() is not None, 90)
+        assert stage in self.stages(), self.output
+
+    def wait(self) -> int:
+        try:
+            return self.process.wait(120)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+
+
+def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_path: Path) -> None:
+    with endpoint(tmp_path, SPEED, workers=1, service_time=0.005, backlog=20, provisioning_time=60) as local:
+        experiment = Experiment(tmp_path, str(config(tmp_path, local.url, slo={"error_rate": "1%"})))
+        code = experiment.wait()
+        served = local.counts()["invocations"]
+        left = client(local.url, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+    assert code == 0, experiment.output
+    folder = experiment.folder
+    before, after = (accounted(summary(folder / side)) for side in ("before", "after"))
+    assert before["slo"]["passed"] is False
+    assert before["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}
+    assert after["slo"]["passed"] is True
+    assert after["scaling"]["instances"]["end"] >= 2
+    assert before["arrivals"]["sent"] + after["arrivals"]["sent"] == served
+    for side in (before, after):
+        assert side["reconciliation"]["difference"] == 0
+        assert side["cloudwatch"]["settled"] is True
+    assert left["ScalableTargets"] == []
+    found = json.loads((folder / "compare.json").read_text())
+    assert found["before"]["run_id"] == before["run_id"]
+    assert found["after"]["run_id"] == after["run_id"]
+    assert {"compare.md", "compare.html"} <= {path.name for path in folder.iterdir()}
+    record = json.loads((folder / "experiment.json").read_text())
+    assert [s["stage"] for s in record["stages"]] == ["before", "apply", "steady", "after", "restore"]
+    assert any("no longer registered" in sentence for sentence in record["restored"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "folders"),
+    [
+        ("before", signal.SIGINT, {"before"}),
+        ("apply", signal.SIGTERM, {"before"}),
+        ("steady", signal.SIGINT, {"before"}),
+        ("after", signal.SIGTERM, {"before", "after"}),
+        ("restore", signal.SIGINT, {"before", "after"}),
+    ],
+)
+def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_open(
+    tmp_path: Path, two_instances: Endpoint, stage: str, number: int, folders: set[str]
+) -> None:
+    url = two_instances.url
+    as_it_was = scaling_of(url)
+    phases = [{"name": "steady", "duration": "3m", "arrival_rate": 100}]
+    experiment = Experiment(tmp_path, str(config(tmp_path, url, phases=phases)), "--replace")
+    if stage == "steady":  # or there would be nothing to wait for, and no time to interrupt
+        experiment.reach("apply")
+        client(url, "sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName="decision-trees-sample",
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 6}],
+        )
+    experiment.reach(stage)
+    if stage in folders:
+        ledgers = lambda: [path.read_text() for path in experiment.folder.glob("*/intervals.jsonl")]  # noqa: E731
+        wait_for("its arrivals", lambda: len(ledgers()) == len(folders) and all('"name"' in text for text in ledgers()))
+    experiment.process.send_signal(number)
+    code = experiment.wait()
+    # What is being put back is put back, and the experiment ends as it would have (300 requests can be late: 3).
+    assert code in ({0, 3} if stage == "restore" else {130}), experiment.output
+    assert "Traceback" not in experiment.output
+    assert scaling_of(url) == as_it_was
+    assert {path.name for path in experiment.folder.iterdir() if path.is_dir()} == folders
+    for name in folders:
+        assert Run.open(experiment.folder / name).ledger().intervals
+        accounted(summary(experiment.folder / name))
+    assert json.loads((experiment.folder / "experiment.json").read_text())["restored"]
+
+
+def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: Path, two_instances: Endpoint) -> None:
+    as_it_was = scaling_of(two_instances.url)
+    experiment = Experiment(tmp_path, str(config(tmp_path, two_instances.url)))
+    assert experiment.wait() == 2
+    assert "mine" in experiment.output
+    assert "--replace" in experiment.output
+    assert scaling_of(two_instances.url) == as_it_was
+    assert two_instances.counts()["invocations"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"scaling": None}, "scaling"),
+        ({"phases": None}, "phases: missing"),
+        ({"target": {"container": "http://127.0.0.1:1/invocations"}}, "target.endpoint: missing"),
+        ({"target": {"endpoint": "any", "region": "us-east-1", "url": "http://192.0.2.1"}}, "not loopback"),
+    ],
+)
+def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sections: dict[str, Any], said: str) -> None:
+    path = config(tmp_path, "http://127.0.0.1:1")
+    document = {**yaml.safe_load(path.read_text()), **sections}
+    path.write_text(yaml.safe_dump({key: value for key, value in document.items() if value is not None}))
+    experiment = Experiment(tmp_path, str(path))
+    assert experiment.wait() == 2
+    assert said in experiment.output
+    assert len(experiment.output.strip().splitlines()) == 1
+    assert not list(experiment.runs.glob("*"))

@@ -1,0 +1,157 @@
+"""What CloudWatch and scaling say beside the load: pulled while it goes, waited for at its end, never in its way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sm_locust.record.run import Run
+from tests.runs.harness import (
+    ROOT,
+    Endpoint,
+    accounted,
+    config,
+    endpoint,
+    files,
+    free_port,
+    is_complete,
+    locust,
+    post,
+    summary,
+    wait_for,
+)
+
+PLAYED = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
+SIX_MINUTES: dict[str, Any] = {"name": "six minutes", "duration": "6m", "arrival_rate": 100}
+SPEED = "60"
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Endpoint]:
+    """A local endpoint whose minutes last a second, and whose metrics come late, as CloudWatch's do."""
+    folder = tmp_path / "fast"
+    folder.mkdir()
+    with endpoint(folder, int(SPEED), publish_delay=150) as running:
+        yield running
+
+
+def refuse(local: Endpoint, **order: Any) -> None:
+    request = urllib.request.Request(f"{local.url}/_local/refuse", json.dumps(order).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=10):
+        pass
+
+
+def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: Path, fast: Endpoint) -> None:
+    path = config(tmp_path, fast.url, SIX_MINUTES, slo={"model_latency_mean": "50ms"})
+    with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
+        code = run.wait()
+        folder = run.the_folder()
+    assert is_complete(folder)
+    found = accounted(summary(folder))
+    assert code in (0, 3), run.output  # 600 requests on a busy machine may be late
+    assert "waiting for CloudWatch" in run.output
+    assert found["cloudwatch"]["settled"] is True
+    assert found["cloudwatch"]["missing"] == []
+    counted = found["reconciliation"]
+    assert counted["sent"] == counted["invocations"] == fast.counts()["invocations"] == 600
+    assert abs(counted["latency"]["worst_difference_ms"]) < 3
+    # A run begins on a whole second, so each of its seconds is one of CloudWatch's minutes at this speed.
+    invocations = {o.at_s: o.value for o in Run.open(folder).observations() if o.metric == "Invocations"}
+    assert sorted(invocations) == [0.0, 60.0, 120.0, 180.0, 240.0, 300.0]
+    assert found["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}
+    (rule,) = found["slo"]["rules"]
+    assert rule["passed"] is True
+    assert rule["value"] == pytest.approx(found["cloudwatch"]["model_latency_ms"]["mean"] / 1e3)
+
+
+def test_metrics_that_may_not_be_read_are_a_sentence_and_the_run_goes_on(tmp_path: Path, fast: Endpoint) -> None:
+    refuse(fast, service="monitoring", next=1000, error="AccessDeniedException")
+    refuse(fast, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it
+    path = config(tmp_path, fast.url, SIX_MINUTES)
+    with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
+        code = run.wait()
+        folder = run.the_folder()
+    assert "Traceback" not in run.output
+    assert code in (0, 3), run.output
+    found = accounted(summary(folder))
+    assert found["requests"]["ok"] == 600
+    (missing,) = found["cloudwatch"]["missing"]
+    assert "cloudwatch:GetMetricData" in missing
+    assert found["scaling"]["instances"]["end"] == 1
+    assert "GetMetricData" in (folder / "summary.md").read_text()
+
+
+def test_nobody_has_to_wait_for_cloudwatch(tmp_path: Path) -> None:
+    """Ctrl-C while the last minutes are waited for: what came so far stands, and the run's own numbers are whole."""
+    with endpoint(tmp_path, publish_delay=3600) as local:
+        path = config(tmp_path, local.url, {"name": "short", "duration": 3, "arrival_rate": 100})
+        with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--headless") as run:
+            wait_for("the wait", lambda: "waiting for CloudWatch" in run.output, 40)
+            assert is_complete(run.the_folder())  # before anything is waited for
+            run.signal(signal.SIGINT)
+            assert run.wait(15) in (0, 3), run.output
+            folder = run.the_folder()
+    assert "Traceback" not in run.output
+    found = accounted(summary(folder))
+    assert found["requests"]["ok"] == 300
+    assert found["cloudwatch"]["settled"] is False
+
+
+def test_ctrl_c_in_mid_run_does_not_wait_for_cloudwatch_at_all(tmp_path: Path) -> None:
+    with endpoint(tmp_path, publish_delay=3600) as local:
+        path = config(tmp_path, local.url, {"name": "long", "duration": 60, "arrival_rate": 100})
+        with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--headless") as run:
+            wait_for("the load", lambda: local.counts()["invocations"] > 50, 40)
+            begun = time.monotonic()
+            run.signal(signal.SIGINT)
+            assert run.wait(30) in (0, 3), run.output
+            assert time.monotonic() - begun < 20
+            accounted(summary(run.the_folder()))
+
+
+def test_the_web_ui_stops_at_once_and_the_last_minutes_come_after(tmp_path: Path, fast: Endpoint) -> None:
+    path, port = config(tmp_path, fast.url, SIX_MINUTES), free_port()
+    arguments = ["-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--web-port", str(port)]
+    with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
+        page = f"http://127.0.0.1:{port}"
+        wait_for("the web UI", lambda: _answers(page), 30)
+        assert post(f"{page}/swarm")["success"] is True
+        wait_for("the load", lambda: fast.counts()["invocations"] > 200, 30)
+        post(f"{page}/stop")
+        folder = run.the_folder()
+        early = summary(folder)
+        assert not early["cloudwatch"]["settled"]
+        wait_for("the last minutes", lambda: (summary(folder)["cloudwatch"] or {}).get("settled"), 30)
+        late = accounted(summary(folder))
+        assert late["arrivals"] == early["arrivals"]
+        assert late["reconciliation"]["invocations"] == late["arrivals"]["sent"]
+        run.signal(signal.SIGINT)
+        run.wait()
+
+
+def _answers(page: str) -> bool:
+    try:
+        with urllib.request.urlopen(page, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("name", ["steps", "spike", "soak", "decision_trees"])
+def test_the_configurations_that_come_along_play(tmp_path: Path, name: str) -> None:
+    """At high speed and for a while; the locustfile and the shape are those that come along, too."""
+    with endpoint(tmp_path, int(SPEED)) as local:
+        arguments = ["-f", PLAYED, "--sm-config", str(ROOT / f"configs/{name}.yaml"), "--sm-url", local.url]
+        with locust(tmp_path, *arguments, "--sm-speed", SPEED, "--headless", "-t", "6") as run:
+            run.wait()
+            found = accounted(summary(run.the_folder()))
+        assert "Traceback" not in run.output
+        assert found["requests"]["ok"] == found["arrivals"]["sent"] == local.counts()["invocations"] > 50
+        assert found["reconciliation"]["difference"] == 0

@@ -17,6 +17,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from sm_locust import payloads as payload_files
+from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.load.shapes import PhasesShape
@@ -100,6 +101,8 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
             user_class.check_here(config)
     if options.speed != 1:
         _only_loopback(environment, config, arrival_classes, options.speed)
+    if config.target is not None and config.target.endpoint is not None:
+        period(config, options.speed)
     if schedule and config.guard.max_requests is not None:
         planned = round(schedule.total / options.speed)
         if planned > config.guard.max_requests:

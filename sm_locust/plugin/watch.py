@@ -25,6 +25,7 @@ from sm_locust.record.observation import Observation, ScalingEvent
 logger = logging.getLogger(__name__)
 
 LOOK_PATIENCE = 10.0  # real seconds
+HURRIED_PATIENCE = 3.0  # for what is still asked when somebody wants to go
 POLL_EVERY = 5.0  # real seconds at the least
 LATE = 600.0  # schedule seconds for which a metric may still change, or come at all, while the run goes
 
@@ -115,8 +116,7 @@ class Watch:
         changed_at, before = ended_at, -1
         speed = self._clock.speed
         while True:
-            self._pull(self._clock.started_at, time.time())
-            self._look_at_scaling()
+            self._ask_for_all()
             counted, now = self._counted(), time.time()
             if counted != before:
                 changed_at, before = now, counted
@@ -129,6 +129,19 @@ class Watch:
             say(f"waiting for CloudWatch: {state} (Ctrl-C goes on without)")
             if self._hurry.wait(min(POLL_EVERY, max(0.5, SETTLE_EVERY * self._period))):
                 return
+
+    def _ask_for_all(self) -> None:
+        """Asks for the whole run; in a hurry an answer that does not come is not waited for."""
+
+        def ask() -> None:
+            self._pull(self._clock.started_at, time.time())
+            self._look_at_scaling()
+
+        asking, hurried = gevent.spawn(ask), 0.0
+        while not asking.ready() and hurried < HURRIED_PATIENCE:
+            asking.join(HURRIED_PATIENCE / 10)
+            hurried += HURRIED_PATIENCE / 10 if self._hurry.is_set() else 0.0
+        asking.kill()
 
     def _counted(self) -> int:
         return round(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == INVOCATIONS))

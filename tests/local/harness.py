@@ -30,14 +30,14 @@ serve(Settings.model_validate_json(sys.argv[1]), port=0, ready=int(sys.argv[2]),
 def running(settings: Settings, speed: int = 1) -> Iterator[str]:
     """The URL of an endpoint with these settings, listening; stopped at the end, which must be clean."""
     listening, ready = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, settings.model_dump_json(), str(ready), str(speed)],
-        pass_fds=[ready],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(ready)
+    with open(ready, "wb"):  # gevent's os.close waits for its loop, and a server that died would be read from for ever
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, settings.model_dump_json(), str(ready), str(speed)],
+            pass_fds=[ready],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     try:
         with os.fdopen(listening) as lines:
             port = lines.readline().strip()

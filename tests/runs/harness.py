@@ -108,9 +108,9 @@ def endpoint(folder: Path, speed: int = 1, **settings: Any) -> Iterator[Endpoint
         *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)),
         *("--speed", str(speed), "--config", str(path)),
     ]
-    with open(folder / "endpoint.log", "wb") as log:
+    # Closed as a file: gevent's os.close waits for its loop, and an endpoint that died would be read from for ever.
+    with open(folder / "endpoint.log", "wb") as log, open(writable, "wb"):
         process = subprocess.Popen(arguments, stdout=log, stderr=log, pass_fds=[writable], env=environment())
-    os.close(writable)
     try:
         with open(readable) as ready:
             port = ready.readline().strip()
@@ -192,11 +192,16 @@ def files(*names: str) -> str:
 
 
 def config(folder: Path, url: str, *phases: dict[str, Any], **sections: Any) -> Path:
-    """A configuration for the local endpoint. (JSON is YAML.)"""
+    """A configuration for the local endpoint. (JSON is YAML.) CloudWatch's periods are a second: nobody waits a minute."""
     path = folder / "config.yaml"
     target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
     request = {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"}
-    document: dict[str, Any] = {"target": target, "request": request, **sections}
+    document: dict[str, Any] = {
+        "target": target,
+        "request": request,
+        "cloudwatch": {"period": "1s"},
+        **sections,
+    }
     if phases:
         document["phases"] = list(phases)
     path.write_text(json.dumps(document))

@@ -347,7 +347,8 @@ def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> 
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip())
     found = accounted(summary(folder))
-    assert found["arrivals"]["sent"] == local.counts()["invocations"] == pytest.approx(90, abs=5)
+    assert found["arrivals"]["sent"] == local.counts()["invocations"]
+    assert 55 <= found["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
 
 
 def _state(page: str) -> str:

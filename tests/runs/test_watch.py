@@ -31,6 +31,7 @@ from tests.runs.harness import (
 PLAYED = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 SIX_MINUTES: dict[str, Any] = {"name": "six minutes", "duration": "6m", "arrival_rate": 100}
 SPEED = "60"
+MINUTES = {"period": "60s"}  # of the schedule
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def refuse(local: Endpoint, **order: Any) -> None:
 
 
 def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: Path, fast: Endpoint) -> None:
-    path = config(tmp_path, fast.url, SIX_MINUTES, slo={"model_latency_mean": "50ms"})
+    path = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES, slo={"model_latency_mean": "50ms"})
     with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
         code = run.wait()
         folder = run.the_folder()
@@ -74,7 +75,7 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
 def test_metrics_that_may_not_be_read_are_a_sentence_and_the_run_goes_on(tmp_path: Path, fast: Endpoint) -> None:
     refuse(fast, service="monitoring", next=1000, error="AccessDeniedException")
     refuse(fast, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it
-    path = config(tmp_path, fast.url, SIX_MINUTES)
+    path = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES)
     with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
         code = run.wait()
         folder = run.the_folder()
@@ -117,7 +118,7 @@ def test_ctrl_c_in_mid_run_does_not_wait_for_cloudwatch_at_all(tmp_path: Path) -
 
 
 def test_the_web_ui_stops_at_once_and_the_last_minutes_come_after(tmp_path: Path, fast: Endpoint) -> None:
-    path, port = config(tmp_path, fast.url, SIX_MINUTES), free_port()
+    path, port = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES), free_port()
     arguments = ["-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--web-port", str(port)]
     with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"

@@ -415,6 +415,12 @@ class RunConfig(Section):
         """The phases at speed 1, or None without any."""
         return None if self.phases is None else _schedule(self.phases)
 
+    def check_guard(self, speed: int, schedule: Schedule | None = None) -> None:
+        """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows."""
+        schedule, most = schedule or self.schedule(), self.guard.max_requests
+        if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
+            raise ConfigError(f"the schedule sends {planned:,} requests and guard.max_requests allows {most:,}")
+
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
         target = self.target

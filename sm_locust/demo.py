@@ -22,7 +22,8 @@ import yaml
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID
 from sm_locust.config import format_duration, load
-from sm_locust.experiment import STARTERS, Experiment, end, interruptible, play
+from sm_locust.experiment import STARTERS, Experiment, end, play
+from sm_locust.interrupts import Interrupts
 from sm_locust.report import compare
 from sm_locust.schedule import Phase, Schedule
 
@@ -57,7 +58,7 @@ def demo(run_dir: str | Path = "runs", *, real_time: bool = False) -> int:
     folder = _fresh_folder(Path(run_dir) / "demo")
     print(_introduction(real_time))
     sys.stdout.flush()
-    with interruptible(), _scrubbed_environment(folder), _local_endpoint(folder, speed) as url:
+    with Interrupts() as interrupts, _scrubbed_environment(folder), _local_endpoint(folder, speed, interrupts) as url:
         config = folder / "config.yaml"
         config.write_text(yaml.safe_dump(_config(url, real_time), sort_keys=False), encoding="utf-8")
         comparison = play(Experiment(config, folder, speed))
@@ -151,17 +152,19 @@ def _scrubbed_environment(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _local_endpoint(folder: Path, speed: int) -> Iterator[str]:
+def _local_endpoint(folder: Path, speed: int, interrupts: Interrupts) -> Iterator[str]:
     """The URL of a local endpoint on a free port, for as long as the block runs."""
     readable, writable = os.pipe()
     log = folder / "local.log"
+    command = [
+        *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0"),
+        *("--speed", str(speed), "--ready-fd", str(writable)),
+    ]
+    child = None
     try:
-        with open(log, "wb") as output:
+        with open(log, "wb") as output, interrupts.held():
             child = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0"),
-                    *("--speed", str(speed), "--ready-fd", str(writable)),
-                ],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -169,16 +172,16 @@ def _local_endpoint(folder: Path, speed: int) -> Iterator[str]:
                 pass_fds=[writable],
                 start_new_session=True,
             )
-    finally:
-        os.close(writable)
-    try:
+            os.close(writable)
         with open(readable, encoding="ascii") as ready:
             port = ready.readline().strip()  # empty when the child ends without a word
         if not port:
             raise DemoError(f"the local endpoint did not start: {_last_line(log)}")
         yield f"http://127.0.0.1:{port}"
     finally:
-        end(child)
+        interrupts.disarm()
+        if child is not None:
+            end(child)
 
 
 def _last_line(log: Path) -> str:

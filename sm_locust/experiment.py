@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sm_locust import payloads
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID, Summary
 from sm_locust.aws import endpoint, scaling
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault, addresses, runtime_url
 from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import only_loopback
-from sm_locust.record.run import Run
+from sm_locust.record.run import ENDS_OF_ITSELF, Run
 from sm_locust.report import compare, text
 from sm_locust.schedule import SPEEDS
 
@@ -38,6 +39,8 @@ RECORD = "experiment.json"
 QUIET = 300.0
 STEADY_PATIENCE = 1800.0  # an instance takes minutes to come and to go
 END_PATIENCE = 60.0  # real seconds for a Locust that was told to end
+RESTORE_ATTEMPTS = 4
+RESTORE_PAUSE = 2.0  # real seconds more before each
 
 
 class ExperimentError(Exception):
@@ -78,6 +81,8 @@ class Experiment:
         if self.speed != 1:
             only_loopback([*config.urls(), runtime_url(config), *addresses(config)], self.speed)
         scaling.of_a_variant(config)
+        config.check_guard(self.speed)
+        payloads.load(config.request, self.config.parent)
         return config
 
 
@@ -138,19 +143,33 @@ def play(experiment: Experiment) -> Comparison:
         )
     except OSError as e:
         raise ConfigError(f"{experiment.folder}: not a folder that can be written: {e.strerror}") from None
-    conductor = _Conductor(experiment, config, before, record)
-    with interruptible():
+    with Interrupts() as interrupts:
+        conductor = _Conductor(experiment, config, before, record, interrupts)
         try:
-            conductor.both_sides()
-        finally:
-            conductor.put_back()
-        return conductor.compare()
+            try:
+                conductor.both_sides()
+            finally:
+                interrupts.disarm()
+        finally:  # twice: a signal may come on the way here, but only one
+            not_restored = conductor.put_back()
+        comparison = conductor.compare()
+    if not_restored:
+        raise ExperimentError(f"{not_restored}; what it was is in {record.path}, scaling_before")
+    return comparison
 
 
 class _Conductor:
     """One experiment under way."""
 
-    def __init__(self, experiment: Experiment, config: RunConfig, before: ScalingState, record: _Record) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        config: RunConfig,
+        before: ScalingState,
+        record: _Record,
+        interrupts: Interrupts,
+    ) -> None:
+        self._interrupts = interrupts
         self._experiment = experiment
         self._config = config
         self._before = before
@@ -178,24 +197,39 @@ class _Conductor:
         self._stage(AFTER, "the same load with scaling")
         self._locust(AFTER)
 
-    def put_back(self) -> None:
-        """Restores what was found; a signal does not keep it from that."""
-        with _uninterruptible():
+    def put_back(self) -> str:
+        """Restores what was found, or says why not; neither a signal nor a full disk or closed terminal prevents it."""
+        self._interrupts.impatient = lambda: _say("  scaling is being put back: this is not interrupted")
+        with contextlib.suppress(OSError):
             self._stage("restore", "scaling as it was before")
+        restored, not_restored = self._restored()
+        with contextlib.suppress(OSError):
+            self._record.write(restored=restored, not_restored=not_restored)
+        if not_restored:
+            _say(f"  SCALING IS NOT AS IT WAS: {not_restored}")
+        else:
+            for sentence in restored or ["nothing had to be put back"]:
+                _say(f"  {sentence}")
+        return not_restored
+
+    def _restored(self) -> tuple[list[str], str]:
+        """What was done, and why not all of it; what AWS refuses for the moment is tried again."""
+        done: list[str] = []
+        not_restored = ""
+        for attempt in range(RESTORE_ATTEMPTS):
+            time.sleep(attempt * RESTORE_PAUSE)
             try:
                 with _progress() as say:
-                    restored = scaling.restore(
+                    done += scaling.restore(
                         self._config, self._before, patience=self._patience, every=self._every, say=say
                     )
             except (AwsFault, ConfigError) as e:
-                self._record.write(restored=[], not_restored=str(e))
-                _say(
-                    f"  SCALING IS NOT AS IT WAS: {e}\n  What it was is in {self._record.path}, scaling_before.",
-                )
-                return
-            self._record.write(restored=restored)
-            for sentence in restored or ["nothing had to be put back"]:
-                _say(f"  {sentence}")
+                not_restored = str(e)
+                if not getattr(e, "passing", False):
+                    break
+            else:
+                return done, ""
+        return done, not_restored
 
     def compare(self) -> Comparison:
         folder = self._experiment.folder
@@ -240,25 +274,26 @@ class _Conductor:
         known = {path for path in folder.iterdir() if path.is_dir()}
         locustfile = "api_gateway" if self._config.target and self._config.target.api_gateway else "invoke_endpoint"
         given = {"endpoint": experiment.endpoint, "region": experiment.region, "url": experiment.url}
-        with open(log, "wb") as output:
-            child = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "locust"),
-                    *("-f", f"{STARTERS / 'locustfiles' / locustfile}.py,{STARTERS / 'shapes/from_config.py'}"),
-                    *("--sm-config", str(experiment.config), "--sm-speed", str(experiment.speed)),
-                    *(f"--sm-{name}={value}" for name, value in given.items() if value),
-                    *("--sm-run-dir", str(folder), "--headless", "--only-summary", "--logfile", str(log)),
-                    *("--json-file", str(folder / f"locust-{side}")),  # instead of Locust's tables on the terminal
-                    *experiment.locust,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                start_new_session=True,  # Ctrl-C is ours to pass on
-            )
+        command = [
+            *(sys.executable, "-m", "locust"),
+            *("-f", f"{STARTERS / 'locustfiles' / locustfile}.py,{STARTERS / 'shapes/from_config.py'}"),
+            *("--sm-config", str(experiment.config), "--sm-speed", str(experiment.speed)),
+            *(f"--sm-{name}={value}" for name, value in given.items() if value),
+            *("--sm-run-dir", str(folder), "--headless", "--only-summary", "--logfile", str(log)),
+            *("--json-file", str(folder / f"locust-{side}")),  # instead of Locust's tables on the terminal
+            *experiment.locust,
+        ]
+        child = None
         try:
+            with open(log, "wb") as output, self._interrupts.held():
+                # A session of its own: Ctrl-C is ours to pass on.
+                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, start_new_session=True)
+                self._interrupts.impatient = child.kill
             code = child.wait()
         finally:
-            end(child)
+            if child is not None:
+                end(child)
+            self._interrupts.impatient = None
             made = [path for path in folder.iterdir() if path not in known and (path / "run.json").exists()]
             for path in made:
                 path.rename(folder / side)
@@ -266,7 +301,11 @@ class _Conductor:
             raise ExperimentError(f"{side}: Locust ended with exit code {code} and made no run folder: see {log}")
         if code < 0:
             raise ExperimentError(f"{side}: Locust was killed by signal {-code}; its folder is {folder / side}")
-        _say(f"  {text.verdict(Summary.of(Run.open(folder / side)))}")
+        run = Run.open(folder / side)
+        ended = run.meta.get("ended")
+        if ended not in ENDS_OF_ITSELF:
+            raise ExperimentError(f"{side}: the run was not played to its end: {ended}; its folder is {run.folder}")
+        _say(f"  {text.verdict(Summary.of(run))}")
 
 
 def exit_code(comparison: Comparison) -> int:
@@ -283,7 +322,7 @@ def end(child: subprocess.Popen[bytes]) -> None:
         child.terminate()  # not SIGINT: who was started in the background would pass on that it is ignored
         try:
             child.wait(END_PATIENCE)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C: no more patience
+        except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
 
@@ -297,7 +336,8 @@ def _serve(n: int) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the terminal may be gone; what is under way is not
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -308,42 +348,15 @@ def _progress() -> Iterator[Callable[[str], None]]:
     def say(line: str) -> None:
         nonlocal last
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[2K  {line}")
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"\r\x1b[2K  {line}")
+                sys.stderr.flush()
         elif not last:
             _say(f"  {line}")
         last = line
 
     yield say
     if last and sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[2K")
-        sys.stderr.flush()
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does, so that scaling is put back and no child is left behind."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _uninterruptible() -> Iterator[None]:
-    """Nothing but SIGKILL gets in between."""
-
-    def ignore(*_: object) -> None:
-        _say("  scaling is being put back: this takes a moment, and is not interrupted")
-
-    before = {number: signal.signal(number, ignore) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()

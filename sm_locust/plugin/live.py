@@ -38,14 +38,13 @@ from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import Event, Plan, Run, RunError, Sample
+from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, Event, Plan, Run, RunError, Sample
 from sm_locust.report import folder, text
 from sm_locust.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
 LOCAL = "local"  # the name of the only process there is
-COMPLETE, RUN_TIME = "schedule complete", "run time reached"  # why a run ends of itself
 DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
 MISMATCH_PATIENCE = 3  # seconds that Locust's user count may differ from the one commanded
 
@@ -417,7 +416,7 @@ class LiveRun:
     def quit(self) -> None:
         """Finishes; a run that was ended by somebody does not wait for CloudWatch: they want to go."""
         self._complete()
-        if self.finished is not None and self.finished.meta.get("ended") not in (COMPLETE, RUN_TIME):
+        if self.finished is not None and self.finished.meta.get("ended") not in ENDS_OF_ITSELF:
             self.hurry()
         self.finish()
 

@@ -103,12 +103,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _only_loopback(environment, config, arrival_classes, options.speed)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
-    if schedule and config.guard.max_requests is not None:
-        planned = round(schedule.total / options.speed)
-        if planned > config.guard.max_requests:
-            raise ConfigError(
-                f"the schedule sends {planned:,} requests and guard.max_requests allows {config.guard.max_requests:,}"
-            )
+    config.check_guard(options.speed, schedule)
     request = config.request
     payloads = payload_files.load(request, base) if request.body is not None or request.payloads is not None else ()
     _can_be_made(options.run_dir)

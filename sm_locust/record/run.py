@@ -25,6 +25,9 @@ from sm_locust.record.recorder import FAILURES_KEPT
 
 SCHEMA_VERSION = 1
 
+COMPLETE, RUN_TIME = "schedule complete", "run time reached"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME)  # what run.json says of a run that nobody ended
+
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from sm_locust.record.run import Run
-from tests.runs.harness import KEYS, Endpoint, accounted, endpoint, environment, hears_ctrl_c, summary, wait_for
+from tests.runs.harness import KEYS, Endpoint, accounted, endpoint, environment, hears_ctrl_c, refuse, summary, wait_for
 
 SAGEMAKER = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/decision-trees-sample/variant/AllTraffic"}
 VARIANT = {**SAGEMAKER, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
@@ -84,7 +84,7 @@ def scaling_of(url: str) -> dict[str, Any]:
 class Experiment:
     """The command, as a user would start it."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, piped: bool = False) -> None:
         self.runs = folder / "runs"
         self.log = folder / "output"
         with open(self.log, "wb") as output:
@@ -94,8 +94,8 @@ class Experiment:
                     *("--run-dir", str(self.runs), "--speed", str(SPEED)),
                 ],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=subprocess.PIPE if piped else output,
+                stderr=subprocess.STDOUT if piped else output,
                 cwd=folder,
                 env=environment(),
                 start_new_session=True,
@@ -193,6 +193,34 @@ def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_
         assert Run.open(experiment.folder / name).ledger().intervals
         accounted(summary(experiment.folder / name))
     assert json.loads((experiment.folder / "experiment.json").read_text())["restored"]
+
+
+@pytest.mark.parametrize("way", ["the terminal is closed", "nobody reads the output any more", "AWS is busy"])
+def test_scaling_is_put_back_though(tmp_path: Path, two_instances: Endpoint, way: str) -> None:
+    url = two_instances.url
+    as_it_was = scaling_of(url)
+    path = config(tmp_path, url, phases=[{"name": "steady", "duration": "3m", "arrival_rate": 50}])
+    experiment = Experiment(tmp_path, str(path), "--replace", piped=way.startswith("nobody"))
+    experiment.reach("apply")
+    if way == "AWS is busy":
+        refuse(url, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
+        experiment.process.send_signal(signal.SIGTERM)
+    elif experiment.process.stdout is not None:
+        experiment.process.stdout.close()
+        experiment.process.send_signal(signal.SIGINT)
+    else:
+        experiment.process.send_signal(signal.SIGHUP)
+    assert experiment.wait() != 0
+    assert scaling_of(url) == as_it_was
+
+
+def test_a_load_past_the_guard_is_refused_before_anything_is_changed(tmp_path: Path, two_instances: Endpoint) -> None:
+    as_it_was = scaling_of(two_instances.url)
+    experiment = Experiment(tmp_path, str(config(tmp_path, two_instances.url, guard={"max_requests": 10})), "--replace")
+    assert experiment.wait() == 2
+    assert "guard.max_requests" in experiment.output
+    assert scaling_of(two_instances.url) == as_it_was
+    assert not experiment.stages()
 
 
 def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: Path, two_instances: Endpoint) -> None:

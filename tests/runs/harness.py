@@ -192,7 +192,7 @@ def files(*names: str) -> str:
 
 
 def config(folder: Path, url: str, *phases: dict[str, Any], **sections: Any) -> Path:
-    """A configuration for the local endpoint. (JSON is YAML.) CloudWatch's periods are a second: nobody waits a minute."""
+    """A configuration for the local endpoint. (JSON is YAML.) CloudWatch's periods are a second, to be quick."""
     path = folder / "config.yaml"
     target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
     request = {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"}
@@ -242,3 +242,10 @@ def post(url: str, **form: Any) -> dict[str, Any]:
     with urllib.request.urlopen(url, data=data, timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
+
+
+def refuse(url: str, **order: Any) -> None:
+    """Has a local endpoint refuse calls around a run: service, next, error."""
+    request = urllib.request.Request(f"{url}/_local/refuse", json.dumps(order).encode(), method="POST")
+    with urllib.request.urlopen(request, timeout=10):
+        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from tests.runs.harness import (
     is_complete,
     locust,
     post,
+    refuse,
     summary,
     wait_for,
 )
@@ -41,12 +41,6 @@ def fast(tmp_path: Path) -> Iterator[Endpoint]:
     folder.mkdir()
     with endpoint(folder, int(SPEED), publish_delay=150) as running:
         yield running
-
-
-def refuse(local: Endpoint, **order: Any) -> None:
-    request = urllib.request.Request(f"{local.url}/_local/refuse", json.dumps(order).encode(), method="POST")
-    with urllib.request.urlopen(request, timeout=10):
-        pass
 
 
 def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: Path, fast: Endpoint) -> None:
@@ -73,8 +67,8 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
 
 
 def test_metrics_that_may_not_be_read_are_a_sentence_and_the_run_goes_on(tmp_path: Path, fast: Endpoint) -> None:
-    refuse(fast, service="monitoring", next=1000, error="AccessDeniedException")
-    refuse(fast, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it
+    refuse(fast.url, service="monitoring", next=1000, error="AccessDeniedException")
+    refuse(fast.url, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it
     path = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES)
     with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
         code = run.wait()

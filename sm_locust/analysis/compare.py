@@ -80,7 +80,9 @@ class Side:
         watched, requests = self.summary.watched, span.requests
         periods = watched.during(span) if watched else ()
         latency = ModelLatency.merged(periods)
-        seconds = sum(period.seconds for period in periods)
+        # Where the load lasted for a part of a period only, its count says nothing of a rate.
+        whole = [period for period in periods if not period.partial]
+        seconds = sum(period.seconds for period in whole)
 
         def rate(counts: list[float | None]) -> float | None:
             known = [count for count in counts if count is not None]
@@ -96,8 +98,8 @@ class Side:
             service_time_mean=requests.service_time.mean,
             model_latency_mean=latency.metric("mean") if latency else None,
             latency_p99=requests.latency.quantile(0.99),
-            invocations=rate([period.invocations for period in periods]),
-            per_instance=rate([period.per_instance for period in periods]),
+            invocations=rate([period.invocations for period in whole]),
+            per_instance=rate([period.per_instance for period in whole]),
             instances=periods[-1].instances if periods else None,
         )
 

@@ -313,6 +313,6 @@ def _experiment(before: Run, after: Run) -> Mapping[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
         raise RunError(f"{path}: cannot be read: {e}") from None
-    if not isinstance(found, dict):
-        raise RunError(f"{path}: not what an experiment writes: no JSON object")
+    if not isinstance(found, dict) or not isinstance(found.get("restored", []), list):
+        raise RunError(f"{path}: not what an experiment writes: an object whose `restored` is a list")
     return found

@@ -402,7 +402,7 @@ class LiveRun:
     def finish(self) -> Run | None:
         """Ends the run if it still goes on, completes its folder and returns it; None when nothing was started.
 
-        Waits up to five schedule minutes for CloudWatch's last ones. Idempotent: called again it returns the same run.
+        Waits up to six schedule minutes for CloudWatch's last ones. Idempotent: called again it returns the same run.
         """
         self._complete()
         if self._settling is not None:

@@ -8,6 +8,7 @@ handed on as it comes; making sense of it is the analysis's.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -29,8 +30,8 @@ HURRIED_PATIENCE = 3.0  # for what is still asked when somebody wants to go
 POLL_EVERY = 5.0  # real seconds at the least
 LATE = 600.0  # schedule seconds for which a metric may still change, or come at all, while the run goes
 
-# Schedule seconds after the end of the load: CloudWatch is two to three minutes late (facts of AWS's documentation).
-SETTLED_AFTER = 180.0  # what has stopped changing by then is taken for complete
+# Schedule seconds after the end of the load's last period; CloudWatch is two to three minutes late.
+SETTLED_AFTER = 240.0  # what has stopped changing by then is taken for complete
 SETTLE_PATIENCE = 300.0
 SETTLE_EVERY = 0.5  # periods
 
@@ -115,14 +116,16 @@ class Watch:
         """
         changed_at, before = ended_at, -1
         speed = self._clock.speed
+        published = math.ceil(ended_at / self._period) * self._period  # not before it ends
         while True:
             self._ask_for_all()
             counted, now = self._counted(), time.time()
             if counted != before:
                 changed_at, before = now, counted
-            late = (now - ended_at) * speed
+            late = (now - published) * speed
             still = now - changed_at >= max(2.0, self._period)
-            self.settled = (self._reaches(ended_at) and counted >= answered) or (still and late >= SETTLED_AFTER)
+            whole = self._reaches(ended_at) and counted >= answered
+            self.settled = whole or (still and late >= SETTLED_AFTER and "CloudWatch" not in self._missing)
             if self.settled or "CloudWatch" in self._denied or late >= SETTLE_PATIENCE:
                 return
             state = self._missing.get("CloudWatch") or f"{counted:,} of {answered:,} requests counted"

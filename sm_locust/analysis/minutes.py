@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.run import Event, Ledger, Plan, Run, Sample
+from sm_locust.record.run import META, Event, Ledger, Plan, Run, RunError, Sample
 from sm_locust.schedule import Schedule
 
 SERIES_MIN = 20  # fewer whole minutes than this make no curve: seconds are drawn instead
@@ -143,8 +143,11 @@ class Minutes:
     @classmethod
     def of(cls, run: Run) -> Minutes:
         """Reads the folder's ledger. Raises RunError when it cannot be read."""
-        speed, ledger = run.speed, run.ledger()
-        phases = run.meta["schedule"]["phases"]
+        try:
+            speed, phases = run.speed, run.meta["schedule"]["phases"]
+        except KeyError as e:
+            raise RunError(f"{run.folder}: {META} has no {e.args[0]}") from None
+        ledger = run.ledger()
         schedule = Schedule.from_dicts(phases).at_speed(speed) if phases else None
         end = _end(run.meta.get("ended_s"), ledger)
 

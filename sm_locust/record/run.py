@@ -229,9 +229,6 @@ class Run:
         version = meta.get("schema_version") if isinstance(meta, dict) else None
         if version != SCHEMA_VERSION:
             raise RunError(f"{folder}: {META} has schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
-        missing = [key for key in ("run_id", "speed", "schedule") if key not in meta]
-        if missing:
-            raise RunError(f"{folder}: {META} has no {missing[0]}")
         return cls(folder, meta)
 
     @property

@@ -11,7 +11,7 @@ from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import HISTOGRAMS
 from sm_locust.record.outcome import OK, TIMEOUT
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Plan, Run, Sample
+from sm_locust.record.run import Plan, Run, RunError, Sample
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, outcome, played, reference_answer
 
@@ -166,3 +166,11 @@ def test_requests_of_each_name_are_kept_apart(tmp_path: Path) -> None:
     whole = Minutes.of(run).whole
     assert {name: (i.ok, i.failed) for name, i in whole.by_name.items()} == {"cart": (1, 0), "pay": (1, 1)}
     assert (whole.requests.ok, whole.requests.failed) == (2, 1)
+
+
+@pytest.mark.parametrize("key", ["schedule", "speed"])
+def test_a_run_json_that_lacks_what_every_run_has_is_named(tmp_path: Path, key: str) -> None:
+    run = Run.create(tmp_path, meta(ended_s=1.0))
+    del run.meta[key]
+    with pytest.raises(RunError, match=rf"run\.json has no {key}"):
+        Minutes.of(run)

@@ -136,9 +136,14 @@ def _model_latency(watched: Watched | None) -> list[Curve]:
 
 def _invocations(watched: Watched, axis: dict[str, Any]) -> Chart:
     target = watched.setting.per_instance if watched.setting else None
+
+    def rates(of: Callable[[Period], float | None]) -> list[float | None]:
+        # The count of a period that the load covered in part says nothing of a rate.
+        return [None if period.partial else period.per_minute(of(period)) for period in watched.periods]
+
     curves = [
-        _of_periods("Invocations", "invocations", watched, [p.per_minute(p.invocations) for p in watched.periods]),
-        _of_periods("per instance", "per-instance", watched, [p.per_minute(p.per_instance) for p in watched.periods]),
+        _of_periods("Invocations", "invocations", watched, rates(lambda period: period.invocations)),
+        _of_periods("per instance", "per-instance", watched, rates(lambda period: period.per_instance)),
     ]
     return Chart(
         "Invocations and invocations per instance",

@@ -310,7 +310,7 @@ def test_a_locustfile_of_ones_own_becomes_an_open_model_by_one_import(tmp_path: 
     ) as run:
         assert run.wait() in (1, 3), run.output
         found = accounted(summary(run.the_folder()))
-    assert found["arrivals"]["sent"] == pytest.approx(160, rel=0.1)  # Locust's own -t decides
+    assert found["arrivals"]["sent"] == pytest.approx(140, abs=36)  # Locust's own -t decides
     assert found["arrivals"]["delivered_ratio"] == pytest.approx(1.0, abs=0.02)
     assert set(found["requests"]["by_kind"]) == {"task_error"}
     assert found["by_name"]["/ping"]["requests"]["ok"] == found["requests"]["ok"] > 40

@@ -144,9 +144,9 @@ def test_the_configurations_that_come_along_play(tmp_path: Path, name: str) -> N
     """At high speed and for a while; the locustfile and the shape are those that come along, too."""
     with endpoint(tmp_path, int(SPEED)) as local:
         arguments = ["-f", PLAYED, "--sm-config", str(ROOT / f"configs/{name}.yaml"), "--sm-url", local.url]
-        with locust(tmp_path, *arguments, "--sm-speed", SPEED, "--headless", "-t", "6") as run:
+        with locust(tmp_path, *arguments, "--sm-speed", SPEED, "--headless", "-t", "4") as run:
             run.wait()
             found = accounted(summary(run.the_folder()))
         assert "Traceback" not in run.output
-        assert found["requests"]["ok"] == found["arrivals"]["sent"] == local.counts()["invocations"] > 50
+        assert found["requests"]["ok"] == found["arrivals"]["sent"] == local.counts()["invocations"] > 20
         assert found["reconciliation"]["difference"] == 0

@@ -27,7 +27,7 @@ from sm_locust.load.arrival import Arrival
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
-from sm_locust.load.senders import Senders
+from sm_locust.load.sender import Sender
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.payloads import Payload, Payloads
@@ -44,6 +44,7 @@ ISOLATED = "isolated"
 CPU_SAMPLE = 5.0  # seconds
 _CREDENTIALS_CHECK = 1.0
 _KILL_PATIENCE = 1.0
+_LOOK = 0.01  # how often the drain looks whether all have landed
 
 _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 
@@ -96,10 +97,12 @@ class Generator:
             index,
         )
         self._users: dict[type[ArrivalUser], int] = {}
-        self._senders: dict[type[ArrivalUser], Senders] = {}
+        self._senders: list[Sender] = []
+        self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
         self._payloads = Payloads(payloads, index)
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
+        self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
         self._keeper: Greenlet | None = None
@@ -169,30 +172,33 @@ class Generator:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
+            idle = self._idle.get(user_class)
+            if idle is None:
+                idle = self._idle[user_class] = []
+            if idle:
+                sender = idle.pop()
+            else:
+                sender = Sender(user_class, self.environment, self._fly, idle)
+                self._senders.append(sender)
             arrival = Arrival(user_class, scheduled_at, self.now)
-            greenlet = Greenlet(self._fly, arrival)
-            self._flying[greenlet] = arrival
-            greenlet.start()
+            self._flying[sender] = arrival
+            sender.begin(arrival, in_the_loop=getcurrent() is self._hub)
 
-    def _fly(self, arrival: Arrival[ArrivalUser]) -> None:
+    def _fly(self, sender: Sender) -> bool:
+        """Runs a sender's arrival; says whether it may take another one."""
+        arrival = self._flying[sender]
         task: Any = None
         user: ArrivalUser | None = None
         try:
             arrival.started_at = self.now()
-            senders = self._senders.get(arrival.user_class)
-            if senders is None:
-                senders = self._senders[arrival.user_class] = Senders(arrival.user_class, self.environment)
-            user = senders.take()
+            user = sender.ready_user()
             tasks: list[Any] = user.tasks
             task = tasks[0] if len(tasks) == 1 else random.choice(tasks)
             user.arrival = arrival
-            try:
-                task(user)
-            finally:
-                user.arrival = None
-                senders.give_back(user)
+            task(user)
         except GreenletExit:
             self._end_generic(arrival, task, CANCELLED, "still in flight when the run's patience ended")
+            return False
         except _QUIET_ENDS:
             pass
         except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
@@ -201,7 +207,10 @@ class Generator:
             self._end_generic(arrival, task, TASK_ERROR, f"{type(e).__name__}: {e}", e)
             self.environment.events.user_error.fire(user_instance=user, exception=e, tb=e.__traceback__)
         finally:
-            self._landed(getcurrent(), arrival, task)
+            if user is not None:
+                user.arrival = None
+            self._landed(sender, arrival, task)
+        return True
 
     def _end_generic(
         self, arrival: Arrival[ArrivalUser], task: Any, kind: str, message: str, exception: Exception | None = None
@@ -286,7 +295,7 @@ class Generator:
             self._landed(getcurrent(), self._flying[getcurrent()], None)
         deadline = time.monotonic() + patience
         while self._flying and (left := deadline - time.monotonic()) > 0:
-            gevent.joinall(list(self._flying), timeout=left)
+            gevent.sleep(min(left, _LOOK))
         self.cancel()
 
     def cancel(self) -> None:
@@ -304,8 +313,8 @@ class Generator:
         self.environment.events.request.remove_listener(self._on_request)
         if self._keeper is not None:
             self._keeper.kill(block=False)
-        for senders in self._senders.values():
-            senders.close()
+        for sender in self._senders:
+            sender.close()
         for connections in self._connections.values():
             connections.close()
 

@@ -61,21 +61,33 @@ class Answer(HTTPResponseParser):
     connected       seconds spent on a new connection; None on a kept-alive one
     """
 
-    __slots__ = ("_kept", "_max_body", "_name", "_naming", "connected", "first_byte_at", "headers", "received",
-                 "reusable", "status")  # fmt: skip
+    __slots__ = ("_head_parts", "_headers", "_kept", "_max_body", "_name", "_on_header_field", "_on_header_value",
+                 "_parts", "connected", "first_byte_at", "received", "reusable", "status")  # fmt: skip
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
         super().__init__()
         self.status = 0
-        self.headers: dict[str, str] = {}
         self.received = 0
         self.first_byte_at: float | None = None
         self.connected: float | None = None
         self.reusable = False
         self._kept: bytearray | None = None
         self._max_body = max_body
-        self._name = ""
-        self._naming = False
+        self._headers: dict[str, str] | None = None
+        # llhttp hands over a name or a value in pieces where it was cut between two segments. A head that came in one
+        # piece is a name, its value, the next name: collected without a call of ours, and read by few.
+        self._parts: list[str] = []
+        self._head_parts = 0  # how many of them belong to the head; what follows are trailers
+        self._on_header_field: Callable[[str], None] = self._parts.append
+        self._on_header_value: Callable[[str], None] = self._parts.append
+        self._name: str | None = None  # of the header whose value comes next
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            parts = self._parts[: self._head_parts]
+            self._headers = {name.lower(): value for name, value in zip(parts[::2], parts[1::2], strict=True)}
+        return self._headers
 
     @property
     def body(self) -> bytes:
@@ -84,6 +96,8 @@ class Answer(HTTPResponseParser):
 
     def take(self, data: bytes) -> None:
         """Parse what was received; `b""` is the end of the connection. Raises HTTPParseError for what is not HTTP."""
+        if not self._head_parts and b"\r\n\r\n" not in data:
+            self._expect_pieces()
         try:
             self.feed(data)
         except HTTPParseError:
@@ -92,7 +106,25 @@ class Answer(HTTPResponseParser):
                 raise
             self.reusable = False
 
-    # What llhttp calls. It hands over a name or a value in pieces where it was cut between two segments.
+    def _expect_pieces(self) -> None:
+        """From now on headers are put together as they come."""
+        if self._headers is None:
+            self._headers = {}
+            self._on_header_field, self._on_header_value = self._name_part, self._value_part
+
+    def _name_part(self, part: str) -> None:
+        self._parts.append(part)
+        self._name = None
+
+    def _value_part(self, part: str) -> None:
+        if self._name is None:
+            self._name = "".join(self._parts).lower()
+            self._parts.clear()
+            self.headers[self._name] = part
+        else:
+            self.headers[self._name] += part
+
+    # What llhttp calls, beside the two that are attributes.
 
     def _on_message_begin(self) -> None:
         if self.status:
@@ -101,24 +133,11 @@ class Answer(HTTPResponseParser):
     def _on_status(self, phrase: str) -> None:
         pass
 
-    def _on_header_field(self, part: str) -> None:
-        if self._naming:
-            self._name += part
-        else:
-            self._name = part
-            self._naming = True
-
-    def _on_header_value(self, part: str) -> None:
-        if self._naming:
-            self._naming = False
-            self._name = self._name.lower()
-            self.headers[self._name] = part
-        else:
-            self.headers[self._name] += part
-
     def _on_headers_complete(self) -> None:
         if self.get_code() < 100:
             raise HTTPParseError(f"status {self.get_code():03d}")
+        if self._headers is None:
+            self._head_parts = len(self._parts)
 
     def _on_body(self, part: bytearray) -> None:
         self.received += len(part)
@@ -130,6 +149,8 @@ class Answer(HTTPResponseParser):
     def _on_message_complete(self) -> None:
         status = self.get_code()
         if status < 200 and status != 101:  # an interim answer: the real one follows
+            self._parts.clear()
+            self._expect_pieces()
             self.headers.clear()
             return
         self.status = status
@@ -187,10 +208,9 @@ class Connections:
                 connection = self._open()
                 answer.connected = now() - began
             all_sent = connection.send(head, body)
-            connection.wait()
-            recv = connection.recv
+            receive = connection.receive
             while not answer.status:
-                data = recv(READ_SIZE)
+                data = receive()
                 if answer.first_byte_at is None and data:
                     answer.first_byte_at = now()
                 elif not data:
@@ -278,21 +298,29 @@ def proxy_for(url: str) -> str | None:
 class _Connection:
     """A socket, and how to look at it and wait for it at little cost."""
 
-    __slots__ = ("_hub", "_poll", "_readable", "_sock", "recv")
+    __slots__ = ("_poll", "_readable", "_recv", "_send", "_sock", "_tls", "_to_hub")
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
-        self.recv: Callable[[int], bytes] = sock.recv
+        self._tls = isinstance(sock, gevent.ssl.SSLSocket)
+        # Where there is nothing between us and the bytes, the system's own calls do: what would block says so.
+        plain = sock if self._tls else sock._sock
+        self._recv: Callable[[int], bytes] = plain.recv
+        self._send: Callable[[bytes], int] = plain.send
         self._poll = _poll()
         self._poll.register(sock.fileno(), select.POLLIN)
-        self._hub = gevent.get_hub()
-        self._readable = self._hub.loop.io(sock.fileno(), 1)  # 1: wake for reading
+        hub = gevent.get_hub()
+        self._to_hub = hub.switch
+        self._readable = hub.loop.io(sock.fileno(), 1)  # 1: wake for reading
 
     def send(self, head: bytes, body: bytes) -> bool:
         """False: the server would not read to the end. Its answer may be there all the same (413 and the like)."""
         first, rest = (head + body, b"") if len(body) <= SEND_TOGETHER else (head, body)
         try:
-            sent = self._sock.send(first)  # almost always all of it; sendall takes 2.5 µs more
+            try:
+                sent = self._send(first)  # almost always all of it; sendall takes 2.5 µs more
+            except BlockingIOError:
+                sent = 0
             if sent < len(first):
                 self._sock.sendall(first[sent:])
             if rest:
@@ -301,9 +329,19 @@ class _Connection:
             return False
         return True
 
-    def wait(self) -> None:
-        """Until there is something to read. No answer is there at once: to try first would cost a failing recv."""
-        self._hub.wait(self._readable)
+    def receive(self) -> bytes:
+        """What has come, once something has: no answer is there at once, and to try would cost a failing recv."""
+        while True:
+            if not (self._tls and self._sock.pending()):  # TLS may have read more of its record than was asked for
+                self._readable.start(getcurrent().switch)
+                try:
+                    self._to_hub()
+                finally:
+                    self._readable.stop()
+            try:
+                return self._recv(READ_SIZE)
+            except BlockingIOError:  # it was woken by something else
+                continue
 
     def quiet(self) -> bool:
         """Nothing to read: neither the server's goodbye nor bytes that belong to no answer."""

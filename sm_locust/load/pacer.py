@@ -1,7 +1,7 @@
 """Turns rates into arrivals at absolute times, whatever the target does.
 
-`Stream` is the arithmetic: a rate that changes over time in, the moments of arrivals out. `Pacer` is the one greenlet a
-process that waits for those moments and fires. What an arrival does, and whether it is sent or dropped, is the
+`Stream` is the arithmetic: a rate that changes over time in, the moments of arrivals out. `Pacer` is the one timer of a
+process that goes off at those moments and fires. What an arrival does, and whether it is sent or dropped, is the
 generator's business.
 """
 
@@ -20,8 +20,11 @@ import gevent
 # another point of its first gap; multiples of the golden ratio spread any number of them (Weyl's sequence).
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
-# A sleeping pacer is only woken when an arrival would otherwise be later than this, in seconds.
+# A timer is only set anew when an arrival would otherwise be later than this, in seconds.
 _TOLERANCE = 0.0002
+
+# What is owed after a stall is fired at once, but in turns of so many: in between, answers are read.
+_TURN = 50
 
 
 def even() -> Iterator[float]:
@@ -50,39 +53,39 @@ class Stream:
         self._gaps = gaps
         self._left = next(gaps) * (1.0 - phase)  # of the gap, at `_at`
         self._at = 0.0
-        self._rate = 0.0
         self._owed: deque[float] = deque()
-
-    @property
-    def rate(self) -> float:
-        """Arrivals a second from now on."""
-        return self._rate
-
-    @property
-    def next_at(self) -> float:
-        """When the next arrival is due, in seconds of the run; infinity while the rate is 0."""
-        if self._owed:
-            return self._owed[0]
-        return self._at + self._left / self._rate if self._rate else math.inf
+        self.rate = 0.0  # arrivals a second from now on
+        self.next_at = math.inf  # when the next arrival is due, in seconds of the run; infinity while the rate is 0
 
     def pop(self) -> float:
         """Takes the next arrival and returns its time."""
+        taken = self.next_at
         if self._owed:
-            return self._owed.popleft()
-        self._at += self._left / self._rate
-        self._left = next(self._gaps)
-        return self._at
+            self._owed.popleft()
+            self._look_ahead()
+        else:
+            self._at = taken
+            self._left = left = next(self._gaps)
+            self.next_at = taken + left / self.rate
+        return taken
 
     def set_rate(self, at: float, rate: float) -> None:
         """From `at` on the rate is `rate`. What was due before and not taken yet keeps its time."""
-        if self._rate:
-            while self._at + self._left / self._rate <= at:
-                self._at += self._left / self._rate
+        if self.rate:
+            while self._at + self._left / self.rate <= at:
+                self._at += self._left / self.rate
                 self._left = next(self._gaps)
                 self._owed.append(self._at)
-            self._left -= max(0.0, at - self._at) * self._rate
+            self._left -= max(0.0, at - self._at) * self.rate
         self._at = max(at, self._at)
-        self._rate = rate
+        self.rate = rate
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        if self._owed:
+            self.next_at = self._owed[0]
+        else:
+            self.next_at = self._at + self._left / self.rate if self.rate else math.inf
 
 
 Key = TypeVar("Key")
@@ -114,8 +117,8 @@ class Pacer(Generic[Key]):
         self._offset = offset
         self._until = until
         self._streams: dict[Key, Stream] = {}
+        self._timer: Any = None
         self._wakes_at = math.inf
-        self._turn = 0  # which greenlet is the pacer; an older one ends when it wakes
         self._stopped = False
 
     def set_rate(self, key: Key, rate: float) -> None:
@@ -128,39 +131,47 @@ class Pacer(Generic[Key]):
             stream = self._streams[key] = Stream(self._gaps(n), (0.5 + (self._offset + n) * _GOLDEN) % 1.0)
         stream.set_rate(min(max(0.0, self._now()), self._until), rate)
         if stream.next_at < self._wakes_at - _TOLERANCE:
-            # Sleeping past what has just become the next arrival: another greenlet takes over.
-            self._turn += 1
-            self._wakes_at = stream.next_at
-            gevent.spawn(self._pace, self._turn)
+            self._wake_at(stream.next_at)
 
     def stop(self) -> None:
         """Nothing is due after this moment; what was due before it and is late is still fired."""
         if not self._stopped:
             self._until = min(self._until, self._now())
             self._stopped = True
-            self._fire_due(self._until)
-            self._turn += 1
+            while self._fire_due(self._until, _TURN) < self._until:
+                pass
+            self._wake_at(math.inf)
 
-    def _pace(self, turn: int) -> None:
-        while True:
-            next_at = self._fire_due(self._now())
-            self._wakes_at = next_at
-            if next_at >= self._until:
-                self._wakes_at = math.inf
-                return
-            gevent.sleep(max(0.0, next_at - self._now()))
-            if turn != self._turn:
-                return
+    def _wake_at(self, at: float) -> None:
+        """Sets the timer. It calls in the event loop itself: no greenlet is switched to only to look at the clock."""
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+        self._wakes_at = at if at < self._until else math.inf
+        if self._wakes_at < math.inf:
+            self._timer = gevent.get_hub().loop.timer(max(0.0, at - self._now()))
+            self._timer.start(self._wake, update=True)
 
-    def _fire_due(self, moment: float) -> float:
-        """Fires all that is due up to `moment`, in order, and says when the next one is."""
-        while self._streams:
-            key, stream = min(self._streams.items(), key=_next_at)
+    def _wake(self) -> None:
+        next_at = self._now()
+        try:
+            next_at = self._fire_due(next_at, _TURN)
+        finally:  # whatever goes wrong with an arrival, the ones after it are due all the same
+            if not self._stopped:
+                self._wake_at(next_at)
+
+    def _fire_due(self, moment: float, most: int) -> float:
+        """Fires what is due up to `moment`, in order, but not more than `most`, and says when the next one is."""
+        streams = self._streams
+        if not streams:
+            return math.inf
+        for _ in range(most):
+            key, stream = min(streams.items(), key=_next_at) if len(streams) > 1 else next(iter(streams.items()))
             next_at = stream.next_at
             if next_at > moment or next_at >= self._until:
                 return next_at
             self._fire(key, stream.pop())
-        return math.inf
+        return min(stream.next_at for stream in streams.values())
 
 
 def _next_at(entry: tuple[Any, Stream]) -> float:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from typing import cast
 
 import httptools
 import uvloop
@@ -45,7 +46,7 @@ class Connection(asyncio.Protocol):
         self._diary = diary
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._begin()
 
     def _begin(self) -> None:
@@ -83,7 +84,6 @@ class Connection(asyncio.Protocol):
             self._diary.notes.append(time.monotonic() - scheduled)
 
     def _write(self, data: bytes) -> None:
-        assert isinstance(self._transport, asyncio.Transport)
         if not self._transport.is_closing():
             self._transport.write(data)
 

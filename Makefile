@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -15,6 +15,9 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 
 test: .venv/.test  ## run the tests
 	@$(BIN)/python -m pytest
+
+bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
+	@$(BIN)/python -m benchmarks
 
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 	@$(BIN)/ruff check .

@@ -30,6 +30,7 @@ from sm_locust.load.generator import Generator
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.commanded import Commanded, observed
+from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
@@ -46,6 +47,7 @@ logger = logging.getLogger(__name__)
 
 LOCAL = "local"  # the name of the only process there is
 DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
+WRITE_EVERY = 1.0  # seconds
 MISMATCH_PATIENCE = 3  # seconds that Locust's user count may differ from the one commanded
 
 
@@ -68,6 +70,7 @@ class Active:
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
     why: str = ""
+    taking: RLock = field(default_factory=RLock)  # by the end of the run, what was being taken has been
     lost: set[str] = field(default_factory=set)
     mismatch: int = 0  # seconds for which Locust's user count has not been the one commanded
 
@@ -216,6 +219,7 @@ class LiveRun:
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until)
         self._active = active
         gevent.spawn(self._every_second, active)
+        gevent.spawn(self._write_every_second, active)
         if watch is not None:
             watch.begin(clock, lambda *found: self._on_watch(active, *found))
 
@@ -270,12 +274,22 @@ class LiveRun:
         if active is None:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
-        self._write(active, worker, data["intervals"], [sample], data["failures"])
-        self._note(active, [Interval.decode(row) for row in data["intervals"]])
+        self._note(active, worker, data["intervals"], sample, data["failures"])
 
-    def _note(self, active: Active, intervals: list[Interval]) -> None:
-        active.progress.add(intervals)
-        active.answered += sum(interval.ok + interval.failed for interval in intervals)
+    def _note(
+        self,
+        active: Active,
+        worker: str,
+        intervals: list[dict[str, Any]],
+        sample: Sample,
+        failures: list[dict[str, Any]],
+    ) -> None:
+        """Keeps what a process has counted for the ledger, and counts it in."""
+        active.run.note(worker, intervals, [sample], failures)
+        for row in intervals:
+            counted = Interval.decode(row, histograms=())
+            active.answered += counted.ok + counted.failed
+            active.progress.add(counted, row.get("latency"))
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
@@ -307,26 +321,23 @@ class LiveRun:
         row = Plan(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
-        self._write(active, "", rows=[row])
+        active.run.note("", rows=[row])
 
     def _take(self, active: Active, generator: Generator, before: float | None) -> None:
         """Moves what this process has counted to the ledger."""
-        shipment = generator.shipment(before)
-        sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
-        self._write(active, LOCAL, shipment.intervals, [sample], shipment.failures)
-        self._note(active, shipment.intervals)
+        with active.taking:
+            shipment = generator.shipment(before)
+            sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
+            intervals = encoded(shipment.intervals, at_once=active.over)
+            self._note(active, LOCAL, intervals, sample, shipment.failures)
 
-    def _write(
-        self,
-        active: Active,
-        worker: str,
-        intervals: Any = (),
-        rows: list[Plan | Sample | Event] | list[Plan] | list[Sample] | list[Event] | None = None,
-        failures: list[dict[str, Any]] | None = None,
-    ) -> None:
-        self._on_disk(active, active.run.append, worker, intervals, rows or ())
-        if failures:
-            self._on_disk(active, active.run.append_failures, worker, failures)
+    def _write_every_second(self, active: Active) -> None:
+        """All that was noted in a second is one write: on a master the shipments of every worker."""
+        while True:
+            gevent.sleep(WRITE_EVERY)
+            if self._active is not active:
+                return
+            self._on_disk(active, active.run.flush)
 
     def _on_disk(self, active: Active, write: Callable[..., None], *what: Any) -> None:
         """Writes to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
@@ -351,8 +362,7 @@ class LiveRun:
         rows = [Event(now, "worker lost", worker) for worker in sorted(gone - active.lost)]
         rows += [Event(now, "worker back", worker) for worker in sorted(active.lost - gone)]
         active.lost = gone
-        if rows:
-            self._write(active, "", rows=rows)
+        active.run.note("", rows=rows)
         steady = runner.state == STATE_RUNNING and runner.worker_count > 0
         active.mismatch = active.mismatch + 1 if steady and runner.user_count != runner.target_user_count else 0
         if active.mismatch >= MISMATCH_PATIENCE:
@@ -390,7 +400,7 @@ class LiveRun:
                 with contextlib.suppress(KeyboardInterrupt):
                     silent = self._master.drain(patience)
                 now = active.clock.now()
-                self._write(active, "", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
+                active.run.note("", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
 
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:
@@ -432,6 +442,7 @@ class LiveRun:
             active, self._active = self._active, None
             if active is None:
                 return
+            self._on_disk(active, active.run.flush)
             self.finished = active.run
             ended = _iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from typing import TextIO
 
+from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.run import Plan
 from sm_locust.schedule import Schedule
@@ -31,17 +32,22 @@ class Progress:
         self._planned = 0.0
         self._over = 1.0
         self._last = Interval(0.0, ARRIVALS)
+        self._latencies: list[str] = []  # of the last second, encoded
         self._failed = 0
 
     def plan(self, row: Plan) -> None:
         """The plan of the second past."""
         self._planned, self._over = row.planned, row.until - row.second
 
-    def add(self, intervals: list[Interval]) -> None:
-        """What was counted since the line was last shown."""
-        for interval in intervals:
-            self._last.merge(interval)
-            self._failed += interval.failed
+    def add(self, counted: Interval, latency: str | None) -> None:
+        """What was counted since the line was last shown.
+
+        latency  the histogram as it came: it is decoded for a line that is shown, and most are not
+        """
+        self._last.merge(counted)
+        self._failed += counted.failed
+        if latency is not None:
+            self._latencies.append(latency)
 
     def show(self, now: float) -> None:
         """Says it, `now` real seconds after the start."""
@@ -54,7 +60,7 @@ class Progress:
             else:
                 self._stream.write(line + "\n")
                 self._stream.flush()
-        self._last = Interval(0.0, ARRIVALS)
+        self._last, self._latencies = Interval(0.0, ARRIVALS), []
 
     def wait(self, what: str) -> None:
         """Says what is still waited for once the load is over."""
@@ -87,7 +93,8 @@ class Progress:
             if phase is not None:
                 parts.append(phase.name)
         parts.append(f"{last.sent / self._over:.0f}/s of {self._planned / self._over:.0f}")
-        p50, p99 = last.latency.quantile(0.5), last.latency.quantile(0.99)
+        latency = Histogram.merged(map(Histogram.decode, self._latencies))
+        p50, p99 = latency.quantile(0.5), latency.quantile(0.99)
         if p50 is not None and p99 is not None:
             parts.append(f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
         parts.append(f"{last.failed} failed, {self._failed} in all" if self._failed else "no failures")

@@ -11,6 +11,7 @@ import functools
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import ISOLATED, Generator
 from sm_locust.load.users import ApiGatewayUser, InvokeEndpointUser
 from sm_locust.load.waiting import Waiting
+from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.order import received_payloads
 from sm_locust.record.clock import ClockOffset, RunClock
 
@@ -59,6 +61,7 @@ class WorkerSide:
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
         self._seq = 0
         self._heartbeat_at = time.monotonic()
+        self._shipping = RLock()  # encoding lets others have a turn: shipments leave one after the other
         self._draining = RLock()
         self._drained = True
 
@@ -179,19 +182,23 @@ class WorkerSide:
                 self._repeat()
 
     def _ship(self, generator: Generator, before: float | None = None) -> None:
-        shipment = generator.shipment(before)
-        self._seq += 1
-        data = {
-            "run_id": self._run_id,
-            "seq": self._seq,
-            "intervals": [interval.encode() for interval in shipment.intervals],
-            "failures": shipment.failures,
-            "in_flight": shipment.in_flight,
-            "cpu": shipment.cpu,
-            "at": generator.now(),
-        }
-        self._unacknowledged[self._seq] = (time.monotonic(), data)
-        self._send(SHIP, data)
+        with self._shipping:
+            run_id, at, shipment = self._run_id, generator.now(), generator.shipment(before)
+            intervals = encoded(shipment.intervals, at_once=self._drained)
+            if run_id != self._run_id:
+                return  # another run has been ordered meanwhile, and the master has forgotten this one
+            self._seq += 1
+            data = {
+                "run_id": run_id,
+                "seq": self._seq,
+                "intervals": intervals,
+                "failures": shipment.failures,
+                "in_flight": shipment.in_flight,
+                "cpu": shipment.cpu,
+                "at": at,
+            }
+            self._unacknowledged[self._seq] = (time.monotonic(), data)
+            self._send(SHIP, data)
 
     def _repeat(self) -> None:
         now = time.monotonic()
@@ -234,6 +241,24 @@ class WorkerSide:
             self._send(DRAINED, {"run_id": self._run_id})
 
 
+class Seen:
+    """Which shipments of one worker have come: nearly in order, so a few numbers say it, however many they are."""
+
+    def __init__(self) -> None:
+        self._up_to = 0
+        self._beyond: set[int] = set()
+
+    def add(self, seq: int) -> bool:
+        """Says whether it is the first of its number, from 1."""
+        if seq <= self._up_to or seq in self._beyond:
+            return False
+        self._beyond.add(seq)
+        while self._up_to + 1 in self._beyond:
+            self._up_to += 1
+            self._beyond.remove(self._up_to)
+        return True
+
+
 class MasterSide:
     """The master: orders a run, acknowledges what workers ship, drains them at the end.
 
@@ -244,7 +269,7 @@ class MasterSide:
         self._runner = runner
         self._received = received
         self._order: dict[str, Any] | None = None
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: defaultdict[str, Seen] = defaultdict(Seen)
         self._drained: set[str] = set()
         self._ready: set[str] = set()  # workers that have said HELLO
         self.workers: list[str] = []  # that were sent this run's order, in turn
@@ -261,7 +286,8 @@ class MasterSide:
 
     def start(self, order: dict[str, Any]) -> None:
         """Sends the order to every worker; called from `test_start`, ahead of the spawn messages."""
-        self._order, self._seen, self._drained, self.workers = order, set(), set(), []
+        self._order, self._drained, self.workers = order, set(), []
+        self._seen.clear()
         for worker in list(self._runner.clients):
             if worker in self._ready:
                 self._send_order(worker)
@@ -283,9 +309,10 @@ class MasterSide:
             self._send_order(client_id)
 
     def _on_ship(self, msg: Any, **_: Any) -> None:
+        """Acknowledged once it is here, not once it is on disk: it waits for the next write in the only process that
+        could ask for it again, and stays there while the disk refuses it."""
         data = msg.data
-        if data["run_id"] == self._run_id and (msg.node_id, data["seq"]) not in self._seen:
-            self._seen.add((msg.node_id, data["seq"]))
+        if data["run_id"] == self._run_id and self._seen[msg.node_id].add(data["seq"]):
             self._received(msg.node_id, data)
         # Even what belongs to a run of before is acknowledged, or it would be repeated for ever.
         self._runner.send_message(ACK, {"run_id": data["run_id"], "seq": data["seq"]}, client_id=msg.node_id)

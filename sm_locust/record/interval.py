@@ -6,7 +6,7 @@ Which second an Outcome belongs to is the Recorder's decision; what the counts m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from sm_locust.record.histogram import Histogram, bucket_of
@@ -133,8 +133,11 @@ class Interval:
             if key.startswith(FAILED):
                 yield key[len(FAILED) :], n
 
-    def encode(self) -> dict[str, Any]:
-        """Primitives for a message or a line of the ledger; empty parts are left out."""
+    def encode(self, pause: Callable[[], None] | None = None) -> dict[str, Any]:
+        """Primitives for a message or a line of the ledger; empty parts are left out.
+
+        pause  called after each histogram: who has a loop to serve can let it turn there
+        """
         row: dict[str, Any] = {"second": self.second, "name": self.name, "counts": self.counts}
         if self.received:
             row["received"] = self.received
@@ -142,14 +145,17 @@ class Interval:
             histogram = getattr(self, name)
             if histogram:
                 row[name] = histogram.encode()
+                if pause is not None:
+                    pause()
         return row
 
     @classmethod
-    def decode(cls, row: dict[str, Any]) -> Interval:
+    def decode(cls, row: dict[str, Any], histograms: Collection[str] = HISTOGRAMS) -> Interval:
+        """The inverse of `encode`. Histograms are most of its work: those that are not named stay empty."""
         interval = cls(float(row["second"]), str(row["name"]))
         interval.counts = {str(key): int(n) for key, n in row["counts"].items()}
         interval.received = int(row.get("received", 0))
-        for name in HISTOGRAMS:
+        for name in histograms:
             if name in row:
                 setattr(interval, name, Histogram.decode(row[name]))
         return interval

@@ -33,7 +33,7 @@ class Recorder:
 
     def second_of(self, at: float) -> float:
         """The start of the interval that a moment belongs to."""
-        second = float(int(at)) if at >= 0 else 0.0
+        second = at // 1.0 if at >= 0.0 else 0.0
         if self._cuts:
             i = bisect_right(self._cuts, at)
             if i and self._cuts[i - 1] > second:
@@ -41,7 +41,7 @@ class Recorder:
         return second
 
     def _interval(self, at: float, name: str) -> Interval:
-        key = (self.second_of(at), name)
+        key = (self.second_of(at) if self._cuts or at < 0.0 else at // 1.0, name)  # no call where none is needed
         interval = self._open.get(key)
         if interval is None:
             interval = self._open[key] = Interval(*key)

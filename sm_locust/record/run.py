@@ -13,6 +13,7 @@ import json
 import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -80,10 +81,13 @@ class Event:
 
 @dataclass(slots=True)
 class Ledger:
-    """All that `intervals.jsonl` holds, in the order written."""
+    """All that `intervals.jsonl` holds, in the order written.
+
+    intervals  one for each second and name, whichever workers counted it and however often: a hundred workers take no
+               more memory to read than one
+    """
 
     intervals: list[Interval] = field(default_factory=list)
-    worker_of: list[str] = field(default_factory=list)  # parallel to `intervals`
     plan: list[Plan] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -95,7 +99,10 @@ class Run:
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder = folder
         self.meta = meta
-        self._kept: dict[str, int] = {}  # failures written so far, by kind
+        self._kept: dict[str, int] = {}  # failures kept so far, by kind
+        # Filled by who makes the run and emptied by a thread that writes: the ends of a deque bear that.
+        self._noted: dict[str, deque[dict[str, Any]]] = {LEDGER: deque(), FAILURES: deque()}
+        self._owed = {LEDGER: "", FAILURES: ""}  # what the disk has refused
 
     # -- making it ---------------------------------------------------------------------------------------------------
 
@@ -124,29 +131,52 @@ class Run:
     def run_id(self) -> str:
         return str(self.meta["run_id"])
 
-    def append(
+    def note(
         self,
         worker: str,
         intervals: Iterable[Interval | dict[str, Any]] = (),
         rows: Iterable[Plan | Sample | Event] = (),
+        failures: Iterable[dict[str, Any]] = (),
     ) -> None:
-        """Adds lines to the ledger and makes sure that they are on disk.
+        """Keeps lines for the ledger, in order, until `flush` writes them; costs no wait for a disk.
 
-        worker     whose intervals these are
+        worker     whose intervals and failures these are
         intervals  as they are, or already encoded as they came in a message
+        failures   see Recorder.take_failures; no more than FAILURES_KEPT of a kind are kept
         """
-        lines = [{"worker": worker, **(i.encode() if isinstance(i, Interval) else i)} for i in intervals]
-        self._append(LEDGER, _json_lines([*lines, *map(_encode_row, rows)]))
-
-    def append_failures(self, worker: str, failures: Iterable[dict[str, Any]]) -> None:
-        """Keeps failures (see Recorder.take_failures) while there are fewer than FAILURES_KEPT of their kind."""
-        kept = []
+        ledger, kept = self._noted[LEDGER], self._noted[FAILURES]
+        for interval in intervals:
+            ledger.append({"worker": worker, **(interval.encode() if isinstance(interval, Interval) else interval)})
+        ledger.extend(map(_encode_row, rows))
         for failure in failures:
             kind = str(failure["kind"])
             if self._kept.get(kind, 0) < FAILURES_KEPT:
                 self._kept[kind] = self._kept.get(kind, 0) + 1
                 kept.append({"worker": worker, **failure})
-        self._append(FAILURES, _json_lines(kept))
+
+    def flush(self) -> None:
+        """Writes what was noted, however many noted it, in one go, and makes sure that it is on disk.
+
+        Raises RunError when it cannot be written; the lines are then kept, and come first when it is tried again.
+        """
+        for name, noted in self._noted.items():
+            self._owed[name] += _json_lines(noted.popleft() for _ in range(len(noted)))
+            self._append(name, self._owed[name])
+            self._owed[name] = ""
+
+    def append(
+        self,
+        worker: str,
+        intervals: Iterable[Interval | dict[str, Any]] = (),
+        rows: Iterable[Plan | Sample | Event] = (),
+        failures: Iterable[dict[str, Any]] = (),
+    ) -> None:
+        """Notes and writes at once."""
+        self.note(worker, intervals, rows, failures)
+        self.flush()
+
+    def append_failures(self, worker: str, failures: Iterable[dict[str, Any]]) -> None:
+        self.append(worker, failures=failures)
 
     def append_observations(self, observations: Iterable[Observation]) -> None:
         """Adds what CloudWatch said. A point may be said again: its last line counts."""
@@ -238,16 +268,20 @@ class Run:
     def ledger(self) -> Ledger:
         """Everything in `intervals.jsonl`. A line that a killed master left half written at the end is passed over."""
         ledger = Ledger()
+        first: dict[tuple[float, str], Interval] = {}
         for row in self._lines(LEDGER):
             if "name" in row:
-                ledger.intervals.append(Interval.decode(row))
-                ledger.worker_of.append(str(row.get("worker", "")))
+                interval = Interval.decode(row)
+                known = first.setdefault((interval.second, interval.name), interval)
+                if known is not interval:
+                    known.merge(interval)
             elif "planned" in row:
                 ledger.plan.append(Plan(row["second"], row["until"], row["planned"], row["users"]))
             elif "in_flight" in row:
                 ledger.samples.append(Sample(row["at"], row["worker"], row["in_flight"], row["cpu"]))
             else:
                 ledger.events.append(Event(row["at"], row["event"], row["worker"]))
+        ledger.intervals.extend(first.values())
         return ledger
 
     def failures(self) -> list[dict[str, Any]]:

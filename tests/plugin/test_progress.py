@@ -26,7 +26,8 @@ def a_second(progress: Progress, second: int) -> None:
     arrivals.add(DUE, 599)
     for n in range(599):
         requests.record(Outcome("e", 0.0, 0.0, None, 0.0085, UNAVAILABLE if n < 9 else OK))
-    progress.add([arrivals, requests])
+    for row in (arrivals.encode(), requests.encode()):
+        progress.add(Interval.decode(row, histograms=()), row.get("latency"))
 
 
 def test_it_says_when_how_much_how_fast_and_how_well() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import random
+import struct
+import zlib
 
+import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +71,49 @@ def test_encoding_loses_nothing(sample: list[float]) -> None:
     for value in sample:
         histogram.record(value)
     assert Histogram.decode(histogram.encode()) == histogram
+
+
+# Few and many, side by side and far apart, counted once and a million times.
+counted = st.dictionaries(
+    st.integers(1, HIGHEST_US).map(lambda us: bucket_of(us / 1e6)) | st.integers(1, 300),
+    st.integers(1, 200) | st.integers(1, 1 << 40),
+    max_size=60,
+)
+
+
+@given(counted)
+def test_the_encoded_form_is_the_librarys_byte_for_byte(counts: dict[int, int]) -> None:
+    histogram = Histogram(counts)
+    library = histogram.to_hdr().encode().decode()
+    assert inflated(histogram.encode()) == inflated(library)
+    assert Histogram.decode(library) == histogram
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("no base64!", "is not an encoded histogram"),
+        ("AAAA", "is not an encoded histogram"),
+        (HdrHistogram(1, 60_000_000, 3).encode().decode(), "is not a histogram of 1 µs to 120 s with three digits"),
+        (HdrHistogram(1, HIGHEST_US, 2).encode().decode(), "is not a histogram of 1 µs to 120 s with three digits"),
+    ],
+)
+def test_what_is_no_histogram_of_ours_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Histogram.decode(text)
+
+
+def test_a_histogram_that_was_cut_short_is_refused() -> None:
+    data = inflated(Histogram({1000: 1, 2000: 3}).encode())[:-1]
+    payload = zlib.compress(data)
+    cut = base64.b64encode(struct.pack(">II", 0x1C849314, len(payload)) + payload).decode()
+    with pytest.raises(ValueError, match="or is cut short"):
+        Histogram.decode(cut)
+
+
+def inflated(encoded: str) -> bytes:
+    """What is in the compressed part: two zlibs may compress the same differently."""
+    return zlib.decompress(base64.b64decode(encoded)[8:])
 
 
 def test_the_encoded_form_is_one_that_the_library_reads() -> None:

@@ -117,6 +117,27 @@ def test_fast_errors_never_improve_a_percentile_and_what_never_answered_counts_a
     assert interval.lateness.mean == pytest.approx(0.1, rel=0.001)
 
 
+def test_counts_are_read_without_the_histograms_that_nobody_asked_for() -> None:
+    interval = Interval(3.0, "e")
+    for kind in (kinds.OK, kinds.OK, kinds.RESET):
+        interval.record(outcome(3.1, kind=kind))
+    row = interval.encode()
+    counts = Interval.decode(row, histograms=())
+    assert (counts.second, counts.name, counts.ok, counts.failed) == (3.0, "e", 2, 1)
+    assert not counts.latency and not counts.lateness
+    latency = Interval.decode(row, histograms=("latency",))
+    assert latency.latency == interval.latency and not latency.lateness
+
+
+def test_encoding_pauses_after_each_histogram() -> None:
+    interval = Interval(0.0, "e")
+    interval.record(outcome(0.0))
+    pauses: list[None] = []
+    row = interval.encode(lambda: pauses.append(None))
+    assert len(pauses) == len({"latency", "service_time", "lateness"} & set(row)) == 3
+    assert row == interval.encode()
+
+
 def test_the_first_failures_of_each_kind_are_kept() -> None:
     recorder = Recorder()
     for n in range(FAILURES_KEPT + 5):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import resource
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.outcome import Outcome
+from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import CLOUDWATCH, FAILURES, LEDGER, SCALING, Event, Plan, Run, RunError, Sample
+
+
+def failure(kind: str, message: str) -> dict[str, object]:
+    return {"at": 1.0, "kind": kind, "name": "e", "status": 0, "request_id": "", "message": message}
 
 
 def test_each_start_makes_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -26,11 +36,95 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
     run.append("w1", [interval], [Plan(0.0, 1.0, 200.5, 200), Sample(1.0, "w1", 7, None)])
     run.append("w2", [interval.encode()], [Event(2.0, "worker lost", "w1")])
     ledger = Run.open(run.folder).ledger()
-    assert [(i.second, i.name, i.ok) for i in ledger.intervals] == [(3.0, "e", 2)] * 2
-    assert ledger.worker_of == ["w1", "w2"]
     assert ledger.plan == [Plan(0.0, 1.0, 200.5, 200)]
     assert ledger.samples == [Sample(1.0, "w1", 7, None)]
     assert ledger.events == [Event(2.0, "worker lost", "w1")]
+    workers = [json.loads(line).get("worker") for line in (run.folder / LEDGER).read_text().splitlines()]
+    assert workers == ["w1", None, "w1", "w2", "w1"]
+
+
+def test_what_workers_counted_of_a_second_and_its_deltas_are_read_as_one(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    for worker, second, name, latency in [
+        ("w1", 3.0, "e", 0.1),
+        ("w2", 3.0, "e", 0.2),
+        ("w1", 4.0, "e", 0.3),
+        ("w2", 3.0, "f", 0.4),
+        ("w1", 3.0, "e", 0.5),
+    ]:
+        interval = Interval(second, name)
+        interval.record(Outcome(name, second, second, None, second + latency))
+        run.append(worker, [interval])
+    found = Run.open(run.folder).ledger().intervals
+    assert [(i.second, i.name, i.ok, i.latency.count) for i in found] == [
+        (3.0, "e", 3, 3),
+        (4.0, "e", 1, 1),
+        (3.0, "f", 1, 1),
+    ]
+    assert found[0].latency.max == pytest.approx(0.5, rel=0.001)
+
+
+def test_what_was_noted_by_many_is_written_at_once_and_in_order(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    workers = [f"w{n}" for n in range(100)]
+    for n, worker in enumerate(workers):
+        run.note(worker, [Interval(1.0, "e")], [Sample(1.0, worker, n, None)], [failure("reset", worker)] * (n < 3))
+    assert (run.folder / LEDGER).read_text() == ""
+    run.flush()
+    ledger = Run.open(run.folder).ledger()
+    assert [sample.worker for sample in ledger.samples] == workers
+    assert len(ledger.intervals) == 1
+    assert [kept["worker"] for kept in run.failures()] == ["w0", "w1", "w2"]
+    run.flush()
+    assert len((run.folder / LEDGER).read_text().splitlines()) == 200
+
+
+@contextmanager
+def a_disk_that_takes_no_more_than(size: int) -> Iterator[None]:
+    """No file of this process grows beyond `size` bytes: a write that would fails, or is done in part."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_full_disk_refuses_is_an_error_and_is_written_first_once_there_is_room(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append("w", rows=[Event(0.0, "worker joined", "w")])
+    before = (run.folder / LEDGER).read_text()
+    with a_disk_that_takes_no_more_than(len(before) + 50):
+        for at in (1.0, 2.0):
+            run.note("w", rows=[Event(at, "x" * 60, "w")], failures=[failure("reset", "w")])
+            with pytest.raises(RunError, match=r"intervals\.jsonl cannot be written: File too large"):
+                run.flush()
+        assert (run.folder / LEDGER).read_text() == before
+    run.append("w", rows=[Event(3.0, "room", "w")])
+    assert [event.at for event in Run.open(run.folder).ledger().events] == [0.0, 1.0, 2.0, 3.0]
+    assert len(run.failures()) == 2
+
+
+def test_a_run_keeps_nothing_of_the_seconds_that_were_written(tmp_path: Path) -> None:
+    run, recorder = Run.create(tmp_path, {"speed": 1}), Recorder()
+
+    def a_minute(first: int) -> None:
+        for second in range(first, first + 60):
+            for n in range(60):
+                recorder.arrived(second + n / 60)
+                recorder.record(Outcome(f"e{n % 3}", second + n / 60, second + n / 60, None, second + 1 + n / 70))
+            run.note("w", recorder.take(float(second)), [Plan(second, second + 1.0, 60.0, 60)])
+            run.flush()
+
+    a_minute(0)
+    tracemalloc.start()
+    a_minute(60)
+    before, _ = tracemalloc.get_traced_memory()
+    a_minute(120)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    written = (run.folder / LEDGER).stat().st_size / 3
+    assert after - before < written / 10
 
 
 def test_a_line_that_a_killed_master_left_half_written_is_passed_over(tmp_path: Path) -> None:
@@ -50,9 +144,8 @@ def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -
 
 def test_no_more_than_twenty_failures_of_a_kind_are_kept_over_all_workers(tmp_path: Path) -> None:
     run = Run.create(tmp_path, {"speed": 1})
-    failure = {"at": 1.0, "kind": "reset", "name": "e", "status": 0, "request_id": "", "message": "x"}
     for worker in ("a", "b"):
-        run.append_failures(worker, [failure] * 15)
+        run.append_failures(worker, [failure("reset", worker)] * 15)
     assert len(run.failures()) == 20
     assert len((run.folder / FAILURES).read_text().splitlines()) == 20
 

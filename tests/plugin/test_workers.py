@@ -1,0 +1,125 @@
+"""Shipments over real sockets: each is counted once, and acknowledged each time that it comes."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.rpc import Message, zmqrpc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_locust.plugin.workers import ACK, HELLO, RUN, SHIP, MasterSide, Seen
+
+
+@given(st.lists(st.integers(1, 30)))
+def test_a_shipment_is_new_once_in_whatever_order_they_come(numbers: list[int]) -> None:
+    seen = Seen()
+    fresh = [seq for seq in numbers if seen.add(seq)]
+    assert fresh == list(dict.fromkeys(numbers))
+
+
+def test_what_is_known_of_a_worker_does_not_grow_with_the_run() -> None:
+    seen = Seen()
+    tracemalloc.start()
+    for seq in range(1, 20_001):
+        assert seen.add(seq + 1 if seq % 2 else seq - 1)  # each two in the wrong order
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 5_000
+
+
+class Worker:
+    """Speaks what a worker does on the wire, and remembers what it was told."""
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self.acknowledged: list[int] = []
+        self.run_id = ""
+        self._socket = zmqrpc.Client("127.0.0.1", port, name)
+        self._listening = gevent.spawn(self._listen)
+        self.send(HELLO, {})
+
+    def send(self, message: str, data: dict[str, Any]) -> None:
+        self._socket.send(Message(message, data, self.name))
+
+    def ship(self, seq: int, run_id: str | None = None) -> None:
+        self.send(SHIP, {"run_id": run_id or self.run_id, "seq": seq})
+
+    def _listen(self) -> None:
+        while True:
+            message = self._socket.recv()
+            if message.type == RUN:
+                self.run_id = message.data["run_id"]
+            elif message.type == ACK:
+                self.acknowledged.append(message.data["seq"])
+
+    def close(self) -> None:
+        self._listening.kill()
+        self._socket.socket.context.destroy(linger=0)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.runner = Environment().create_master_runner("127.0.0.1", 0)
+        self.received: list[tuple[str, int]] = []
+        self.master = MasterSide(self.runner, lambda worker, data: self.received.append((worker, data["seq"])))
+        self.workers: list[Worker] = []
+
+    def join(self, name: str) -> Worker:
+        self.workers.append(Worker(name, self.runner.server.port))
+        return self.workers[-1]
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+        self.runner.quit()
+        self.runner.greenlet.kill()
+        self.runner.server.socket.context.destroy(linger=0)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.close()
+
+
+def until(condition: Any) -> None:
+    with gevent.Timeout(10):
+        while not condition():
+            gevent.sleep(0.01)
+
+
+def test_a_shipment_that_is_repeated_is_counted_once_and_acknowledged_again(bench: Bench) -> None:
+    bench.master.start({"run_id": "this"})
+    one, two = bench.join("one"), bench.join("two")
+    until(lambda: one.run_id == two.run_id == "this")
+    for seq in (1, 2, 2, 4, 1, 3, 4):
+        one.ship(seq)
+    two.ship(1)
+    until(lambda: len(one.acknowledged) == 7 and two.acknowledged)
+    assert one.acknowledged == [1, 2, 2, 4, 1, 3, 4]
+    assert [seq for worker, seq in bench.received if worker == "one"] == [1, 2, 4, 3]
+    assert [seq for worker, seq in bench.received if worker == "two"] == [1]
+
+
+def test_what_belongs_to_a_run_of_before_is_acknowledged_and_not_counted(bench: Bench) -> None:
+    bench.master.start({"run_id": "before"})
+    worker = bench.join("one")
+    until(lambda: worker.run_id == "before")
+    worker.ship(1)
+    until(lambda: worker.acknowledged)
+    bench.master.start({"run_id": "after"})
+    worker.send(HELLO, {})
+    until(lambda: worker.run_id == "after")
+    worker.ship(2, run_id="before")
+    worker.ship(1)
+    until(lambda: len(worker.acknowledged) == 3)
+    assert worker.acknowledged == [1, 2, 1]
+    assert bench.received == [("one", 1), ("one", 1)]

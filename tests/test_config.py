@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import pytest
 import yaml
 from hypothesis import given

@@ -41,7 +41,7 @@ class Onset:
 class PhaseSummary:
     """One phase that began.
 
-    slo  None when the phase is not judged
+    slo  None when the phase is not judged, or nothing was due in it that could be
     """
 
     name: str
@@ -83,7 +83,7 @@ class Summary:
             raise RunError(str(e)) from None
         watched = Watched.of(run, minutes)
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
-        judged = [phase for phase in phases if phase.judge]
+        judged = [phase for phase in phases if phase.slo is not None]
         whole = [phase.span for phase in judged] if phases else [minutes.whole]
         stretches = [_stretch("run", minutes.judged, watched, whole)]
         if len(judged) > 1:
@@ -115,10 +115,17 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0."""
+        """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0.
+
+        What a stalled target kept from being sent counts as failed, with `slo` and without.
+        """
         if not self.verdict.valid:
             return EXIT_NOT_VALID
-        good = self.slo.passed is True if self.limits else not self.minutes.whole.requests.failed
+        minutes = self.minutes
+        if self.limits:
+            good = self.slo.passed is True
+        else:
+            good = not minutes.whole.requests.failed and not endpoint_drops(minutes.phases or [minutes.whole])
         return EXIT_GOOD if good else EXIT_FAILED
 
     def as_dict(self) -> dict[str, Any]:
@@ -164,7 +171,8 @@ def _phase(
     minutes: Minutes, watched: Watched | None, meta: Mapping[str, Any], limits: Mapping[str, float], span: Span
 ) -> PhaseSummary:
     name, judge = minutes.name_of(span), minutes.is_judged(span)
-    slo = SloResult.of(limits, [_stretch(f"phase {name}", span, watched)]) if judge else None
+    judged = judge and span.arrivals.due > 0
+    slo = SloResult.of(limits, [_stretch(f"phase {name}", span, watched)]) if judged else None
     return PhaseSummary(name, judge, span, Verdict.of_phase(minutes, meta, span), slo)
 
 

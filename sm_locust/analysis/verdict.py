@@ -24,6 +24,12 @@ RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
 WORKER_LOST = "worker lost"  # the event of that name in the ledger
 
+# What to do about arrivals that were planned and not sent, where it is not the load that was too much.
+_ADVICE = {
+    "dropped: isolated": "find out why a worker could not hear its master: the network, or a master short of CPU",
+    "dropped: not_ready": "the log of the worker that could not send says why",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -50,8 +56,8 @@ class Verdict:
     @classmethod
     def of(cls, minutes: Minutes, meta: Mapping[str, Any]) -> Verdict:
         """meta  what run.json holds"""
-        whole = minutes.whole
-        finished = "ended" in meta
+        whole, finished = minutes.whole, "ended" in meta
+        spans = minutes.phases or [whole]
         found: list[Reason] = []
         if not finished:
             found.append(
@@ -61,27 +67,31 @@ class Verdict:
                     "run it again.",
                 )
             )
-        if not whole.planned and not whole.arrivals.due:
-            found.append(Reason("nothing sent", "No arrival was planned or sent; check the users and the schedule."))
-        found += _short(whole, "", _slack(meta, whole), endpoint_drops(minutes.phases or [whole]))
-        for span in minutes.phases or [whole]:
+        if not whole.sent:
+            text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
+            found.append(Reason("nothing sent", text))
+        found += _delivery(minutes, whole, "", _slack(meta, whole), endpoint_drops(spans))
+        for span in spans:
             found += _late(span, minutes.name_of(span))
-        found += _busy(minutes, 0.0, math.inf)
+        for span in spans:
+            found += _busy(minutes, span)
         found += _lost(minutes, meta)
-        found += _unaccounted(whole, explained=not finished or _any_lost(minutes))
-        for span in minutes.phases or [whole]:
+        found += _unaccounted(whole, "", explained=not finished or _any_lost(minutes))
+        for span in spans:
             found += _stalled(span, minutes.name_of(span))
+        found += _not_begun(minutes)
         return cls(tuple(found))
 
     @classmethod
     def of_phase(cls, minutes: Minutes, meta: Mapping[str, Any], span: Span) -> Verdict:
         """span  one of `minutes.phases`"""
         name = minutes.name_of(span)
-        found = _short(span, name, _slack(meta, span), endpoint_drops([span]))
+        slack = _slack(meta, span) + _shifted(minutes, span)
+        found = _delivery(minutes, span, name, slack, endpoint_drops([span]))
         found += _late(span, name)
-        found += _busy(minutes, span.start, span.start + span.seconds)
+        found += _busy(minutes, span)
         found += _lost(minutes, meta, span)
-        found += _unaccounted(span, explained="ended" not in meta or _any_lost(minutes))
+        found += _unaccounted(span, name, explained="ended" not in meta or _any_lost(minutes))
         found += _stalled(span, name)
         return cls(tuple(found))
 
@@ -107,30 +117,64 @@ def endpoint_drops(spans: Iterable[Span]) -> int:
 
 
 def _slack(meta: Mapping[str, Any], span: Span) -> float:
-    """How many arrivals a faultless generator may be short of: what rounding and, for Poisson, chance leave open."""
+    """How many arrivals a faultless generator may be off by: what rounding and, for Poisson, chance leave open."""
     arrivals = (meta.get("config") or {}).get("arrivals") or {}
     if arrivals.get("spacing") == "poisson":
         return 4 * math.sqrt(span.planned)  # standard deviations
     streams = max(1, len(meta.get("workers") or ())) * max(1, len(meta.get("users") or ()))
-    return streams + float(arrivals.get("per_user", 1))
+    return streams + float(meta.get("per_user") or arrivals.get("per_user", 1))
+
+
+def _shifted(minutes: Minutes, span: Span) -> float:
+    """How many arrivals may cross the edges of a phase, where the plan's rate jumps.
+
+    Once a second Locust sets the users for the second to come. A jump that lies x seconds into that second is played as
+    the mean of both rates: of a jump by d, d·x·(1 − x) arrivals change sides, which is d/4 at most.
+    """
+    if minutes.schedule is None or span.phase is None:
+        return 0.0
+    nearby = minutes.schedule.phases[max(0, span.phase - 1) : span.phase + 2]
+    return sum(abs(after.arrival_rate - before.end_rate) for before, after in pairwise(nearby)) / 4
 
 
 def _in(name: str) -> str:
     return f" in phase {name}" if name else ""
 
 
-def _short(span: Span, name: str, slack: float, stalled: int) -> list[Reason]:
-    ratio = span.delivered_ratio
+def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: int) -> list[Reason]:
+    """Whether as much was sent as was planned, but for what a stalled target is to blame for."""
+    allowed = max((1 - MIN_DELIVERED) * span.planned, slack)
     missing = span.planned - span.delivered - stalled
-    if ratio is None or missing <= max((1 - MIN_DELIVERED) * span.planned, slack):
-        return []
-    drops = span.arrivals.dropped_by_reason
-    why = ", ".join(f"{n:,} dropped: {reason}" for reason, n in sorted(drops.items())) or "never raised"
-    text = (
-        f"Only {ratio:.1%} of the planned arrivals were sent{_in(name)} ({missing:,.0f} missing on our side; {why}); "
-        "use more workers, or plan less load."
-    )
-    return [Reason("not delivered", text)]
+    if missing > allowed:
+        ours = {f"dropped: {reason}": float(n) for reason, n in span.arrivals.dropped_by_reason.items()}
+        if stalled:
+            ours[f"dropped: {MAX_IN_FLIGHT}"] -= stalled
+        ours["never raised"] = missing - sum(ours.values())
+        why = ", ".join(f"{n:,.0f} {what}" for what, n in sorted(ours.items()) if n >= 0.5)
+        advice = _ADVICE.get(max(ours, key=ours.__getitem__), "use more workers, or plan less load")
+        text = (
+            f"Only {span.delivered_ratio or 0.0:.1%} of the planned arrivals were sent{_in(name)} "
+            f"({missing:,.0f} missing on our side: {why}); {advice}."
+        )
+        return [Reason("not delivered", text)]
+    if -missing - _after_the_stop(minutes, span) > allowed:
+        text = (
+            f"{-missing:,.0f} more arrivals were sent{_in(name)} than the {span.planned:,.0f} that were planned; look "
+            "in the logs for a worker that came back or was told of its users late, and run it again."
+        )
+        return [Reason("over delivered", text)]
+    return []
+
+
+def _after_the_stop(minutes: Minutes, span: Span) -> float:
+    """What was sent beyond the plan in the second in which somebody stopped the run: workers hear of it later."""
+    begun = [second for second in minutes.seconds if second.start < minutes.end]
+    last = begun[-1] if begun else None
+    if last is None or last.seconds >= 1 or span.phase not in (None, last.phase):
+        return 0.0
+    if minutes.schedule is not None and minutes.end >= minutes.schedule.duration:
+        return 0.0
+    return max(0.0, last.delivered - last.planned)
 
 
 def _late(span: Span, name: str) -> list[Reason]:
@@ -144,30 +188,32 @@ def _late(span: Span, name: str) -> list[Reason]:
     return [Reason("late", text)]
 
 
-def _busy(minutes: Minutes, start: float, until: float) -> list[Reason]:
-    """Two CPU samples in a row above the limit, of one process, the second of them in [start, until)."""
+def _busy(minutes: Minutes, span: Span) -> list[Reason]:
+    """Two CPU samples in a row above the limit, of one process, either of them taken for the most part in the span.
+
+    A sample is of the seconds before it: it counts where its middle lies, and past the end of the arrivals not at all,
+    since what a process does then delays none.
+    """
+    start, until = span.start, min(span.start + span.seconds, minutes.end)
     by_worker: dict[str, list[tuple[float, float]]] = {}
     for sample in minutes.samples:
-        if sample.cpu is not None and sample.at - CPU_WINDOW < minutes.end:
-            by_worker.setdefault(sample.worker, []).append((sample.at, sample.cpu))
-    busy = {
-        worker: max(min(before, after) for _, before, after in hot)
-        for worker, samples in by_worker.items()
-        if (
-            hot := [
-                (at, before, after)
-                for (_, before), (at, after) in pairwise(samples)
-                if start <= at < until and min(before, after) > MAX_CPU
-            ]
-        )
-    }
+        middle = sample.at - CPU_WINDOW / 2
+        if sample.cpu is not None and middle < minutes.end:
+            by_worker.setdefault(sample.worker, []).append((middle, sample.cpu))
+    busy: dict[str, float] = {}
+    for worker, samples in by_worker.items():
+        for (first, before), (second, after) in pairwise(samples):
+            share = min(before, after)
+            if share > MAX_CPU and (start <= first < until or start <= second < until):
+                busy[worker] = max(busy.get(worker, 0.0), share)
     if not busy:
         return []
     worker, share = max(busy.items(), key=lambda entry: entry[1])
     others = f" ({len(busy) - 1} more as well)" if len(busy) > 1 else ""
     text = (
-        f"Process {worker}{others} used {share:.0%} of a core for {2 * CPU_WINDOW:.0f} s: latencies then hold its own "
-        "queue; use more workers (--processes), or fewer users a process with a higher per_user."
+        f"Process {worker}{others} used {share:.0%} of a core for {2 * CPU_WINDOW:.0f} s{_in(minutes.name_of(span))}: "
+        "latencies then hold its own queue; use more workers (--processes), or fewer users a process with a higher "
+        "per_user."
     )
     return [Reason("cpu", text)]
 
@@ -187,9 +233,9 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
         missing = after.planned - after.delivered - stalled
         made_up = bool(after.planned) and missing <= max((1 - MIN_DELIVERED) * after.planned, _slack(meta, after))
         what = (
-            "the others took over its load"
+            "the others took over its load; its log says why, and latencies of that minute may tell of it"
             if made_up
-            else "nobody took over its load; run again with --enable-rebalancing"
+            else "nobody took over its load; its log says why, and with --enable-rebalancing others would"
         )
         minute = int(event.at * minutes.speed // 60)
         yield Reason("worker lost", f"Worker {event.worker} was lost in minute {minute}: {what}.", not made_up)
@@ -200,19 +246,19 @@ def _any_lost(minutes: Minutes) -> bool:
     return any(event.event == WORKER_LOST for event in minutes.events)
 
 
-def _unaccounted(span: Span, explained: bool) -> list[Reason]:
+def _unaccounted(span: Span, name: str, explained: bool) -> list[Reason]:
     """explained  a worker or the master was lost, and with it what it had not reported"""
     n = span.unreported
     if n > 0:
         few = n <= (1 - MIN_DELIVERED) * span.sent
-        text = f"{n:,} requests were sent and never reported; they count as cancelled" + (
-            ", since the process that sent them was lost."
-            if explained
-            else ": please report this as a fault of sm_locust."
-        )
-        return [Reason("unreported", text, invalidates=not (explained and few))]
+        what = f"{n:,} requests were sent{_in(name)} and never reported; they count as cancelled"
+        if not explained:
+            return [Reason("unreported", f"{what}: please report this as a fault of sm_locust.")]
+        more = "few enough to read the rest as it is" if few else "too many to read the rest without them: run it again"
+        text = f"{what}, since the process that sent them was lost; they are {more}."
+        return [Reason("unreported", text, invalidates=not few)]
     if n < 0:
-        text = f"{-n:,} more requests were reported than sent: please report this as a fault of sm_locust."
+        text = f"{-n:,} more requests were reported{_in(name)} than sent: please report this as a fault of sm_locust."
         return [Reason("accounting", text)]
     return []
 
@@ -223,6 +269,22 @@ def _stalled(span: Span, name: str) -> list[Reason]:
         return []
     text = (
         f"The endpoint stalled{_in(name)}: {drops:,} arrivals were dropped at max_in_flight while the generator was on "
-        "time; they count as errors for the SLO."
+        "time, and count as errors for the SLO; give the endpoint more instances, or raise max_in_flight if so many "
+        "requests may well wait."
     )
     return [Reason("endpoint stalled", text, invalidates=False)]
+
+
+def _not_begun(minutes: Minutes) -> list[Reason]:
+    """A run that was ended early is judged by what ran, and says what did not."""
+    begun = {span.phase for span in minutes.phases}
+    names = [
+        phase.name for i, phase in enumerate(minutes.schedule.phases if minutes.schedule else ()) if i not in begun
+    ]
+    if not names or not begun:
+        return []
+    which = f"Phase {names[0]}" if len(names) == 1 else f"Phases {', '.join(names)}"
+    text = (
+        f"{which} never began, since the run was ended before; only what ran is judged, so run it whole to judge all."
+    )
+    return [Reason("not begun", text, invalidates=False)]

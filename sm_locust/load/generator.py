@@ -106,7 +106,7 @@ class Generator:
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
         self._keeper: Greenlet | None = None
-        self._cpu_at = (time.monotonic(), time.process_time())
+        self._cpu_at: tuple[float, float] | None = None
 
         environment.events.request.add_listener(self._on_request)
 
@@ -325,9 +325,14 @@ class Generator:
         )
 
     def _cpu_sample(self) -> float | None:
-        """This process's share of one core over the last CPU_SAMPLE seconds, once in that time."""
-        then, used_then = self._cpu_at
+        """This process's share of one core over the last CPU_SAMPLE seconds, once in that time.
+
+        The first begins when it is asked for, a second into the run: the wait for the start is not part of it.
+        """
         now, used = time.monotonic(), time.process_time()
+        if self._cpu_at is None:
+            self._cpu_at = (now, used)
+        then, used_then = self._cpu_at
         if now - then < CPU_SAMPLE:
             return None
         self._cpu_at = (now, used)

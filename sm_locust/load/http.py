@@ -10,6 +10,7 @@ flight is the pacer's.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import select
@@ -25,7 +26,7 @@ import gevent.socket
 import gevent.ssl
 from gevent import getcurrent, monkey
 
-from geventhttpclient._parser import HTTPParseError, HTTPResponseParser
+import httptools
 
 from sm_locust.load.sigv4 import host_header
 from sm_locust.record.outcome import CONNECT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
@@ -51,110 +52,117 @@ class _Expired(BaseException):
     """The time limit of the exchange that the greenlet is in; not an Exception, so that nothing on the way eats it."""
 
 
-class Answer(HTTPResponseParser):
+class Answer:
     """One answer, filled in while it arrives, so that a fault leaves what had come until then.
 
     status          HTTP status; 0 until the answer is complete
-    headers         by lower-case name; a name that is repeated keeps its last value
     received        bytes of the body on the wire, chunk framing not counted
     first_byte_at   on the clock given to `exchange`; None before it
     connected       seconds spent on a new connection; None on a kept-alive one
+    reusable        whether the answer lets its connection live; False until it is complete
     """
 
-    __slots__ = ("_head_parts", "_headers", "_kept", "_max_body", "_name", "_on_header_field", "_on_header_value",
-                 "_parts", "connected", "first_byte_at", "received", "reusable", "status")  # fmt: skip
+    __slots__ = ("_body", "_head", "_headers", "_in_head", "_max_body", "_parser", "connected", "first_byte_at",
+                 "received", "reusable", "status")  # fmt: skip
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
-        super().__init__()
         self.status = 0
         self.received = 0
         self.first_byte_at: float | None = None
         self.connected: float | None = None
         self.reusable = False
-        self._kept: bytearray | None = None
+        self._body: list[bytes] = []
         self._max_body = max_body
+        self._head = b""  # all that came until the head was complete; few answers' headers are ever looked at
+        self._in_head = True
         self._headers: dict[str, str] | None = None
-        # llhttp hands over a name or a value in pieces where it was cut between two segments. A head that came in one
-        # piece is a name, its value, the next name: collected without a call of ours, and read by few.
-        self._parts: list[str] = []
-        self._head_parts = 0  # how many of them belong to the head; what follows are trailers
-        self._on_header_field: Callable[[str], None] = self._parts.append
-        self._on_header_value: Callable[[str], None] = self._parts.append
-        self._name: str | None = None  # of the header whose value comes next
+        self._parser: Any = httptools.HttpResponseParser(self)
 
     @property
     def headers(self) -> dict[str, str]:
+        """By lower-case name; a name that is repeated keeps its last value. Empty until the head is complete."""
         if self._headers is None:
-            parts = self._parts[: self._head_parts]
-            self._headers = {name.lower(): value for name, value in zip(parts[::2], parts[1::2], strict=True)}
+            if self._in_head:
+                return {}
+            self._headers = _headers_of(self._head)
         return self._headers
 
     @property
     def body(self) -> bytes:
         """The first `max_body` bytes of the body."""
-        return b"" if self._kept is None else bytes(self._kept)
+        return b"".join(self._body)
 
     def take(self, data: bytes) -> None:
-        """Parse what was received; `b""` is the end of the connection. Raises HTTPParseError for what is not HTTP."""
-        if not self._head_parts and b"\r\n\r\n" not in data:
-            self._expect_pieces()
+        """Parse what was received; `b""` is the end of the connection. Raises HttpParserError for what is not HTTP."""
+        if not data:
+            self._end()
+            return
+        if self._in_head:
+            self._head = self._head + data if self._head else data
         try:
-            self.feed(data)
-        except HTTPParseError:
-            # Bytes after the end do not unsay the answer; they only spoil the connection for the next one.
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            # Neither a change of protocol nor bytes after the end unsay the answer: they spoil the connection.
             if not self.status:
                 raise
             self.reusable = False
 
-    def _expect_pieces(self) -> None:
-        """From now on headers are put together as they come."""
-        if self._headers is None:
-            self._headers = {}
-            self._on_header_field, self._on_header_value = self._name_part, self._value_part
-
-    def _name_part(self, part: str) -> None:
-        self._parts.append(part)
-        self._name = None
-
-    def _value_part(self, part: str) -> None:
-        if self._name is None:
-            self._name = "".join(self._parts).lower()
-            self._parts.clear()
-            self.headers[self._name] = part
-        else:
-            self.headers[self._name] += part
-
-    # What llhttp calls, beside the two that are attributes.
-
-    def _on_message_begin(self) -> None:
-        if self.status:
-            raise HTTPParseError("a second answer")
-
-    def _on_status(self, phrase: str) -> None:
-        pass
-
-    def _on_headers_complete(self) -> None:
-        if self.get_code() < 100:
-            raise HTTPParseError(f"status {self.get_code():03d}")
-        if self._headers is None:
-            self._head_parts = len(self._parts)
-
-    def _on_body(self, part: bytearray) -> None:
-        self.received += len(part)
-        if self._kept is None:
-            self._kept = part[: self._max_body]
-        else:
-            self._kept += part[: self._max_body - len(self._kept)]
-
-    def _on_message_complete(self) -> None:
-        status = self.get_code()
-        if status < 200 and status != 101:  # an interim answer: the real one follows
-            self._parts.clear()
-            self._expect_pieces()
-            self.headers.clear()
+    def _end(self) -> None:
+        """Completes an answer whose length is the connection's (RFC 9112, 6.3); any other is cut short."""
+        if self._in_head or self.status:
             return
-        self.status = status
-        self.reusable = self.should_keep_alive()
+        headers = self.headers
+        if "content-length" not in headers and not headers.get("transfer-encoding", "").lower().endswith("chunked"):
+            self.status = self._parser.get_status_code()
+            self._parser = None
+
+    # What httptools (llhttp) calls. It looks for no header callback here, so it makes no strings of headers.
+
+    def on_message_begin(self) -> None:
+        if self.status:
+            raise ValueError("a second answer")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status >= 200 or status == 101:
+            self._in_head = False
+        elif status < 100:
+            raise ValueError(f"status {status:03d}")
+
+    def on_body(self, part: bytes) -> None:
+        room = self._max_body - self.received
+        self.received += len(part)
+        if room > 0:
+            self._body.append(part if len(part) <= room else part[:room])
+
+    def on_message_complete(self) -> None:
+        if self._in_head:  # an interim answer: the real one follows
+            return
+        parser = self._parser
+        self.status = parser.get_status_code()
+        self.reusable = parser.should_keep_alive()
+        self._parser = None  # which refers to this answer: together they would wait for the garbage collector
+
+
+class _Headers:
+    """Collects the headers of the last head that it is fed."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+
+    def on_message_begin(self) -> None:
+        self.found.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.found[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+
+def _headers_of(head: bytes) -> dict[str, str]:
+    """head  bytes in which a head has been found before, perhaps after interim ones; what follows does not matter"""
+    headers = _Headers()
+    with contextlib.suppress(httptools.HttpParserError):
+        httptools.HttpResponseParser(headers).feed_data(head)
+    return headers.found
 
 
 class Connections:
@@ -220,8 +228,9 @@ class Connections:
             if answer.reusable and all_sent and not self._closed:
                 self._idle.append(connection)
                 connection = None
-        except HTTPParseError as error:
-            raise HttpFault(PROTOCOL, f"{self.host} answered something that is not HTTP: {error}") from None
+        except httptools.HttpParserError as error:
+            why = error.__context__ or error
+            raise HttpFault(PROTOCOL, f"{self.host} answered something that is not HTTP: {why}") from None
         except _Expired:
             progress = f"{answer.received} bytes of its body came" if answer.received else "nothing of its body came"
             raise HttpFault(TIMEOUT, f"no complete answer from {self.host} in {timeout:g} s, {progress}") from None
@@ -248,10 +257,7 @@ class Connections:
         return None
 
     def _end_of_stream(self, answer: Answer) -> None:
-        try:
-            answer.take(b"")  # completes an answer whose length is the connection's
-        except HTTPParseError:
-            pass
+        answer.take(b"")
         if not answer.status:
             progress = f"{answer.received} bytes of the body" if answer.received else "nothing of the body"
             raise HttpFault(RESET, f"{self.host} closed the connection after {progress}")

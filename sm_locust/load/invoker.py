@@ -12,6 +12,7 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from time import time
 from typing import Any
 
@@ -151,7 +152,7 @@ class Invoker:
         except gevent.Timeout as expired:  # the task put a limit of its own around the request
             kind, message = TIMEOUT, f"the task's own limit ended it: {expired}"[:EXCERPT]
         ended_at = now()
-        received, headers_received = answer.body, answer.headers
+        received = answer.body
         if kind is OK:
             kind, message = self._judge(answer, received)
         return Outcome(
@@ -165,7 +166,7 @@ class Invoker:
             answer.received,
             answer.connected,
             received,
-            headers_received.get("x-amzn-requestid") or _other_request_id(headers_received),
+            partial(_request_id, answer),
             message,
         )
 
@@ -277,9 +278,10 @@ def _document(answer: Answer, body: bytes) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _other_request_id(headers: Mapping[str, str]) -> str:
-    """What API Gateway calls it: its HTTP APIs have one name for it, its REST APIs a second one."""
-    return headers.get("apigw-requestid") or headers.get("x-amz-apigw-id", "")
+def _request_id(answer: Answer) -> str:
+    """API Gateway has names of its own for it: its HTTP APIs one, its REST APIs another."""
+    headers = answer.headers
+    return headers.get("x-amzn-requestid") or headers.get("apigw-requestid") or headers.get("x-amz-apigw-id", "")
 
 
 def _excerpt(body: bytes) -> str:

@@ -233,6 +233,10 @@ class LiveRun:
             "speed": order.speed,
             "schedule": {"source": order.source, "phases": order.schedule.as_dicts() if order.schedule else []},
             "users": [c.__name__ for c in self._environment.user_classes],
+            "per_user": max(
+                (c.rate_per_user(order.config) for c in self._environment.user_classes if issubclass(c, ArrivalUser)),
+                default=1.0,
+            ),
             "config": order.config.as_dict(),
             "versions": {
                 "sm_locust": version("sm-locust"),

@@ -6,6 +6,8 @@ is the invoker's; counting is the Interval's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 OK = "ok"
 CANCELLED = "cancelled"  # still in flight when the drain's patience ended; counted at its age
 
@@ -54,11 +56,12 @@ class Outcome:
     received       bytes of the answer's body
     connected      seconds spent on a new connection (DNS, TCP, TLS); None on a kept-alive one
     body           the answer's body
-    request_id     of the answer (x-amzn-RequestId and its kin), for the support case
+    request_id     of the answer (x-amzn-RequestId and its kin), for the support case; looked up when somebody asks
     message        what went wrong, in words; empty when nothing did
     """
 
     __slots__ = (
+        "_request_id",
         "body",
         "connected",
         "ended_at",
@@ -67,7 +70,6 @@ class Outcome:
         "message",
         "name",
         "received",
-        "request_id",
         "scheduled_at",
         "started_at",
         "status",
@@ -85,7 +87,7 @@ class Outcome:
         received: int = 0,
         connected: float | None = None,
         body: bytes = b"",
-        request_id: str = "",
+        request_id: str | Callable[[], str] = "",
         message: str = "",
     ) -> None:
         self.name = name
@@ -98,8 +100,19 @@ class Outcome:
         self.received = received
         self.connected = connected
         self.body = body
-        self.request_id = request_id
+        self._request_id = request_id
         self.message = message
+
+    @property
+    def request_id(self) -> str:
+        found = self._request_id
+        if not isinstance(found, str):
+            found = self._request_id = found()
+        return found
+
+    @request_id.setter
+    def request_id(self, request_id: str) -> None:
+        self._request_id = request_id
 
     @property
     def ok(self) -> bool:

@@ -28,7 +28,7 @@ def render(summary: Summary) -> str:
     parts.append(
         table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
-    parts.append(items(wording.reasons_of_failures(summary)))
+    parts.append(table(wording.failures(summary)))
     aws = [
         *wording.cloudwatch(summary),
         *((f"instances {label}", value) for label, value in wording.instances(summary)),
@@ -38,6 +38,7 @@ def render(summary: Summary) -> str:
         items(wording.gaps(summary.watched)),
         table(wording.distributions(whole)),
         titled("Phases", wording.phases(summary)),
+        items(reason.text for reason in wording.phase_reasons(summary)),
         titled("Requests", wording.names(whole)),
         titled("Minutes", wording.minutes(summary)),
         titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),

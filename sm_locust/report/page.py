@@ -8,10 +8,12 @@ at the end of the page, which takes every colour from the style sheet.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.verdict import Reason
 from sm_locust.report import figures, wording
 from sm_locust.report.figures import Chart
 
@@ -36,9 +38,9 @@ def render(summary: Summary) -> str:
         *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(charts)),
         _aws(summary),
         section("Percentiles", wording.distributions(whole)),
-        section("Phases", wording.phases(summary)),
+        section("Phases", wording.phases(summary), _reasons(wording.phase_reasons(summary))),
         section("Requests", wording.names(whole)),
-        section("Examples of failures", wording.failures(summary)),
+        section("Failures", wording.failures(summary), folded("The first of each kind", wording.examples(summary))),
         folded("Every minute", wording.minutes(summary, at_most=None)),
         section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
     ]
@@ -93,10 +95,6 @@ def _banner(summary: Summary) -> str:
 
 def _standing(summary: Summary) -> str:
     """The verdict with its reasons beside the SLO with its rules."""
-    reasons = "".join(
-        f'<li class="{"bad" if reason.invalidates else "warn"}">{escape(wording.printable(reason.text))}</li>'
-        for reason in summary.verdict.reasons
-    )
     rules = "".join(
         f'<tr><td><span class="dot {_class(found.passed)}"></span>{result}</td><td>{escape(metric)}</td>'
         f'<td class="n">{escape(value)}</td><td class="n">{escape(limit)}</td>'
@@ -105,9 +103,7 @@ def _standing(summary: Summary) -> str:
         for where, metric, limit, value, result in [wording.judgement(found)]
     )
     valid, slo = summary.verdict.valid, _class(summary.slo.passed) if rules else ""
-    checked = (
-        f"<ul>{reasons}</ul>" if reasons else "<p>The generator kept its plan: these numbers are the target's.</p>"
-    )
+    checked = _reasons(summary.verdict.reasons) or "<p>The generator kept its plan: these numbers are the target's.</p>"
     table = (
         f'<div class="scroll"><table class="rules">{rules}</table></div>' if rules else "<p>None was configured.</p>"
     )
@@ -117,6 +113,14 @@ def _standing(summary: Summary) -> str:
         f'<section class="card {slo}"><h2>{wording.slo_title(summary)}</h2>{table}</section>'
         "</div>"
     )
+
+
+def _reasons(reasons: Iterable[Reason]) -> str:
+    found = "".join(
+        f'<li class="{"bad" if reason.invalidates else "warn"}">{escape(wording.printable(reason.text))}</li>'
+        for reason in reasons
+    )
+    return f'<ul class="gaps">{found}</ul>' if found else ""
 
 
 def _class(good: bool | None) -> str:
@@ -142,7 +146,7 @@ def _aws(summary: Summary) -> str:
         "<section><h2>CloudWatch and instances</h2>"
         + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
         + (table(wording.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
-        + (f"<details><summary>What became of the instances</summary>{table(events)}</details>" if events.rows else "")
+        + folded("What became of the instances", events)
         + "</section>"
     )
 
@@ -155,8 +159,9 @@ def chart_place(i: int, chart: Chart) -> str:
     return f'<div class="chart {chart.kind}" id="chart-{i}"></div>'
 
 
-def section(title: str, found: wording.Table) -> str:
-    return f"<section><h2>{escape(title)}</h2>{table(found)}</section>" if found.rows else ""
+def section(title: str, found: wording.Table, below: str = "") -> str:
+    """below  HTML"""
+    return f"<section><h2>{escape(title)}</h2>{table(found)}{below}</section>" if found.rows else ""
 
 
 def folded(title: str, found: wording.Table) -> str:

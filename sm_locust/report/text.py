@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.verdict import Reason
 from sm_locust.report import wording
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
@@ -36,9 +38,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
 
     console.print()
     console.print(state(wording.validity(summary.verdict), summary.verdict.valid))
-    for reason in summary.verdict.reasons:
-        line = Text(wording.printable(reason.text), style="red" if reason.invalidates else WARN)
-        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+    _reasons(console, summary.verdict.reasons)
     console.print(state(wording.slo_title(summary), summary.slo.passed))
     for found in summary.slo.judgements:
         console.print(_rule(found))
@@ -46,14 +46,19 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
-    for said in wording.reasons_of_failures(summary):
-        console.print(Padding(Text(said, style=WARN), (0, 0, 0, 11), expand=False))
+    for kind, what, said, _ in wording.failures(summary).rows:
+        line = Text.assemble(
+            (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
+        )
+        console.print(Padding(line, (0, 0, 0, 11), expand=False))
     _pairs(console, "CloudWatch", wording.cloudwatch(summary))
     for gap in wording.gaps(summary.watched):
         console.print(Padding(Text(gap, style=WARN), (0, 0, 0, 11), expand=False))
     _pairs(console, "instances", wording.instances(summary))
-    for table in (wording.distributions(whole), wording.phases(summary), wording.minutes(summary)):
-        print_table(console, table)
+    print_table(console, wording.distributions(whole))
+    print_table(console, wording.phases(summary))
+    _reasons(console, wording.phase_reasons(summary))
+    print_table(console, wording.minutes(summary))
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
@@ -82,6 +87,12 @@ def verdict(summary: Summary) -> str:
 
 def state(text: str, good: bool | None) -> Text:
     return Text(text, style=WARN if good is None else _GOOD if good else _BAD)
+
+
+def _reasons(console: Console, reasons: Iterable[Reason]) -> None:
+    for reason in reasons:
+        line = Text(wording.printable(reason.text), style="red" if reason.invalidates else WARN)
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
 
 def _rule(found: Judgement) -> Padding:

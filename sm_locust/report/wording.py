@@ -12,8 +12,9 @@ from typing import Any
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
-from sm_locust.analysis.verdict import Verdict
+from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
+from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
 
@@ -179,22 +180,25 @@ def arrivals(span: Span) -> list[tuple[str, str]]:
 
 
 def requests(span: Span) -> list[tuple[str, str]]:
-    kinds = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in _by_count(span.requests.by_kind))
+    found = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in _by_count(span.requests.by_kind))
     return [
         ("ok", number(span.requests.ok)),
-        ("failed", number(span.requests.failed) + (f" ({kinds})" if kinds else "")),
+        ("failed", number(span.requests.failed) + (f" ({found})" if found else "")),
         ("cancelled", number(span.cancelled)),
         ("error rate", percent(error_rate(span.requests))),
     ]
 
 
-def reasons_of_failures(summary: Summary) -> list[str]:
-    """For each kind of failure, the most frequent first, what the first one of it said."""
+def failures(summary: Summary) -> Table:
+    """For each kind, the most frequent first: what it means, what to do, and what the first one of it said."""
     said: dict[str, str] = {}
     for failure in summary.failures:
         said.setdefault(str(failure.get("kind", "")), str(failure.get("message", "")))
-    kinds = [kind for kind, _ in _by_count(summary.minutes.whole.requests.by_kind)]
-    return [printable(f"{kind}: {said[kind]}") for kind in kinds if said.get(kind)]
+    rows = tuple(
+        (printable(kind), str(kinds.words(kind)), printable(said.get(kind) or UNKNOWN), number(n))
+        for kind, n in _by_count(summary.minutes.whole.requests.by_kind)
+    )
+    return Table(("failure", "what it means; what to do", "the first one said", "requests"), rows, words=3)
 
 
 def tiles(summary: Summary) -> list[tuple[str, str, str]]:
@@ -208,8 +212,8 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
         ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered"),
-        ("mean service time", ms(of.service_time.mean), f"p99 {ms(of.service_time.quantile(0.99))}"),
-        ("latency p99", ms(of.latency.quantile(0.99)), f"p50 {ms(of.latency.quantile(0.5))}"),
+        ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
+        ("service time p99", ms(of.service_time.quantile(0.99)), f"from the send; mean {ms(of.service_time.mean)}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),
     ]
 
@@ -319,6 +323,15 @@ def _by_count(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
 
 # -- tables ------------------------------------------------------------------------------------------------------------
 
+LATENCY = (
+    "Latency counts from the moment that the schedule wanted the request, service time from the moment it left: where "
+    "they part, requests left late."
+)
+FAILED_APART = (
+    "Failures but for timeouts are in neither, so that a fast error improves no percentile; timeouts and cancelled "
+    "requests are in both, at their age."
+)
+
 DISTRIBUTIONS = (
     ("latency", "latency, from the schedule"),
     ("service_time", "service time, from the send"),
@@ -336,14 +349,18 @@ def distributions(span: Span) -> Table:
         if histogram:
             cells = (ms(histogram.metric(statistic)).removesuffix(" ms") for statistic in _STATISTICS)
             rows.append((label, *cells, number(histogram.count)))
-    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows))
+    unanswered = span.requests.failed or span.requests.cancelled
+    note = f"{LATENCY} {FAILED_APART}" if unanswered else LATENCY
+    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows), note=note)
 
 
 def phases(summary: Summary) -> Table:
     rows = []
     for phase in summary.phases:
         requests = phase.span.requests
-        judged = "not judged" if phase.slo is None else slo(phase.slo.passed).lower() if summary.limits else UNKNOWN
+        judged = UNKNOWN if phase.slo is None or not summary.limits else slo(phase.slo.passed).lower()
+        if not phase.judge:
+            judged = "not judged"
         rows.append(
             (
                 printable(phase.name),
@@ -360,6 +377,13 @@ def phases(summary: Summary) -> Table:
         )
     header = ("phase", "verdict", "SLO", "planned", "delivered", "failed", "error rate")
     return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3)
+
+
+def phase_reasons(summary: Summary) -> list[Reason]:
+    """Doubts about single phases that the run's own verdict does not say already."""
+    said = {reason.text for reason in summary.verdict.reasons}
+    alone = len(summary.phases) == 1  # the run's verdict is then its own
+    return [] if alone else [r for phase in summary.phases for r in phase.verdict.reasons if r.text not in said]
 
 
 def names(span: Span) -> Table:
@@ -412,7 +436,8 @@ def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
     return Table(tuple(header), tuple(rows), words=0, note=note)
 
 
-def failures(summary: Summary) -> Table:
+def examples(summary: Summary) -> Table:
+    """The first failures of each kind, as many as were kept."""
     rows = tuple(
         (
             clock(float(row["at"]) * summary.speed),

@@ -90,12 +90,16 @@ def played(
     finished: bool = True,
     events: Iterable[Event] = (),
     skip: Callable[[int], bool] = lambda n: False,
+    again: Callable[[int], bool] = lambda n: False,
+    busy: dict[str, float] | None = None,
 ) -> Run:
     """A run that followed `phases`, arrival by arrival, over one worker or several.
 
     answer  seconds of the run → (kind, service time), or the reason for which the arrival was dropped
     until   real seconds at which it was stopped; the schedule's end by default
     skip    the numbers of arrivals that were never raised
+    again   the numbers of arrivals that were raised twice
+    busy    the share of a CPU of some workers, in place of `cpu`
     """
     schedule = Schedule(phases).at_speed(speed)
     end = min(until if until is not None else schedule.duration, schedule.duration)
@@ -108,18 +112,24 @@ def played(
         if skip(n):
             continue
         fate = answer(t)
-        if isinstance(fate, str):
-            recorder.dropped(t, fate)
-        else:
-            recorder.arrived(t)
-            recorder.record(outcome(t, *fate, late=late(t)))
+        for _ in range(2 if again(n) else 1):
+            if isinstance(fate, str):
+                recorder.dropped(t, fate)
+            else:
+                recorder.arrived(t)
+                recorder.record(outcome(t, *fate, late=late(t)))
     for worker, recorder in recorders.items():
         run.append(worker, recorder.take())
         run.append_failures(worker, recorder.take_failures())
     run.append("", rows=planned(schedule, end))
     seconds = range(1, int(end) + 1)
     for worker in workers:
-        run.append(worker, rows=[Sample(s + 0.03, worker, 3, cpu(s) if s % 5 == 0 else None) for s in seconds])
+        share = (busy or {}).get(worker)
+        used = [(cpu(s) if share is None else share) if s % 5 == 0 else None for s in seconds]
+        run.append(
+            worker,
+            rows=[Sample(s + 0.03, worker, 3, used_by_then) for s, used_by_then in zip(seconds, used, strict=True)],
+        )
     run.append("", rows=list(events))
     return run
 

@@ -100,6 +100,16 @@ EXITS: list[tuple[str, int, dict[str, Any]]] = [
     ("a run that is not valid and whose SLO failed", 3, {"late": lambda at: 0.1, "slo": {"latency_max": "1ms"}}),
     ("a run that nobody finished", 3, {"finished": False}),
     (
+        "without an SLO, a stalled endpoint turned arrivals away",
+        1,
+        {"answer": lambda at: "max_in_flight" if at > 18 else (OK, 0.01)},
+    ),
+    (
+        "a pause between phases is nothing to judge",
+        0,
+        {"phases": (Phase("a", 5, 9), Phase("pause", 5, 0), Phase("b", 5, 9)), "slo": {"error_rate": 0.05}},
+    ),
+    (
         "a stalled endpoint's drops are errors for the SLO",
         1,
         {"answer": lambda at: "max_in_flight" if at > 18 else (OK, 0.01), "slo": {"error_rate": 0.05}},

@@ -11,7 +11,7 @@ from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Event, Plan, Run
+from sm_locust.record.run import LEDGER, Event, Plan, Run, Sample
 from sm_locust.schedule import Phase
 from tests.analysis.folders import meta, outcome, played
 
@@ -31,7 +31,8 @@ def by_phase(run: Run) -> list[list[str]]:
 SENTENCES: list[tuple[str, dict[str, Any], bool, list[str], list[list[str]]]] = [
     ("a quiet run is valid", {}, True, [], [[], []]),
     ("failing requests are the target's affair", {"answer": lambda at: ("internal", 0.01)}, True, [], [[], []]),
-    ("stopped by hand is judged by what ran", {"until": 45.5}, True, [], [[]]),
+    ("stopped by hand is judged by what ran, and names what did not", {"until": 45.5}, True, ["not begun"], [[]]),
+    ("stopped by hand in its last phase", {"until": 100.2}, True, [], [[], []]),
     (
         "one arrival in fifty never raised",
         {"skip": lambda n: n % 50 == 0},
@@ -92,6 +93,20 @@ SENTENCES: list[tuple[str, dict[str, Any], bool, list[str], list[list[str]]]] = 
         ["cpu"],
         [["cpu"], []],
     ),
+    (
+        "two CPU samples over the limit across phases touch both",
+        {"cpu": lambda at: 0.95 if at in (60, 65) else 0.5},
+        False,
+        ["cpu", "cpu"],
+        [["cpu"], ["cpu"]],
+    ),
+    (
+        "two workers, one of which is busy",
+        {"workers": ("a", "b"), "busy": {"b": 0.97}},
+        False,
+        ["cpu", "cpu"],
+        [["cpu"], ["cpu"]],
+    ),
     ("two CPU samples over the limit apart", {"cpu": lambda at: 0.95 if at in (30, 40) else 0.5}, True, [], [[], []]),
     (
         "a lost worker whose load nobody takes",
@@ -108,6 +123,28 @@ SENTENCES: list[tuple[str, dict[str, Any], bool, list[str], list[list[str]]]] = 
         [["worker lost"], []],
     ),
     ("the master was killed", {"finished": False, "until": 80}, False, ["unfinished"], [[], []]),
+    (
+        "the master was killed before the second phase",
+        {"finished": False, "until": 30},
+        False,
+        ["unfinished", "not begun"],
+        [[]],
+    ),
+    (
+        "one arrival in fifty too many",
+        {"again": lambda n: n % 50 == 0},
+        False,
+        ["over delivered"],
+        [["over delivered"], ["over delivered"]],
+    ),
+    ("one arrival in two hundred too many is within bounds", {"again": lambda n: n % 200 == 0}, True, [], [[], []]),
+    (
+        "arrivals too many in one phase only",
+        {"again": lambda n: n > 1200 and n % 67 == 0},
+        True,
+        [],
+        [[], ["over delivered"]],
+    ),
 ]
 
 
@@ -187,17 +224,82 @@ def test_an_empty_run_is_not_valid_and_says_so(tmp_path: Path) -> None:
     assert (found.valid, [r.code for r in found.reasons]) == (False, ["nothing sent"])
 
 
+def test_a_run_so_small_that_it_may_be_one_short_is_still_not_valid_without_a_request(tmp_path: Path) -> None:
+    found = verdict(played(tmp_path, (Phase("short", 2, 1),), skip=lambda n: True))
+    assert (found.valid, [r.code for r in found.reasons]) == (False, ["nothing sent"])
+
+
+@pytest.mark.parametrize(
+    ("fate", "advice"),
+    [
+        ("isolated", "could not hear its master"),
+        ("not_ready", "the log of the worker that could not send"),
+        (None, "use more workers"),
+    ],
+)
+def test_what_to_do_about_missing_arrivals_depends_on_why_they_are_missing(
+    fate: str | None, advice: str, tmp_path: Path
+) -> None:
+    missing: dict[str, Any] = (
+        {"skip": lambda n: n % 20 == 0} if fate is None else {"answer": lambda at: fate if at % 2 < 0.1 else (OK, 0.01)}
+    )
+    (reason,) = verdict(played(tmp_path, (Phase("flat", 60, 20),), **missing)).reasons
+    assert reason.code == "not delivered"
+    assert advice in reason.text
+
+
+@pytest.mark.parametrize(("at", "valid"), [(60.0, False), (61.0, False), (63.0, True), (65.0, True)])
+def test_a_process_may_be_busy_once_the_arrivals_have_ended(at: float, valid: bool, tmp_path: Path) -> None:
+    run = played(tmp_path, (Phase("flat", 60, 20),), cpu=lambda s: 0.99 if s == 55 else 0.3)
+    # The sample at 60.03 is replaced by the one of a drain that went on until `at`.
+    lines = (run.folder / LEDGER).read_text().splitlines(keepends=True)
+    (run.folder / LEDGER).write_text("".join(line for line in lines if '"at":60.03' not in line))
+    run.append("local", rows=[Sample(at, "local", 0, 0.99)])
+    assert verdict(run).valid is valid
+
+
+def test_what_workers_send_until_they_hear_of_a_stop_is_not_held_against_them(tmp_path: Path) -> None:
+    late: dict[str, Any] = {"again": lambda n: n > 200, "until": 10.4}
+    assert [r.code for r in verdict(played(tmp_path, (Phase("flat", 60, 20),), **late)).reasons] == []
+    # Where the schedule ended it they knew beforehand when to stop.
+    ended: dict[str, Any] = {"again": lambda n: n > 200}
+    assert not verdict(played(tmp_path, (Phase("flat", 10.4, 20),), **ended)).valid
+
+
+@pytest.mark.parametrize("second", [1000.0, 0.0])
+def test_a_jump_of_the_rate_may_move_a_second_s_worth_across_the_edge_of_a_phase(second: float, tmp_path: Path) -> None:
+    """Locust's tick half a second before the edge asks for the mean of both rates, for a second."""
+    first = 500.0
+    run = Run.create(tmp_path, meta((Phase("a", 5, first), Phase("b", 5, second)), ended_s=10.0))
+    recorder = Recorder()
+    for at, rate, seconds in (
+        *((float(s), first, 1.0) for s in range(4)),
+        (4.0, first, 0.5),
+        (4.5, (first + second) / 2, 1.0),
+        (5.5, second, 0.5),
+        *((float(s), second, 1.0) for s in range(6, 10)),
+    ):
+        for n in range(int(rate * seconds)):
+            recorder.arrived(at + n / rate)
+            recorder.record(outcome(at + n / rate))
+    plan = [Plan(float(s), s + 1.0, first if s < 5 else second, 1) for s in range(10)]
+    run.append("local", recorder.take(), plan)
+    assert [r.code for r in verdict(run).reasons] == []
+    assert by_phase(run) == [[], []]
+
+
 def test_a_handful_of_arrivals_may_be_one_short(tmp_path: Path) -> None:
     assert verdict(played(tmp_path, (Phase("short", 10, 1),), skip=lambda n: n == 10)).valid
 
 
-@pytest.mark.parametrize(("missing", "valid"), [(60, True), (100, False)])
-def test_a_poisson_run_may_be_short_by_chance_of_four_standard_deviations(
-    missing: int, valid: bool, tmp_path: Path
+@pytest.mark.parametrize("off", ["skip", "again"])
+@pytest.mark.parametrize(("count", "valid"), [(60, True), (100, False)])
+def test_a_poisson_run_may_be_off_by_chance_of_four_standard_deviations(
+    count: int, valid: bool, off: str, tmp_path: Path
 ) -> None:
     config = {"arrivals": {"spacing": "poisson", "seed": 1}}
-    made = played(tmp_path, (Phase("flat", 20, 20),), skip=lambda n: n <= missing, config=config)
-    assert verdict(made).valid is valid
+    change: dict[str, Any] = {off: lambda n: n <= count}
+    assert verdict(played(tmp_path, (Phase("flat", 20, 20),), config=config, **change)).valid is valid
 
 
 def test_a_reason_that_does_not_invalidate_leaves_a_run_valid() -> None:

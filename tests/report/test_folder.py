@@ -104,7 +104,7 @@ def test_a_run_that_nobody_finished_gives_what_was_written_and_says_so(tmp_path:
     assert "never finished" in (run.folder / "summary.md").read_text()
     assert "never finished" in (run.folder / "report.html").read_text()
     verdict = json.loads((run.folder / "summary.json").read_text())["verdict"]
-    assert [reason["code"] for reason in verdict["reasons"]] == ["unfinished"]
+    assert [reason["code"] for reason in verdict["reasons"]] == ["unfinished", "not begun"]
 
 
 def test_an_empty_run_has_all_files(tmp_path: Path) -> None:

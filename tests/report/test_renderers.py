@@ -16,7 +16,7 @@ from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
-from sm_locust.report import markdown, page, text
+from sm_locust.report import markdown, page, text, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, watch
 
@@ -159,6 +159,86 @@ def test_a_run_that_is_not_valid_says_why_first(tmp_path: Path) -> None:
     assert said.index("NOT VALID") < said.index("Requests left late in phase flat") < said.index("arrivals")
 
 
+def everywhere(summary: Summary) -> list[str]:
+    """What a reader of each of the three reads, on one line and without the marks of Markdown."""
+    plain = markdown.render(summary).replace("\\", "")
+    return [" ".join(said.split()) for said in (on_terminal(summary), plain, Page(page.render(summary)).text)]
+
+
+DOUBTS: list[tuple[str, dict[str, Any], str]] = [
+    ("late in one phase", {"late": lambda at: 0.1 if at > 50 else 0.0}, "Requests left late in phase cool down: 1% of"),
+    (
+        "not delivered in a phase that is not judged, though in the run",
+        {"skip": lambda n: n < 101 and n % 3 == 0},
+        "Only 67.0% of the planned arrivals were sent in phase warm up (33 missing on our side: 33 never raised); use",
+    ),
+    (
+        "a stalled endpoint in a phase that is not judged",
+        {"answer": lambda at: "max_in_flight" if 5 < at < 8 else (OK, 0.01)},
+        "The endpoint stalled in phase warm up: 30 arrivals were dropped at max_in_flight",
+    ),
+    (
+        "a busy process",
+        {"cpu": lambda at: 0.99 if 15 <= at <= 25 else 0.1},
+        "Process local used 99% of a core for 10 s in phase peak:",
+    ),
+    ("a phase that never began", {"until": 25.0}, "Phase cool down never began"),
+]
+
+
+@pytest.mark.parametrize(("run", "says"), [row[1:] for row in DOUBTS], ids=[row[0] for row in DOUBTS])
+def test_each_doubt_about_a_phase_is_said_once_on_the_terminal_in_markdown_and_on_the_page(
+    run: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    phases = (Phase("warm up", 10, 10, judge=False), Phase("peak", 40, 100), Phase("cool down", 20, 10, judge=False))
+    summary = Summary.of(played(tmp_path, phases, **run))
+    for said in everywhere(summary):
+        assert said.count(says) == 1
+    found = summary.as_dict()
+    texts = [r["text"] for part in (found, *found["phases"]) for r in part["verdict"]["reasons"]]
+    assert any(text.startswith(says) for text in texts)
+
+
+def test_the_verdict_of_every_phase_stands_beside_its_name(tmp_path: Path) -> None:
+    phases = (Phase("warm up", 10, 10, judge=False), Phase("peak", 20, 100), Phase("pause", 5, 0))
+    run = played(tmp_path, phases, late=lambda at: 0.1 if at < 10 else 0.0, config={"slo": {"error_rate": 0.1}})
+    summary = Summary.of(run)
+    expected = ["warm up not valid not judged", "peak valid passed", "pause valid –"]
+    said = on_terminal(summary)
+    for row, cells in zip(expected, wording.phases(summary).rows, strict=True):
+        assert " ".join(cells[:3]) == row
+        assert row in " ".join(said.split())
+    assert "| warm up | not valid | not judged |" in markdown.render(summary)
+    assert "warm upnot validnot judged" in Page(page.render(summary)).text
+
+
+def test_latency_and_service_time_stand_side_by_side_with_what_tells_them_apart(tmp_path: Path) -> None:
+    run = played(
+        tmp_path,
+        (Phase("flat", 20, 50),),
+        lambda at: ("unavailable", 0.002) if int(at * 50) % 10 == 0 else (OK, 0.1),
+        late=lambda at: 0.009,
+    )
+    for said in everywhere(Summary.of(run)):
+        assert said.index("latency, from the schedule") < said.index("service time, from the send")
+        assert said.index("service time, from the send") < said.index("failed, from the schedule")
+        assert said.count("Latency counts from the moment that the schedule wanted the request") == 1
+        assert said.count("so that a fast error improves no percentile") == 1
+        for value in ("109", "100", "11.0"):
+            assert value in said
+
+
+def test_without_failures_nothing_is_said_of_them(tmp_path: Path) -> None:
+    for said in everywhere(Summary.of(played(tmp_path, (Phase("flat", 20, 50),)))):
+        assert "Latency counts from" in said and "fast error" not in said
+
+
+def test_a_failure_comes_with_what_it_means_what_to_do_and_what_the_first_one_said(reference: Summary) -> None:
+    for said in everywhere(reference):
+        assert "the endpoint had no room for the request; add instances" in said
+        assert "no instance has room" in said
+
+
 # -- Markdown ----------------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +341,7 @@ def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> Non
 
 def test_examples_of_failures_are_listed(reference: Summary) -> None:
     said = Page(page.render(reference)).text
-    assert said.count("no instance has room") == 20
+    assert said.count("no instance has room") == 20 + 1  # and once beside what it means
     assert "0a1b2c" in said
 
 
@@ -295,7 +375,7 @@ def test_no_name_of_a_column_is_broken_within_a_word(watched: tuple[Summary, Sum
 
 def test_a_run_that_nobody_watched_says_nothing_of_cloudwatch_or_instances(reference: Summary) -> None:
     for said in (on_terminal(reference), markdown.render(reference), Page(page.render(reference)).text):
-        assert "Invocations" not in said and "instances" not in said
+        assert "Invocations" not in said and "instances at" not in said and "\ninstances" not in said
 
 
 def test_what_is_missing_is_said_where_it_would_stand(tmp_path: Path) -> None:

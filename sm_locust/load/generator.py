@@ -100,7 +100,7 @@ class Generator:
         self._senders: list[Sender] = []
         self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
-        self._payloads = Payloads(payloads, index)
+        self.next_payload = Payloads(payloads, index).next
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
@@ -116,9 +116,6 @@ class Generator:
         """`n` more users of a class (fewer, when negative) stand for arrivals from now on."""
         count = self._users[user_class] = self._users.get(user_class, 0) + n
         self._pacer.set_rate(user_class, count * user_class.rate_per_user(self.config))
-
-    def next_payload(self) -> Payload:
-        return self._payloads.next()
 
     def invoker(self, user_class: type[InvokerUser]) -> Invoker:
         invoker = self._invokers.get(user_class)
@@ -229,7 +226,7 @@ class Generator:
             response_length=0,
             exception=exception or RuntimeError(kind),
             context={},
-            outcome=None,  # told to Locust only: it is added here, whichever greenlet this is
+            outcome=outcome,
         )
         arrival.answered(outcome)
 
@@ -255,13 +252,10 @@ class Generator:
         **kwargs: Any,
     ) -> None:
         """Locust's `request` event: gives the arrival that is running its Outcome, whichever client sent it."""
+        if "outcome" in kwargs:  # one of ours, which the arrival has been given already
+            return
         arrival = self._flying.get(getcurrent())
         if arrival is None:
-            return
-        if "outcome" in kwargs:  # ours: said already, or (None) added by who fired it
-            outcome: Outcome | None = kwargs["outcome"]
-            if outcome is not None:
-                arrival.answered(outcome)
             return
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)

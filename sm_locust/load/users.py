@@ -45,7 +45,7 @@ class Load(Protocol):
     fire_request: Callable[..., None]
 
     def add_user(self, user_class: type[ArrivalUser], n: int) -> None: ...
-    def next_payload(self) -> Payload: ...
+    next_payload: Callable[[], Payload]
     def invoker(self, user_class: type[InvokerUser]) -> Invoker: ...
     def connections(self, url: str, ca_bundle: str | None, proxy: str | None) -> Connections: ...
     def signer(self, service: str) -> Signer: ...
@@ -142,6 +142,8 @@ class InvokerUser(ArrivalUser):
     abstract = True
     host = "see --sm-config"  # what the web UI shows where other users have a host; nothing is sent there
 
+    _means: tuple[Load, Invoker, str] | None = None  # what an instance sends with; it lives for one run
+
     @classmethod
     def make_invoker(cls, load: Load) -> Invoker:
         """The invoker that all arrivals of a process share."""
@@ -162,17 +164,21 @@ class InvokerUser(ArrivalUser):
         arrival = self.arrival
         if arrival is None:
             raise RuntimeError(f"{type(self).__name__}.invoke() was called outside of a @task")
-        load: Load = self.environment.generator
+        if self._means is None:
+            generator: Load = self.environment.generator
+            self._means = generator, generator.invoker(type(self)), self.name_of(generator.config)
+        load, invoker, usual_name = self._means
         if body is None:
             payload = load.next_payload()
             body, content_type = payload.body, content_type or payload.content_type
-        outcome = load.invoker(type(self)).invoke(
+        outcome = invoker.invoke(
             body,
-            name=name or self.name_of(load.config),
+            name=name or usual_name,
             scheduled_at=arrival.claim(),
             content_type=content_type,
             headers={key.replace("_", "-"): value for key, value in headers.items()} if headers else None,
         )
+        arrival.answered(outcome)
         load.fire_request(
             request_type=self.request_type,
             name=outcome.name,

@@ -38,12 +38,22 @@ class Arrival(Generic[Class]):
 
     def answered(self, outcome: Outcome) -> None:
         """A request of this arrival ended. An arrival of several requests lasts until the last and fails with any."""
-        whole = self.outcome
-        if whole is None:
+        first = self.outcome
+        if first is None:
             self.outcome = outcome
             return
-        whole.ended_at = outcome.ended_at
-        whole.received += outcome.received
-        if whole.kind == OK:
-            whole.kind, whole.status = outcome.kind, outcome.status
-            whole.message, whole.request_id = outcome.message, outcome.request_id
+        told = first if first.kind != OK else outcome  # whose end is that of the arrival
+        # A new one: the task and Locust's listeners hold on to those of the requests.
+        self.outcome = Outcome(
+            first.name,
+            first.scheduled_at,
+            first.started_at,
+            first.first_byte_at,
+            outcome.ended_at,
+            told.kind,
+            told.status,
+            first.received + outcome.received,
+            first.connected,
+            message=told.message,
+            request_id=lambda: told.request_id,
+        )

@@ -110,10 +110,6 @@ class Outcome:
             found = self._request_id = found()
         return found
 
-    @request_id.setter
-    def request_id(self, request_id: str) -> None:
-        self._request_id = request_id
-
     @property
     def ok(self) -> bool:
         return self.kind == OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import socket
 import time
@@ -21,6 +20,7 @@ from sm_locust.load.invoker import Invoker, classify, invoke_endpoint
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.record import outcome as kinds
 from sm_locust.record.outcome import Outcome
+from tests.load.every_answer import ANSWERED
 from tests.oracles.answers import CLOSE, HANG, RESET, AnswerServer, Step, answer, ok
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "token")
@@ -48,44 +48,6 @@ def make(url: str, **options: Any) -> Invoker:
 
 def invoke(invoker: Invoker, body: bytes = b"5,3.5,1.3,0.3", **options: Any) -> Outcome:
     return invoker.invoke(body, name="known", scheduled_at=time.perf_counter() - 0.25, **options)
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nset\r\n3\r\nosa\r\n0\r\n\r\n"
-TINY: list[Step] = list(itertools.chain.from_iterable((bytes([byte]), 0.0005) for byte in ok()))
-
-# What the server does; the kind, status, body and bytes received of the one Outcome.
-ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
-    "a length": ([ok()], kinds.OK, 200, b"setosa"),
-    "chunks": ([CHUNKED], kinds.OK, 200, b"setosa"),
-    "chunks in pieces": ([CHUNKED[:50], 0.01, CHUNKED[50:55], 0.01, CHUNKED[55:]], kinds.OK, 200, b"setosa"),
-    "the connection's end": ([b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsetosa", CLOSE], kinds.OK, 200, b"setosa"),
-    "100 first": ([b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, ok()], kinds.OK, 200, b"setosa"),
-    "100 in the same segment": ([b"HTTP/1.1 100 Continue\r\n\r\n" + ok()], kinds.OK, 200, b"setosa"),
-    "204": ([b"HTTP/1.1 204 No Content\r\n\r\n"], kinds.OK, 204, b""),
-    "202 without a body": ([answer(202)], kinds.OK, 202, b""),
-    "one byte at a time": (TINY, kinds.OK, 200, b"setosa"),
-    "bytes after the end": ([ok() + b"\x00garbage"], kinds.OK, 200, b"setosa"),
-    "a binary body": ([ok(bytes(range(256)))], kinds.OK, 200, bytes(range(256))),
-    "an error that is not UTF-8": ([answer(500, b"\xff\xfe\x00")], kinds.INTERNAL, 500, b"\xff\xfe\x00"),
-    "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.UNEXPECTED_ANSWER, 302, b""),
-    "a name's end in the header": (
-        [answer(400, b"{}", "x-amzn-ErrorType: ValidationError:http://internal.amazon.com/coral/")],
-        kinds.VALIDATION,
-        400,
-        b"{}",
-    ),
-    "a closed connection, at once": ([CLOSE], kinds.RESET, 0, b""),
-    "a closed connection, mid-header": ([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], kinds.RESET, 0, b""),
-    "a closed connection, mid-body": ([answer(200, b"setosa")[:-3], CLOSE], kinds.RESET, 0, b"set"),
-    "a closed connection, mid-chunk": ([CHUNKED[:-9], CLOSE], kinds.RESET, 0, b"seto"),
-    "a closed connection after 100": ([b"HTTP/1.1 100 Continue\r\n\r\n", CLOSE], kinds.RESET, 0, b""),
-    "a reset": ([RESET], kinds.RESET, 0, b""),
-    "a reset mid-body": ([answer(200, b"setosa")[:-3], 0.05, RESET], kinds.RESET, 0, b"set"),
-    "no HTTP": ([b"\x16\x03\x01 garbage\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
-    "a broken chunk": ([CHUNKED.replace(b"3\r\nosa", b"Z\r\nosa"), HANG], kinds.PROTOCOL, 0, b"set"),
-    "nothing": ([HANG], kinds.TIMEOUT, 0, b""),
-    "nothing after a few bytes": ([ok()[:-3], HANG], kinds.TIMEOUT, 0, b"set"),
-}
 
 
 @pytest.mark.parametrize(("script", "kind", "status", "body"), ANSWERED.values(), ids=ANSWERED)

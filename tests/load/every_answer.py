@@ -1,0 +1,91 @@
+"""Every kind of answer that a server can give, legal or not, as bytes on the wire; and what is to be made of it."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+
+from sm_locust.record import outcome as kinds
+from tests.oracles.answers import CLOSE, HANG, RESET, Step, answer, ok
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nset\r\n3\r\nosa\r\n0\r\n\r\n"
+ZIPPED = gzip.compress(b'{"message": "no"}', mtime=0)
+TINY: list[Step] = list(itertools.chain.from_iterable((bytes([byte]), 0.0005) for byte in ok()))
+
+# What the server does; the kind, status, body and bytes received of the one Outcome.
+ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
+    "a length": ([ok()], kinds.OK, 200, b"setosa"),
+    "chunks": ([CHUNKED], kinds.OK, 200, b"setosa"),
+    "chunks in pieces": ([CHUNKED[:50], 0.01, CHUNKED[50:55], 0.01, CHUNKED[55:]], kinds.OK, 200, b"setosa"),
+    "the connection's end": ([b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nsetosa", CLOSE], kinds.OK, 200, b"setosa"),
+    "100 first": ([b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, ok()], kinds.OK, 200, b"setosa"),
+    "100 in the same segment": ([b"HTTP/1.1 100 Continue\r\n\r\n" + ok()], kinds.OK, 200, b"setosa"),
+    "204": ([b"HTTP/1.1 204 No Content\r\n\r\n"], kinds.OK, 204, b""),
+    "202 without a body": ([answer(202)], kinds.OK, 202, b""),
+    "one byte at a time": (TINY, kinds.OK, 200, b"setosa"),
+    "bytes after the end": ([ok() + b"\x00garbage"], kinds.OK, 200, b"setosa"),
+    "a binary body": ([ok(bytes(range(256)))], kinds.OK, 200, bytes(range(256))),
+    "an error that is not UTF-8": ([answer(500, b"\xff\xfe\x00")], kinds.INTERNAL, 500, b"\xff\xfe\x00"),
+    "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.UNEXPECTED_ANSWER, 302, b""),
+    "a name's end in the header": (
+        [answer(400, b"{}", "x-amzn-ErrorType: ValidationError:http://internal.amazon.com/coral/")],
+        kinds.VALIDATION,
+        400,
+        b"{}",
+    ),
+    "a closed connection, at once": ([CLOSE], kinds.RESET, 0, b""),
+    "a closed connection, mid-header": ([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], kinds.RESET, 0, b""),
+    "a closed connection, mid-body": ([answer(200, b"setosa")[:-3], CLOSE], kinds.RESET, 0, b"set"),
+    "a closed connection, mid-chunk": ([CHUNKED[:-9], CLOSE], kinds.RESET, 0, b"seto"),
+    "a closed connection after 100": ([b"HTTP/1.1 100 Continue\r\n\r\n", CLOSE], kinds.RESET, 0, b""),
+    "a reset": ([RESET], kinds.RESET, 0, b""),
+    "a reset mid-body": ([answer(200, b"setosa")[:-3], 0.05, RESET], kinds.RESET, 0, b"set"),
+    "no HTTP": ([b"\x16\x03\x01 garbage\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
+    "a broken chunk": ([CHUNKED.replace(b"3\r\nosa", b"Z\r\nosa"), HANG], kinds.PROTOCOL, 0, b"set"),
+    "nothing": ([HANG], kinds.TIMEOUT, 0, b""),
+    "nothing after a few bytes": ([ok()[:-3], HANG], kinds.TIMEOUT, 0, b"set"),
+    "chunks with extensions and trailers": (
+        [CHUNKED.replace(b"3\r\nset", b"3;name=value\r\nset").replace(b"0\r\n\r\n", b"0\r\nx-amz-sum: 1\r\n\r\n")],
+        kinds.OK,
+        200,
+        b"setosa",
+    ),
+    "a length, and then the connection's end": ([ok(b"setosa", "Connection: close"), CLOSE], kinds.OK, 200, b"setosa"),
+    "HTTP/1.0 until the end": ([b"HTTP/1.0 200 OK\r\n\r\nsetosa", CLOSE], kinds.OK, 200, b"setosa"),
+    "several interim answers": (
+        [b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 0.01, ok()],
+        kinds.OK,
+        200,
+        b"setosa",
+    ),
+    "a body of nothing": ([ok(b"")], kinds.OK, 200, b""),
+    "a status without a phrase": ([b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok"], kinds.OK, 200, b"ok"),
+    "a header without a value": ([ok(b"setosa", "X-Empty:")], kinds.OK, 200, b"setosa"),
+    "headers of 100 KB": ([ok(b"setosa", f"X-Long: {'x' * 100_000}")], kinds.OK, 200, b"setosa"),
+    "an answer and the connection's end at once": ([ok(), CLOSE], kinds.OK, 200, b"setosa"),
+    "a second answer": ([ok() + ok(b"unasked")], kinds.OK, 200, b"setosa"),
+    "304": ([b"HTTP/1.1 304 Not Modified\r\n\r\n"], kinds.UNEXPECTED_ANSWER, 304, b""),
+    "a compressed error": (
+        [answer(503, ZIPPED, "Content-Encoding: gzip")],
+        kinds.UNAVAILABLE,
+        503,
+        ZIPPED,
+    ),
+    "an error in chunks": (
+        [CHUNKED.replace(b"200 OK", b"424 Failed\r\nx-amzn-ErrorType: ModelError")],
+        kinds.MODEL_ERROR,
+        424,
+        b"setosa",
+    ),
+    "an error that ends with the connection": ([b"HTTP/1.1 500 No\r\n\r\n{}", CLOSE], kinds.INTERNAL, 500, b"{}"),
+    "two lengths that differ": (
+        [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", HANG],
+        kinds.PROTOCOL,
+        0,
+        b"",
+    ),
+    "a header without a colon": ([b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
+    "a length that is no number": ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
+    "chunks that never end": ([CHUNKED[:-5], HANG], kinds.TIMEOUT, 0, b"setosa"),
+    "interim answers that never end": ([b"HTTP/1.1 102 Processing\r\n\r\n", HANG], kinds.TIMEOUT, 0, b""),
+}

@@ -12,7 +12,7 @@ from benchmarks.machine import BenchError
 from benchmarks.peers import PEERS
 
 EXPERIMENTS = ("cpu", "real-rate", "lateness", "ramp", "stall", "memory", "master")
-SECONDS = {"real-rate": 45, "lateness": 50, "ramp": 130, "stall": 28, "memory": 40, "master": 45}
+SECONDS = {"real-rate": 40, "lateness": 48, "ramp": 130, "stall": 45, "memory": 9, "master": 35}
 
 
 def _say(line: str) -> None:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import peers
 from benchmarks.machine import BenchError
+from benchmarks.master import share_of_a_core
 from benchmarks.peers import Peer, Where
 from benchmarks.target import Nginx, diary, nginx, read_diary
 
@@ -154,7 +155,7 @@ def memory(results: Results, rounds: int, say: Say) -> None:
 def master(results: Results, rounds: int, say: Say) -> None:
     """CPU of a core of a real master that hears 100 workers."""
     for n in range(rounds):
-        share = float(_python("benchmarks.master"))
+        share = share_of_a_core()
         results.add("master", share)
         say(f"round {n + 1} of {rounds} · master with 100 workers: {share:.1%} of a core")
 

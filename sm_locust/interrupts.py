@@ -1,7 +1,8 @@
 """Signals that end what takes long: heard once, at a moment that leaves nothing half done.
 
 The first Ctrl-C, SIGTERM or SIGHUP is a KeyboardInterrupt; cleaning up after it is not interrupted again, so whoever is
-waited for in the meantime says what impatience does.
+waited for in the meantime says what impatience does. Once the work is done the result stands: what comes later is too
+late, and would only break into the end of the process.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """A context in which they are heard so; for the main thread.
+    """A context in which they are heard so; for the main thread. After the outermost one they are heard no more.
 
     impatient  called for every further signal, if it is set
     """
@@ -33,8 +34,10 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._armed, self.impatient = False, None
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if handler not in (signal.SIG_DFL, signal.default_int_handler):  # somebody else still listens
+                signal.signal(number, handler)
 
     def _hear(self, *_: object) -> None:
         if not self._armed:

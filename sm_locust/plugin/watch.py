@@ -8,7 +8,6 @@ handed on as it comes; making sense of it is the analysis's.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from sm_locust.aws import endpoint, scaling
 from sm_locust.aws.cloudwatch import CloudWatch
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.plugin.settling import Settling
 from sm_locust.record.clock import RunClock
 from sm_locust.record.observation import Observation, ScalingEvent
 
@@ -30,9 +30,6 @@ HURRIED_PATIENCE = 3.0  # for what is still asked when somebody wants to go
 POLL_EVERY = 5.0  # real seconds at the least
 LATE = 600.0  # schedule seconds for which a metric may still change, or come at all, while the run goes
 
-# Schedule seconds after the end of the load's last period; CloudWatch is two to three minutes late.
-SETTLED_AFTER = 240.0  # what has stopped changing by then is taken for complete
-SETTLE_PATIENCE = 300.0
 SETTLE_EVERY = 0.5  # periods
 
 INVOCATIONS = ("AWS/SageMaker", "Invocations", "Sum")
@@ -114,19 +111,13 @@ class Watch:
         ended_at  Unix seconds of the end of the load
         say       told how far it is
         """
-        changed_at, before = ended_at, -1
-        speed = self._clock.speed
-        published = math.ceil(ended_at / self._period) * self._period  # not before it ends
+        settling = Settling(answered, ended_at, self._period, self._clock.speed)
         while True:
             self._ask_for_all()
-            counted, now = self._counted(), time.time()
-            if counted != before:
-                changed_at, before = now, counted
-            late = (now - published) * speed
-            still = now - changed_at >= max(2.0, self._period)
-            whole = self._reaches(ended_at) and counted >= answered
-            self.settled = whole or (still and late >= SETTLED_AFTER and "CloudWatch" not in self._missing)
-            if self.settled or "CloudWatch" in self._denied or late >= SETTLE_PATIENCE:
+            counted, readable = self._counted(), "CloudWatch" not in self._missing
+            over = settling.look(time.time(), counted, reaches_the_end=self._reaches(ended_at), readable=readable)
+            self.settled = settling.settled
+            if over or "CloudWatch" in self._denied:
                 return
             state = self._missing.get("CloudWatch") or f"{counted:,} of {answered:,} requests counted"
             say(f"waiting for CloudWatch: {state} (Ctrl-C goes on without)")

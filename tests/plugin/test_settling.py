@@ -42,7 +42,7 @@ def test_what_has_stopped_changing_is_complete_once_the_last_period_must_have_be
 
 @pytest.mark.parametrize(("last_change", "settled"), [(288, True), (320, False)])
 def test_a_metric_that_still_changes_late_is_waited_for_until_patience_ends(last_change: int, settled: bool) -> None:
-    assert looks(lambda after: (990 + int(min(after, last_change) // 32), True)) == (350.0, settled)
+    assert looks(lambda after: (980 + int(min(after, last_change) // 32), True)) == (350.0, settled)
 
 
 def test_an_endpoint_that_is_never_counted_ends_the_patience() -> None:

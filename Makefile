@@ -16,7 +16,7 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 test: .venv/.test  ## run the tests
 	@$(BIN)/python -m pytest
 
-bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
+bench: .venv/.test  ## measure this generator beside others: 50 minutes; wants nginx, and nothing else running
 	@$(BIN)/python -m benchmarks
 
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom

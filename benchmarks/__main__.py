@@ -31,29 +31,35 @@ def main(rounds: int, only: tuple[str, ...], keys: tuple[str, ...], short: float
     chosen = tuple(peer for peer in PEERS if not keys or peer.key in keys)
     wanted = only or EXPERIMENTS
     fewer = min(3, rounds)
-    estimate = sum(SECONDS.get(name, 0) * fewer for name in wanted)
+    estimate = sum(SECONDS.get(name, 0) * (1 if name == "ramp" else fewer) for name in wanted)
     if "cpu" in wanted:
         estimate += round(rounds * len(chosen) * (short + long + 7))
     _say(f"About {estimate / 60:.0f} minutes. The machine should do nothing else.")
     experiments.open_files()
     results = experiments.Results()
+
+    def keep() -> str:
+        return report.write(results, out, short, long)
+
     try:
-        if "cpu" in wanted:
-            experiments.cpu(results, rounds, chosen, _say, short, long)
         for name, measure in {
             "real-rate": experiments.real_rate,
             "lateness": experiments.lateness,
-            "ramp": experiments.ramp,
             "stall": experiments.stall,
             "memory": experiments.memory,
             "master": experiments.master,
+            "ramp": experiments.ramp,
         }.items():
             if name in wanted:
-                measure(results, fewer, _say)
+                measure(results, 1 if name == "ramp" else fewer, _say)
+                keep()
+        if "cpu" in wanted:
+            experiments.cpu(results, rounds, chosen, _say, short, long, keep)
     except BenchError as e:
-        report.write(results, out, short, long)
-        sys.exit(f"benchmarks: {e}")
-    print(report.write(results, out, short, long))
+        sys.exit(f"benchmarks: {e}; what was measured before is in {out}")
+    finally:
+        table = keep()
+    print(table)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks import peers
 from benchmarks.machine import BenchError
@@ -18,6 +19,7 @@ from benchmarks.peers import Peer, Where
 from benchmarks.target import Nginx, diary, nginx, read_diary
 
 SHORT, LONG = 10.0, 40.0  # seconds of the two runs whose difference is measured
+MAX_LATENESS_MS = 10.0
 
 STALL_RATE, STALL_SECONDS, STALL_AFTER, STALL_FOR, STALL_DELAY = 400, 20, 6.0, 5.0, 0.05
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
@@ -38,8 +40,19 @@ class Results:
 Say = Callable[[str], None]
 
 
-def cpu(results: Results, rounds: int, chosen: tuple[Peer, ...], say: Say, short: float, long: float) -> None:
-    """CPU of one request: the difference of a long and a short run, so that start-up and end are not in it."""
+def cpu(
+    results: Results,
+    rounds: int,
+    chosen: tuple[Peer, ...],
+    say: Say,
+    short: float,
+    long: float,
+    kept: Callable[[], Any],
+) -> None:
+    """CPU of one request: the difference of a long and a short run, so that start-up and end are not in it.
+
+    kept  called after each round
+    """
     with TemporaryDirectory(prefix="sm-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -52,11 +65,16 @@ def cpu(results: Results, rounds: int, chosen: tuple[Peer, ...], say: Say, short
                         results.skipped[peer.key] = reason
                         say(f"{peer.title}: skipped, {reason}")
                         continue
-                    us, lateness = _cpu_of(peer, target, folder, short, long)
+                    try:
+                        us, lateness = _cpu_of(peer, target, folder, short, long)
+                    except BenchError as e:  # a moment of a busy machine must not cost all the rest
+                        say(f"{e}; once more")
+                        us, lateness = _cpu_of(peer, target, folder, short, long)
                     results.add(f"cpu:{peer.key}", us)
                     if lateness is not None:
                         results.add(f"cpu-lateness:{peer.key}", lateness)
                     say(f"round {n + 1} of {rounds} · {peer.title}: {us:.1f} µs a request")
+                kept()
 
 
 def _cpu_of(peer: Peer, target: Nginx, folder: Path, short: float, long: float) -> tuple[float, float | None]:
@@ -68,14 +86,15 @@ def _cpu_of(peer: Peer, target: Nginx, folder: Path, short: float, long: float) 
         target.forget()
         sent = peer.send(where, peer.rate, seconds)
         good = target.good()
-        # Whatever is stopped in mid-air (wrk) has been answered and is not said; nothing else may differ.
-        if not 0 <= good - sent.said <= (32 if peer.key == "wrk" else 0):
+        if not 0 <= good - sent.said <= sent.unsaid:
             raise BenchError(f"{peer.title} says {sent.said} requests, the target answered {good}")
         if peer.rate and good < 0.97 * peer.rate * (seconds - 1):
             raise BenchError(f"{peer.title} did not hold {peer.rate:g} a second: {good} in {seconds:g} s")
         if sent.summary:
-            lateness = float(sent.summary["lateness_ms"]["p99"])
+            lateness = float(sent.summary["lateness_ms"]["p99"])  # of the long run, in the end
         measured.append((sent.cpu, good))
+    if lateness is not None and lateness > MAX_LATENESS_MS:
+        raise BenchError(f"{peer.title} left late: p99 {lateness:.1f} ms, where {MAX_LATENESS_MS:g} are allowed")
     (cpu_short, good_short), (cpu_long, good_long) = measured
     return (cpu_long - cpu_short) / (good_long - good_short) * 1e6, lateness
 

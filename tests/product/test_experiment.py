@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,20 @@ def config(folder: Path, url: str, **sections: Any) -> Path:
     return path
 
 
-@pytest.fixture
-def two_instances(tmp_path: Path) -> Iterator[Endpoint]:
+@contextmanager
+def two_instances(folder: Path) -> Iterator[Endpoint]:
     """An endpoint whose scaling is somebody's: two instances, registered from 2 to 6, with a policy."""
-    folder = tmp_path / "endpoint"
-    folder.mkdir()
     with endpoint(folder, SPEED, instances=2, workers=1, service_time=0.005, provisioning_time=120) as running:
         scaling = client(running.url, "application-autoscaling")
         scaling.register_scalable_target(**VARIANT, MinCapacity=2, MaxCapacity=6)
         scaling.put_scaling_policy(**VARIANT, **MINE)
+        yield running
+
+
+@pytest.fixture
+def somebodys(tmp_path: Path) -> Iterator[Endpoint]:
+    (tmp_path / "endpoint").mkdir()
+    with two_instances(tmp_path / "endpoint") as running:
         yield running
 
 
@@ -155,39 +162,59 @@ def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_
     assert any("no longer registered" in sentence for sentence in record["restored"])
 
 
-@pytest.mark.parametrize(
-    ("stage", "number", "folders"),
-    [
-        ("before", signal.SIGINT, {"before"}),
-        ("apply", signal.SIGTERM, {"before"}),
-        ("steady", signal.SIGINT, {"before"}),
-        ("after", signal.SIGTERM, {"before", "after"}),
-        ("restore", signal.SIGINT, {"before", "after"}),
-    ],
-)
+INTERRUPTED: dict[str, tuple[int, set[str]]] = {  # in which stage, by which signal; the folders that are there then
+    "before": (signal.SIGINT, {"before"}),
+    "apply": (signal.SIGTERM, {"before"}),
+    "steady": (signal.SIGINT, {"before"}),
+    "after": (signal.SIGTERM, {"before", "after"}),
+    "restore": (signal.SIGINT, {"before", "after"}),
+}
+
+
+def interrupted(folder: Path, stage: str) -> tuple[Experiment, int, dict[str, Any], dict[str, Any]]:
+    """Plays an experiment and interrupts it: its exit code, and scaling before and after it."""
+    number, folders = INTERRUPTED[stage]
+    with two_instances(folder) as local:
+        url = local.url
+        as_it_was = scaling_of(url)
+        phases = [{"name": "steady", "duration": "3m", "arrival_rate": 100}]
+        experiment = Experiment(folder, str(config(folder, url, phases=phases)), "--replace")
+        if stage == "steady":  # or there would be nothing to wait for, and no time to interrupt
+            experiment.reach("apply")
+            client(url, "sagemaker").update_endpoint_weights_and_capacities(
+                EndpointName="decision-trees-sample",
+                DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 6}],
+            )
+        experiment.reach(stage)
+        if stage in folders:
+            ledgers = lambda: [path.read_text() for path in experiment.folder.glob("*/intervals.jsonl")]  # noqa: E731
+            wait_for(
+                "its arrivals", lambda: len(ledgers()) == len(folders) and all('"name"' in text for text in ledgers())
+            )
+        experiment.process.send_signal(number)
+        return experiment, experiment.wait(), as_it_was, scaling_of(url)
+
+
+@pytest.fixture(scope="module")
+def all_interrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, tuple[Experiment, int, dict[str, Any], dict[str, Any]]]:
+    """Two at a time: most of it is waiting."""
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(lambda stage: interrupted(tmp_path_factory.mktemp(stage), stage), INTERRUPTED)
+        return dict(zip(INTERRUPTED, found, strict=True))
+
+
+@pytest.mark.parametrize("stage", INTERRUPTED)
 def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_open(
-    tmp_path: Path, two_instances: Endpoint, stage: str, number: int, folders: set[str]
+    all_interrupted: dict[str, tuple[Experiment, int, dict[str, Any], dict[str, Any]]], stage: str
 ) -> None:
-    url = two_instances.url
-    as_it_was = scaling_of(url)
-    phases = [{"name": "steady", "duration": "3m", "arrival_rate": 100}]
-    experiment = Experiment(tmp_path, str(config(tmp_path, url, phases=phases)), "--replace")
-    if stage == "steady":  # or there would be nothing to wait for, and no time to interrupt
-        experiment.reach("apply")
-        client(url, "sagemaker").update_endpoint_weights_and_capacities(
-            EndpointName="decision-trees-sample",
-            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 6}],
-        )
-    experiment.reach(stage)
-    if stage in folders:
-        ledgers = lambda: [path.read_text() for path in experiment.folder.glob("*/intervals.jsonl")]  # noqa: E731
-        wait_for("its arrivals", lambda: len(ledgers()) == len(folders) and all('"name"' in text for text in ledgers()))
-    experiment.process.send_signal(number)
-    code = experiment.wait()
+    experiment, code, as_it_was, as_it_is = all_interrupted[stage]
+    _, folders = INTERRUPTED[stage]
     # What is being put back is put back, and the experiment ends as it would have (300 requests can be late: 3).
     assert code in ({0, 3} if stage == "restore" else {130}), experiment.output
     assert "Traceback" not in experiment.output
-    assert scaling_of(url) == as_it_was
+    assert as_it_is == as_it_was
     assert {path.name for path in experiment.folder.iterdir() if path.is_dir()} == folders
     for name in folders:
         assert Run.open(experiment.folder / name).ledger().intervals
@@ -195,42 +222,53 @@ def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_
     assert json.loads((experiment.folder / "experiment.json").read_text())["restored"]
 
 
-@pytest.mark.parametrize("way", ["the terminal is closed", "nobody reads the output any more", "AWS is busy"])
-def test_scaling_is_put_back_though(tmp_path: Path, two_instances: Endpoint, way: str) -> None:
-    url = two_instances.url
-    as_it_was = scaling_of(url)
-    path = config(tmp_path, url, phases=[{"name": "steady", "duration": "3m", "arrival_rate": 50}])
-    experiment = Experiment(tmp_path, str(path), "--replace", piped=way.startswith("nobody"))
-    experiment.reach("apply")
-    if way == "AWS is busy":
-        refuse(url, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
-        experiment.process.send_signal(signal.SIGTERM)
-    elif experiment.process.stdout is not None:
-        experiment.process.stdout.close()
-        experiment.process.send_signal(signal.SIGINT)
-    else:
-        experiment.process.send_signal(signal.SIGHUP)
-    assert experiment.wait() != 0
-    assert scaling_of(url) == as_it_was
+WAYS = ("the terminal is closed", "nobody reads the output any more", "AWS is busy")
 
 
-def test_a_load_past_the_guard_is_refused_before_anything_is_changed(tmp_path: Path, two_instances: Endpoint) -> None:
-    as_it_was = scaling_of(two_instances.url)
-    experiment = Experiment(tmp_path, str(config(tmp_path, two_instances.url, guard={"max_requests": 10})), "--replace")
+def put_back(folder: Path, way: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """Plays an experiment that ends in a bad way: its exit code, and scaling before and after it."""
+    with two_instances(folder) as local:
+        url = local.url
+        as_it_was = scaling_of(url)
+        path = config(folder, url, phases=[{"name": "steady", "duration": "3m", "arrival_rate": 50}])
+        experiment = Experiment(folder, str(path), "--replace", piped=way.startswith("nobody"))
+        experiment.reach("apply")
+        if way == "AWS is busy":
+            refuse(url, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
+            experiment.process.send_signal(signal.SIGTERM)
+        elif experiment.process.stdout is not None:
+            experiment.process.stdout.close()
+            experiment.process.send_signal(signal.SIGINT)
+        else:
+            experiment.process.send_signal(signal.SIGHUP)
+        return experiment.wait(), as_it_was, scaling_of(url)
+
+
+def test_scaling_is_put_back_in_the_worst_of_circumstances(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda way: put_back(tmp_path_factory.mktemp("way"), way), WAYS))
+    for way, (code, as_it_was, as_it_is) in zip(WAYS, found, strict=True):
+        assert code != 0, way
+        assert as_it_is == as_it_was, way
+
+
+def test_a_load_past_the_guard_is_refused_before_anything_is_changed(tmp_path: Path, somebodys: Endpoint) -> None:
+    as_it_was = scaling_of(somebodys.url)
+    experiment = Experiment(tmp_path, str(config(tmp_path, somebodys.url, guard={"max_requests": 10})), "--replace")
     assert experiment.wait() == 2
     assert "guard.max_requests" in experiment.output
-    assert scaling_of(two_instances.url) == as_it_was
+    assert scaling_of(somebodys.url) == as_it_was
     assert not experiment.stages()
 
 
-def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: Path, two_instances: Endpoint) -> None:
-    as_it_was = scaling_of(two_instances.url)
-    experiment = Experiment(tmp_path, str(config(tmp_path, two_instances.url)))
+def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: Path, somebodys: Endpoint) -> None:
+    as_it_was = scaling_of(somebodys.url)
+    experiment = Experiment(tmp_path, str(config(tmp_path, somebodys.url)))
     assert experiment.wait() == 2
     assert "mine" in experiment.output
     assert "--replace" in experiment.output
-    assert scaling_of(two_instances.url) == as_it_was
-    assert two_instances.counts()["invocations"] == 0
+    assert scaling_of(somebodys.url) == as_it_was
+    assert somebodys.counts()["invocations"] == 0
 
 
 @pytest.mark.parametrize(

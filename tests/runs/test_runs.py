@@ -92,12 +92,12 @@ def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_
 
 def test_without_a_shape_a_user_is_one_arrival_a_second(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url)
-    options = ["-u", "50", "-r", "50", "-t", "6s", "--headless"]
+    options = ["-u", "50", "-r", "50", "-t", "5s", "--headless"]
     with locust(tmp_path, "-f", files(INVOKE), "--sm-config", str(path), *options) as run:
         run.wait()
         found = accounted(summary(run.the_folder()))
         rows = _timeline(run.the_folder())
-    for row in rows[1:5]:
+    for row in rows[1:4]:
         assert float(row["planned"]) == pytest.approx(50, abs=0.5)
         assert float(row["sent"]) == pytest.approx(50, abs=1)
     assert found["arrivals"]["delivered_ratio"] == pytest.approx(1.0, abs=0.01)
@@ -106,23 +106,23 @@ def test_without_a_shape_a_user_is_one_arrival_a_second(tmp_path: Path, local: E
 def test_a_frozen_endpoint_does_not_slow_the_arrivals_down(tmp_path: Path) -> None:
     # Wide enough to answer everything that has queued up once it thaws.
     with endpoint(tmp_path, workers=64, backlog=5000) as local:
-        path = config(tmp_path, local.url, {"name": "flat", "duration": 12, "arrival_rate": 400})
+        path = config(tmp_path, local.url, {"name": "flat", "duration": 9, "arrival_rate": 400})
         with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless") as run:
             wait_for("the run", lambda: run.folders())
-            time.sleep(3.0)
+            time.sleep(2.0)
             with local.frozen():
-                time.sleep(5.0)
+                time.sleep(4.5)
             run.wait()
             found = accounted(summary(run.the_folder()))
             rows = _timeline(run.the_folder())
             served = local.counts()["invocations"]
-    during = [float(row["sent"]) for row in rows[3:8]]
+    during = [float(row["sent"]) for row in rows[2:6]]
     assert all(sent == pytest.approx(400, rel=0.05) for sent in during), during
-    assert sum(during) == pytest.approx(2000, rel=0.005)
-    assert found["arrivals"]["sent"] == served == pytest.approx(4800, abs=24)
+    assert sum(during) == pytest.approx(1600, rel=0.005)
+    assert found["arrivals"]["sent"] == served == pytest.approx(3600, abs=18)
     # What was due while nothing answered waited for the rest of the stall: the corrected latency says so.
-    assert found["latency_ms"]["max"] > 4500
-    assert found["latency_ms"]["p90"] > 2500
+    assert found["latency_ms"]["max"] > 4000
+    assert found["latency_ms"]["p90"] > 2000
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_without_credentials_nothing_is_sent(tmp_path: Path, local: Endpoint) ->
 
 
 def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, {**LONG, "duration": 16}), str(free_port())
+    path, port = config(tmp_path, local.url, {**LONG, "duration": 12}), str(free_port())
     options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--headless"]
     with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), *options) as run:
         wait_for("requests", lambda: local.counts()["invocations"] > 100)
@@ -213,13 +213,13 @@ def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tm
 
 
 def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, {**LONG, "duration": 12}), str(free_port())
+    path, port = config(tmp_path, local.url, {**LONG, "duration": 10}), str(free_port())
     arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--master-port", port]
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     master = ["--master", "--master-bind-port", port, "--expect-workers", "1", "--headless"]
     with locust(tmp_path, *arguments, *master) as run, locust(tmp_path / "one", *arguments, "--worker"):
-        wait_for("requests", lambda: local.counts()["invocations"] > 200)
+        wait_for("requests", lambda: local.counts()["invocations"] > 100)
         with locust(tmp_path / "two", *arguments, "--worker") as late:
             run.wait(40)
             late.wait(10)

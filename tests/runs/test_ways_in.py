@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,38 @@ def through_the_api(tmp_path: Path, gateway: dict[str, Any], auth: str, env: dic
             return {**found, "local": local.counts()}
 
 
-@pytest.mark.parametrize(
-    ("auth", "env"), [("none", {}), ("iam", {}), ("api-key", {"SM_LOCUST_API_KEY": KEY})], ids=["none", "iam", "key"]
-)
+ADMITTED: dict[str, tuple[str, dict[str, str]]] = {  # what the API asks for and its callers give; their environment
+    "none": ("none", {}),
+    "iam": ("iam", {}),
+    "api-key": ("api-key", {"SM_LOCUST_API_KEY": KEY}),
+}
+TURNED_AWAY: dict[str, tuple[str, str, dict[str, str], str]] = {  # asked for, given, environment; what is said then
+    "unsigned": ("iam", "none", {}, "missing_token"),
+    "wrong secret": ("iam", "iam", {"AWS_SECRET_ACCESS_KEY": "another"}, "invalid_signature"),
+    "wrong key": ("api-key", "api-key", {"SM_LOCUST_API_KEY": f"{KEY}-not"}, "forbidden"),
+}
+
+
+@pytest.fixture(scope="module")
+def through_apis(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """All of them at once, three at a time: most of it is waiting."""
+    ways = {name: (auth, auth, env) for name, (auth, env) in ADMITTED.items()}
+    ways |= {name: (asked, auth, env) for name, (asked, auth, env, _) in TURNED_AWAY.items()}
+
+    def play(name: str) -> dict[str, Any]:
+        asked, auth, env = ways[name]
+        gateway = {"gateway_auth": asked, "gateway_api_key": KEY}
+        return through_the_api(tmp_path_factory.mktemp("api"), gateway, auth, env)
+
+    with ThreadPoolExecutor(3) as pool:
+        return dict(zip(ways, pool.map(play, ways), strict=True))
+
+
+@pytest.mark.parametrize("name", ADMITTED)
 def test_an_api_lets_in_whom_it_should_and_the_endpoint_counts_the_same(
-    tmp_path: Path, auth: str, env: dict[str, str]
+    through_apis: dict[str, dict[str, Any]], name: str
 ) -> None:
-    found = through_the_api(tmp_path, {"gateway_auth": auth, "gateway_api_key": KEY}, auth, env)
+    found = through_apis[name]
     sent = found["arrivals"]["sent"]
     assert sent == pytest.approx(90, abs=1)
     assert found["requests"]["ok"] == found["local"]["ok"] == sent
@@ -46,20 +72,12 @@ def test_an_api_lets_in_whom_it_should_and_the_endpoint_counts_the_same(
     assert found["local"]["rejected"] == {}
 
 
-@pytest.mark.parametrize(
-    ("asked", "auth", "env", "kind"),
-    [
-        ("iam", "none", {}, "missing_token"),
-        ("iam", "iam", {"AWS_SECRET_ACCESS_KEY": "another"}, "invalid_signature"),
-        ("api-key", "api-key", {"SM_LOCUST_API_KEY": f"{KEY}-not"}, "forbidden"),
-    ],
-    ids=["unsigned", "wrong secret", "wrong key"],
-)
+@pytest.mark.parametrize("name", TURNED_AWAY)
 def test_an_api_turns_away_whom_it_should_and_the_run_says_why(
-    tmp_path: Path, asked: str, auth: str, env: dict[str, str], kind: str
+    through_apis: dict[str, dict[str, Any]], name: str
 ) -> None:
-    found = through_the_api(tmp_path, {"gateway_auth": asked, "gateway_api_key": KEY}, auth, env)
-    assert found["requests"]["by_kind"] == {kind: found["arrivals"]["sent"]}
+    found = through_apis[name]
+    assert found["requests"]["by_kind"] == {TURNED_AWAY[name][3]: found["arrivals"]["sent"]}
     assert found["local"]["invocations"] == 0
 
 

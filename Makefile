@@ -16,14 +16,14 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 test: .venv/.test  ## run the tests
 	@$(BIN)/python -m pytest
 
-bench: .venv/.test  ## measure this generator beside others: 50 minutes; wants nginx, and nothing else running
-	@$(BIN)/python -m benchmarks
-
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
+	@$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

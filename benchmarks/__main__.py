@@ -33,7 +33,7 @@ def main(rounds: int, only: tuple[str, ...], keys: tuple[str, ...], short: float
     fewer = min(3, rounds)
     estimate = sum(SECONDS.get(name, 0) * (1 if name == "ramp" else fewer) for name in wanted)
     if "cpu" in wanted:
-        estimate += round(rounds * len(chosen) * (short + long + 7))
+        estimate += round(sum(min(rounds, peer.rounds) for peer in chosen) * (short + long + 7))
     _say(f"About {estimate / 60:.0f} minutes. The machine should do nothing else.")
     experiments.open_files()
     results = experiments.Results()

@@ -59,7 +59,7 @@ def cpu(
         with nginx(folder / "nginx") as target:
             for n in range(rounds):
                 for peer in chosen:
-                    if peer.key in results.skipped:
+                    if peer.key in results.skipped or n >= peer.rounds:
                         continue
                     if reason := peer.absent():
                         results.skipped[peer.key] = reason

@@ -65,13 +65,20 @@ Send = Callable[[Where, float, float], Sent]  # where, requests a second, second
 
 @dataclass(frozen=True)
 class Peer:
-    """key: in results.json; title: in the tables; absent: why it cannot be measured here, or empty."""
+    """A generator that is compared.
+
+    key     in results.json
+    title   in the tables
+    absent  why it cannot be measured here, or empty
+    rounds  it is measured in at most so many: enough where nothing must be reached
+    """
 
     key: str
     title: str
     rate: float
     send: Send
     absent: Callable[[], str] = lambda: ""
+    rounds: int = 1000
 
 
 # -- ours ------------------------------------------------------------------------------------------------------------
@@ -219,8 +226,8 @@ HTTP_USER = Peer("http-user", "Locust HttpUser + requests-aws4auth", 600, locust
 FAST_SIGNED = Peer("fast-signed", "Locust FastHttpUser + botocore SigV4Auth", 2000, locust("fast_signed", 10))
 FAST = Peer("fast", "Locust FastHttpUser, unsigned", 3000, locust("fast_unsigned", 10))
 # Its timers keep a core busy at any rate (50 a second cost as much as 600): fair is the highest it holds with ease.
-ARTILLERY_PEER = Peer("artillery", f"Artillery {ARTILLERY}, unsigned", 500, artillery, no_artillery)
-WRK = Peer("wrk", "wrk, one thread, unsigned: the floor", 0, wrk, no_wrk)
+ARTILLERY_PEER = Peer("artillery", f"Artillery {ARTILLERY}, unsigned", 500, artillery, no_artillery, 2)
+WRK = Peer("wrk", "wrk, one thread, unsigned: the floor", 0, wrk, no_wrk, 2)
 
 PEERS = (OURS, OURS_TLS, BOTO3, HTTP_USER, FAST_SIGNED, FAST, ARTILLERY_PEER, WRK)
 

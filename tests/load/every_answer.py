@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 
 from sm_locust.record import outcome as kinds
-from tests.oracles.answers import CLOSE, HANG, RESET, Step, answer, ok
+from tests.oracles.answers import CLOSE, HALF, HANG, RESET, Step, answer, ok
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nset\r\n3\r\nosa\r\n0\r\n\r\n"
 ZIPPED = gzip.compress(b'{"message": "no"}', mtime=0)
 TINY: list[Step] = list(itertools.chain.from_iterable((bytes([byte]), 0.0005) for byte in ok()))
+ENDLESS: list[Step] = [b"HTTP/1.1 200 OK\r\n", *[b"X-More: 1\r\n", 0.01] * 200, HANG]
+
+# AWS's name for an error; the status it comes with, the kind it is.
+NAMED = {
+    "ModelError": (424, kinds.MODEL_ERROR),
+    "ModelNotReadyException": (429, kinds.NOT_READY),
+    "ServiceUnavailable": (503, kinds.UNAVAILABLE),
+    "InternalFailure": (500, kinds.INTERNAL),
+    "InternalDependencyException": (530, kinds.DEPENDENCY),
+    "ValidationError": (400, kinds.VALIDATION),
+    "ValidationException": (400, kinds.VALIDATION),
+    "ThrottlingException": (400, kinds.THROTTLED),
+    "InvalidSignatureException": (403, kinds.INVALID_SIGNATURE),
+    "UnrecognizedClientException": (403, kinds.UNRECOGNIZED_CLIENT),
+    "ExpiredTokenException": (403, kinds.EXPIRED_TOKEN),
+    "AccessDeniedException": (403, kinds.ACCESS_DENIED),
+    "MissingAuthenticationTokenException": (403, kinds.MISSING_TOKEN),
+    "NeverHeardOfException": (400, kinds.UNEXPECTED_ANSWER),
+}
 
 # What the server does; the kind, status, body and bytes received of the one Outcome.
 ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
@@ -27,12 +47,6 @@ ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
     "a binary body": ([ok(bytes(range(256)))], kinds.OK, 200, bytes(range(256))),
     "an error that is not UTF-8": ([answer(500, b"\xff\xfe\x00")], kinds.INTERNAL, 500, b"\xff\xfe\x00"),
     "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.UNEXPECTED_ANSWER, 302, b""),
-    "a name's end in the header": (
-        [answer(400, b"{}", "x-amzn-ErrorType: ValidationError:http://internal.amazon.com/coral/")],
-        kinds.VALIDATION,
-        400,
-        b"{}",
-    ),
     "a closed connection, at once": ([CLOSE], kinds.RESET, 0, b""),
     "a closed connection, mid-header": ([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], kinds.RESET, 0, b""),
     "a closed connection, mid-body": ([answer(200, b"setosa")[:-3], CLOSE], kinds.RESET, 0, b"set"),
@@ -87,5 +101,45 @@ ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
     "a header without a colon": ([b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
     "a length that is no number": ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HANG], kinds.PROTOCOL, 0, b""),
     "chunks that never end": ([CHUNKED[:-5], HANG], kinds.TIMEOUT, 0, b"setosa"),
+    "headers that never end": (ENDLESS, kinds.TIMEOUT, 0, b""),
+    "half of a connection, at once": ([HALF, HANG], kinds.RESET, 0, b""),
+    "half of a connection, mid-body": ([ok()[:-3], HALF, HANG], kinds.RESET, 0, b"set"),
+    "an answer and half of a connection": ([ok(), HALF], kinds.OK, 200, b"setosa"),
+    "a reset after the answer": ([ok(), RESET], kinds.OK, 200, b"setosa"),
+    "a folded header": ([ok(b"setosa", "X-Folded: one\r\n two")], kinds.OK, 200, b"setosa"),
+    "a repeated header": ([ok(b"setosa", "X-Twice: 1", "X-Twice: 2")], kinds.OK, 200, b"setosa"),
+    "a length and chunks": (
+        [CHUNKED.replace(b"Transfer", b"Content-Length: 6\r\nTransfer"), HANG],
+        kinds.PROTOCOL,
+        0,
+        b"",
+    ),
+    "304 with the length of what it does not send": (
+        [b"HTTP/1.1 304 Not Modified\r\nContent-Length: 6\r\n\r\n"],
+        kinds.UNEXPECTED_ANSWER,
+        304,
+        b"",
+    ),
+    "bytes after the end of nothing": ([b"HTTP/1.1 204 No Content\r\n\r\n", b"garbage"], kinds.OK, 204, b""),
+    "a compressed error in chunks": (
+        [
+            b"HTTP/1.1 500 No\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(ZIPPED), ZIPPED)
+        ],
+        kinds.INTERNAL,
+        500,
+        ZIPPED,
+    ),
     "interim answers that never end": ([b"HTTP/1.1 102 Processing\r\n\r\n", HANG], kinds.TIMEOUT, 0, b""),
 }
+
+_SAID = json.dumps({"message": "because"}).encode()
+
+for _name, (_status, _kind) in NAMED.items():
+    _spelled = json.dumps({"__type": f"com.amazonaws#{_name}", "message": "because"}).encode()
+    _long = f"X-AMZN-ERRORTYPE: com.amazonaws#{_name}:http://internal.amazon.com/coral/x"
+    ANSWERED |= {
+        f"{_name} in the header": ([answer(_status, _SAID, f"x-amzn-ErrorType: {_name}")], _kind, _status, _SAID),
+        f"{_name} at length in the header": ([answer(_status, _SAID, _long)], _kind, _status, _SAID),
+        f"{_name} in the body": ([answer(_status, _spelled)], _kind, _status, _spelled),
+    }

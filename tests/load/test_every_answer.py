@@ -34,6 +34,7 @@ def test_every_kind_of_answer_is_one_outcome_and_one_event_and_the_next_request_
             def ask(self) -> None:
                 while len(events) < len(ANSWERED):  # one after the other, so that it is known who gets which
                     self.invoke(b"x")
+                    gevent.sleep(0.01)  # what the server does after its answer is here before the next request
 
         events: list[dict[str, Any]] = []
         environment = Environment(user_classes=[Curious])
@@ -45,7 +46,7 @@ def test_every_kind_of_answer_is_one_outcome_and_one_event_and_the_next_request_
         environment.generator = generator  # type: ignore[attr-defined]
         environment.events.request.add_listener(lambda **event: events.append(event))
         runner.start(1, spawn_rate=1)
-        with gevent.Timeout(20):
+        with gevent.Timeout(30):
             while len(events) < len(ANSWERED):
                 gevent.sleep(0.02)
         generator.drain(1.0)

@@ -282,6 +282,33 @@ def test_classes_keep_their_own_rates(benches: list[Bench]) -> None:
     assert bench.by_name["/look"].ok == pytest.approx(10 * seconds, abs=2)
 
 
+def due_each_second(seed: int | None, index: int) -> list[int]:
+    """Poisson arrivals of the process of this number at 40 a second, on a clock that is only told."""
+    told = [0.0]
+    clock = RunClock(0.0, 0.0, monotonic=lambda: told[0])
+    config = parse(f"arrivals: {{spacing: poisson{'' if seed is None else f', seed: {seed}'}}}", "test")
+    generator = Generator(Environment(user_classes=[Quick]), config, clock, (), index=index)
+    generator.paused = "isolated"  # counted, and nothing is sent
+    generator.add_user(Quick, 40)
+    told[0] = 200.0
+    generator.stop_arrivals()
+    due = [interval.due for interval in generator.shipment().intervals]
+    generator.close()
+    return due
+
+
+def test_poisson_arrivals_are_those_of_the_seed_and_differ_from_process_to_process() -> None:
+    processes = [due_each_second(seed=7, index=index) for index in range(4)]
+    assert processes == [due_each_second(seed=7, index=index) for index in range(4)]
+    assert due_each_second(seed=8, index=0) != processes[0]
+    assert due_each_second(seed=None, index=0) != due_each_second(seed=None, index=0)
+    # Together they are a Poisson process again: its variance is its mean. Four in step would have four times that.
+    together = [sum(second) for second in zip(*processes, strict=True)]
+    mean = sum(together) / len(together)
+    assert mean == pytest.approx(160, rel=0.02)
+    assert sum((n - mean) ** 2 for n in together) / len(together) == pytest.approx(mean, rel=0.35)
+
+
 def test_a_paused_generator_drops_with_the_reason_and_goes_on_when_it_is_not(benches: list[Bench]) -> None:
     bench = Bench(Quick)
     benches.append(bench)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import gevent
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sm_locust.load.pacer import Pacer, Stream, even, poisson
+from sm_locust.schedule import Phase, Schedule
 
 steps = st.lists(st.tuples(st.floats(0.01, 5.0), st.floats(0.0, 300.0)), min_size=1, max_size=20)
 
@@ -37,9 +40,11 @@ def test_arrivals_are_the_integral_of_the_rate_however_it_changes(
     assert taken == sorted(taken)
 
 
-@given(steps)
-def test_a_pacer_that_looks_late_finds_the_same_arrivals_at_the_same_times(changes: list[tuple[float, float]]) -> None:
-    prompt, late, at, taken = Stream(even()), Stream(even()), 0.0, []
+@given(steps, st.sampled_from([even, lambda: poisson(7)]))
+def test_a_pacer_that_looks_late_finds_the_same_arrivals_at_the_same_times(
+    changes: list[tuple[float, float]], gaps: Callable[[], Iterator[float]]
+) -> None:
+    prompt, late, at, taken = Stream(gaps()), Stream(gaps()), 0.0, []
     for lasting, rate in changes:
         prompt.set_rate(at, rate)
         late.set_rate(at, rate)
@@ -57,6 +62,36 @@ def test_a_constant_rate_is_evenly_spaced() -> None:
     assert len(taken) == 4000
     gaps = [b - a for a, b in pairwise(taken)]
     assert max(gaps) - min(gaps) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("rate", "since", "until"),
+    [
+        pytest.param(0.2, 0, 3600, id="one in five seconds, for an hour"),
+        pytest.param(1 / 3, 0, 3600, id="one in three seconds, for an hour"),
+        pytest.param(333.3, 0, 3600, id="hundreds a second, for an hour"),
+        pytest.param(20_000.0, 3540, 3600, id="tens of thousands a second, at the end of an hour"),
+    ],
+)
+def test_a_rate_commanded_anew_every_second_neither_drifts_nor_loses_an_arrival(
+    rate: float, since: int, until: int
+) -> None:
+    stream, taken = Stream(even()), []
+    for second in range(since, until):
+        stream.set_rate(float(second), rate)
+        taken += arrivals(stream, second + 1.0)
+    assert len(taken) == round(rate * (until - since))
+    assert max(abs(at - (since + (n + 0.5) / rate)) for n, at in enumerate(taken)) < 1e-6
+
+
+def test_a_ramp_from_nothing_and_back_has_each_second_what_the_plan_has() -> None:
+    schedule = Schedule((Phase("up", 20, 0, ramp_to=50), Phase("down", 20, 50, ramp_to=0), Phase("again", 10, 0.2)))
+    stream, taken = Stream(even()), 0
+    for second in range(50):
+        planned = schedule.expected(second + 1.0)
+        stream.set_rate(float(second), planned - schedule.expected(float(second)))
+        taken += len(arrivals(stream, second + 1.0))
+        assert taken == pytest.approx(planned, abs=0.5 + 1e-6)
 
 
 def test_a_change_of_rate_stretches_only_the_rest_of_a_gap() -> None:
@@ -86,6 +121,70 @@ def test_a_poisson_stream_is_repeatable_and_has_the_mean_and_spread_of_one() -> 
     spread = math.sqrt(sum((g - mean) ** 2 for g in gaps) / len(gaps))
     assert mean == pytest.approx(0.01, rel=0.03)  # 20,000 gaps: the standard error is 0.7%
     assert spread == pytest.approx(mean, rel=0.05)
+
+
+def test_poisson_arrivals_of_a_rate_that_changes_follow_its_integral() -> None:
+    stream, taken = Stream(poisson(3)), []
+    for second in range(1000):
+        stream.set_rate(float(second), 2.0 * (second % 100))  # a ramp from 0 to 198 a second, ten times over
+        taken.append(len(arrivals(stream, second + 1.0)))
+    by_rate = [sum(taken[offset::100]) for offset in range(100)]
+    assert by_rate[0] == 0
+    for offset, count in enumerate(by_rate):
+        assert count == pytest.approx(20 * offset, abs=4.5 * math.sqrt(20 * offset + 1))
+
+
+class Told:
+    """A clock that moves only when it is told to, and so is read as late as a test wants."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 5.0), st.sampled_from("abc"), st.floats(0.0, 100.0)), max_size=20))
+def test_what_a_process_owes_after_a_stall_is_each_classs_integral_and_comes_in_the_order_it_was_due(
+    changes: list[tuple[float, str, float]],
+) -> None:
+    clock, fired = Told(), []
+    pacer: Pacer[str] = Pacer(clock.now, lambda key, at: fired.append((key, at)), lambda n: even())
+    rates, expected = dict.fromkeys("abc", 0.0), dict.fromkeys("abc", 0.0)
+    for lasting, key, rate in changes:
+        pacer.set_rate(key, rate)
+        rates[key] = rate
+        clock.at += lasting
+        for each in rates:
+            expected[each] += rates[each] * lasting
+    pacer.stop()
+    times = [at for _, at in fired]
+    assert times == sorted(times)
+    assert all(0.0 <= at <= clock.at for at in times)
+    count = Counter(key for key, _ in fired)
+    assert all(abs(count[key] - expected[key]) <= 1.0 for key in rates)
+
+
+def test_a_rate_of_nothing_owes_nothing_for_as_long_as_it_lasts() -> None:
+    clock, fired = Told(), []
+    pacer: Pacer[str] = Pacer(clock.now, lambda key, at: fired.append(at), lambda n: even())
+    for at, rate in ((0.0, 10.0), (2.0, 0.0), (60.0, 10.0)):
+        clock.at = at
+        pacer.set_rate("a", rate)
+    clock.at = 62.0
+    pacer.stop()
+    assert len(fired) == 40
+    assert [at for at in fired if 2.0 < at < 60.0] == []
+
+
+def test_a_rate_below_one_fires_at_exact_times() -> None:
+    clock, fired = Told(), []
+    pacer: Pacer[str] = Pacer(clock.now, lambda key, at: fired.append(at), lambda n: even(), until=60.0)
+    for second in range(100):  # past the end
+        clock.at = second + 0.25
+        pacer.set_rate("a", 0.2)
+    pacer.stop()
+    assert fired == pytest.approx([0.25 + 2.5 + 5.0 * n for n in range(12)])
 
 
 class Clock:
@@ -132,6 +231,39 @@ def test_after_a_stall_every_owed_arrival_is_fired_at_once_with_the_time_it_was_
     assert before < 100
     gaps = [b - a for (_, a, _), (_, b, _) in pairwise(fired)]
     assert max(gaps) < 0.011
+
+
+def test_while_it_catches_up_other_greenlets_have_their_turns() -> None:
+    turns, fired_in = 0, []
+
+    def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0)
+
+    clock = Clock()
+    pacer: Pacer[str] = Pacer(clock.now, lambda key, at: fired_in.append(turns), lambda n: even())
+    pacer.set_rate("a", 1000.0)
+    other = gevent.spawn(others)
+    gevent.sleep(0.02)
+    clock.ahead += 2.0
+    gevent.sleep(0.1)
+    other.kill()
+    pacer.stop()
+    assert len(fired_in) >= 2000
+    assert max(Counter(fired_in).values()) <= 100
+
+
+def test_after_a_stall_across_the_end_only_what_was_due_before_it_is_fired() -> None:
+    clock, pacer, fired = paced(until=2.0)
+    started = clock.now()
+    pacer.set_rate("a", 100.0)
+    gevent.sleep(0.05)
+    clock.ahead += 10.0
+    gevent.sleep(0.1)
+    assert len(fired) == pytest.approx((2.0 - started) * 100, abs=1)
+    assert max(at for _, at, _ in fired) < 2.0
 
 
 def test_no_arrival_is_due_at_or_after_the_end() -> None:

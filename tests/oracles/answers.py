@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 CLOSE = "close"  # an orderly end of the connection (FIN)
+HALF = "half"  # the end of what the server sends; it goes on reading
 RESET = "reset"  # a broken one (RST)
 HANG = "hang"  # nothing more until the client goes away
 
@@ -36,7 +37,8 @@ class AnswerServer:
     """Plays the n-th script for the n-th request, over all connections; the last script is played again and again.
 
     A script's steps: bytes are sent, a number is slept (seconds), a function is given the request and its result is
-    sent, CLOSE, RESET and HANG end the connection. After a script that ends none the next request is read.
+    sent, HALF ends one direction, CLOSE, RESET and HANG the connection. After a script that ends none the next request is
+    read.
     """
 
     def __init__(self, *scripts: list[Step], tls: ssl.SSLContext | None = None) -> None:
@@ -87,6 +89,9 @@ class AnswerServer:
                 for step in self._scripts[min(number, len(self._scripts) - 1)]:
                     if step == CLOSE:
                         return
+                    if step == HALF:
+                        sock.shutdown(socket.SHUT_WR)
+                        continue
                     if step == RESET:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                         return

@@ -19,7 +19,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 STARTERS = ["configs", "locustfiles", "shapes"]
-NOT_SOURCE = shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
+NOT_SOURCE = shutil.ignore_patterns(
+    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".peers", "results")
+)
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -159,6 +161,7 @@ def test_the_sdist_can_be_tested(dist: Path) -> None:
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", ".ci/run", "tests/conftest.py", *starters_under(ROOT)}
+    wanted |= {"benchmarks/__main__.py", "benchmarks/locustfiles/scheduled.py"}  # make bench
     assert wanted <= inside
 
 

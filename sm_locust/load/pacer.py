@@ -23,8 +23,8 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 # A timer is only set anew when an arrival would otherwise be later than this, in seconds.
 _TOLERANCE = 0.0002
 
-# What is owed after a stall is fired at once, but in turns of so many: in between, answers are read.
-_TURN = 50
+# What is owed after a stall is fired at once, but in turns of so many seconds: in between, answers are read.
+_TURN = 0.005
 
 
 def even() -> Iterator[float]:
@@ -138,7 +138,7 @@ class Pacer(Generic[Key]):
         if not self._stopped:
             self._until = min(self._until, self._now())
             self._stopped = True
-            while self._fire_due(self._until, _TURN) < self._until:
+            while self._fire_due(self._until) < self._until:
                 pass
             self._wake_at(math.inf)
 
@@ -155,23 +155,25 @@ class Pacer(Generic[Key]):
     def _wake(self) -> None:
         next_at = self._now()
         try:
-            next_at = self._fire_due(next_at, _TURN)
+            next_at = self._fire_due(next_at)
         finally:  # whatever goes wrong with an arrival, the ones after it are due all the same
             if not self._stopped:
                 self._wake_at(next_at)
 
-    def _fire_due(self, moment: float, most: int) -> float:
-        """Fires what is due up to `moment`, in order, but not more than `most`, and says when the next one is."""
+    def _fire_due(self, moment: float) -> float:
+        """Fires what is due up to `moment`, in order, for one turn, and says when the next one is."""
         streams = self._streams
         if not streams:
             return math.inf
-        for _ in range(most):
+        turn_ends = self._now() + _TURN
+        while True:
             key, stream = min(streams.items(), key=_next_at) if len(streams) > 1 else next(iter(streams.items()))
             next_at = stream.next_at
             if next_at > moment or next_at >= self._until:
                 return next_at
             self._fire(key, stream.pop())
-        return min(stream.next_at for stream in streams.values())
+            if self._now() > turn_ends:
+                return min(stream.next_at for stream in streams.values())
 
 
 def _next_at(entry: tuple[Any, Stream]) -> float:

@@ -125,6 +125,7 @@ def test_failures_do_not_spoil_the_next_request() -> None:
 
 # -- naming an error -------------------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize(("error_type", "status"), [(name, status) for name, (status, _) in NAMED.items()])
 def test_an_error_is_told_with_its_name_and_its_words(error_type: str, status: int) -> None:
     with AnswerServer([answer(status, b'{"message": "because"}', f"x-amzn-ErrorType: {error_type}")]) as server:

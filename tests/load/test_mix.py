@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
+
+import pytest
 
 from sm_locust.config import RunConfig
 from sm_locust.load.pacer import Pacer, even

@@ -37,8 +37,8 @@ class AnswerServer:
     """Plays the n-th script for the n-th request, over all connections; the last script is played again and again.
 
     A script's steps: bytes are sent, a number is slept (seconds), a function is given the request and its result is
-    sent, HALF ends one direction, CLOSE, RESET and HANG the connection. After a script that ends none the next request is
-    read.
+    sent, HALF ends one direction, CLOSE, RESET and HANG end the connection. After a script that ends none the next
+    request is read.
     """
 
     def __init__(self, *scripts: list[Step], tls: ssl.SSLContext | None = None) -> None:

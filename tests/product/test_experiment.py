@@ -199,8 +199,8 @@ def interrupted(folder: Path, stage: str) -> tuple[Experiment, int, dict[str, An
 def all_interrupted(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, tuple[Experiment, int, dict[str, Any], dict[str, Any]]]:
-    """Two at a time: most of it is waiting."""
-    with ThreadPoolExecutor(2) as pool:
+    """Three at a time: most of it is waiting."""
+    with ThreadPoolExecutor(3) as pool:
         found = pool.map(lambda stage: interrupted(tmp_path_factory.mktemp(stage), stage), INTERRUPTED)
         return dict(zip(INTERRUPTED, found, strict=True))
 

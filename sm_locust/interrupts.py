@@ -7,6 +7,7 @@ late, and would only break into the end of the process.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ class Interrupts:
         for number, handler in self._before.items():
             if handler not in (signal.SIG_DFL, signal.default_int_handler):  # somebody else still listens
                 signal.signal(number, handler)
+            else:  # ours stays; the interpreter gives the system's back before its last moments, and they would end it
+                atexit.register(signal.signal, number, signal.SIG_IGN)
 
     def _hear(self, *_: object) -> None:
         if not self._armed:

@@ -58,6 +58,21 @@ def test_a_signal_after_the_work_is_too_late_and_breaks_into_nothing(name: str, 
     assert play(script) == (7 if work == "pass" else 130, "", "")
 
 
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_in_the_last_moments_of_the_interpreter_does_not_kill_it(name: str) -> None:
+    """When it takes its modules apart it has given the default handlers back, and those end a process at once."""
+    script = (
+        "class Last:\n"
+        f"    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.{name}):\n"
+        "        kill(pid, number)\n"
+        "last = Last()\n"
+        "with Interrupts():\n"
+        "    pass\n"
+        "sys.exit(7)\n"
+    )
+    assert play(script) == (7, "", "")
+
+
 def test_who_listened_before_listens_again() -> None:
     script = (
         "with Interrupts() as outer:\n"

@@ -23,8 +23,10 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 # A timer is only set anew when an arrival would otherwise be later than this, in seconds.
 _TOLERANCE = 0.0002
 
-# What is owed after a stall is fired at once, but in turns of so many seconds: in between, answers are read.
-_TURN = 0.005
+# What is owed after a stall is fired at once, but in turns of so many arrivals or seconds at most: answers are read
+# in between.
+_TURN = 50
+_TURN_SECONDS = 0.005
 
 
 def even() -> Iterator[float]:
@@ -165,15 +167,16 @@ class Pacer(Generic[Key]):
         streams = self._streams
         if not streams:
             return math.inf
-        turn_ends = self._now() + _TURN
-        while True:
+        turn_ends = self._now() + _TURN_SECONDS
+        for _ in range(_TURN):
             key, stream = min(streams.items(), key=_next_at) if len(streams) > 1 else next(iter(streams.items()))
             next_at = stream.next_at
             if next_at > moment or next_at >= self._until:
                 return next_at
             self._fire(key, stream.pop())
             if self._now() > turn_ends:
-                return min(stream.next_at for stream in streams.values())
+                break
+        return min(stream.next_at for stream in streams.values())
 
 
 def _next_at(entry: tuple[Any, Stream]) -> float:

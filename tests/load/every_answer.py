@@ -106,7 +106,7 @@ ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
     "half of a connection, mid-body": ([ok()[:-3], HALF, HANG], kinds.RESET, 0, b"set"),
     "an answer and half of a connection": ([ok(), HALF], kinds.OK, 200, b"setosa"),
     "a reset after the answer": ([ok(), RESET], kinds.OK, 200, b"setosa"),
-    "a folded header": ([ok(b"setosa", "X-Folded: one\r\n two")], kinds.OK, 200, b"setosa"),
+    "a folded header": ([ok(b"setosa", "X-Folded: one\r\n two")], kinds.PROTOCOL, 0, b""),
     "a repeated header": ([ok(b"setosa", "X-Twice: 1", "X-Twice: 2")], kinds.OK, 200, b"setosa"),
     "a length and chunks": (
         [CHUNKED.replace(b"Transfer", b"Content-Length: 6\r\nTransfer"), HANG],

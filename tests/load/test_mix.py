@@ -98,8 +98,9 @@ def test_classes_keep_their_mix_and_add_up_to_the_plan_on_any_number_of_workers(
     fired, commanded = played(UP_AND_DOWN, classes, workers)
     # Each class on each worker may be within an arrival; the last tick can only be rounded to whole users.
     assert fired.total() == pytest.approx(commanded, abs=len(classes) * workers)
+    # Locust's dispatcher drifts from the weights while it adds and takes users, and the plan reckons with the weights.
     largest = max(c.rate_per_user(RunConfig()) for c in classes)
-    assert commanded == pytest.approx(UP_AND_DOWN.total, abs=largest)
+    assert commanded == pytest.approx(UP_AND_DOWN.total, abs=largest, rel=0.002)
     stands_for = {c.__name__: c.weight * c.rate_per_user(RunConfig()) for c in classes}
     for name, share in stands_for.items():
         assert fired[name] / fired.total() == pytest.approx(share / sum(stands_for.values()), abs=0.01)

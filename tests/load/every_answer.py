@@ -12,7 +12,8 @@ from tests.oracles.answers import CLOSE, HALF, HANG, RESET, Step, answer, ok
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nset\r\n3\r\nosa\r\n0\r\n\r\n"
 ZIPPED = gzip.compress(b'{"message": "no"}', mtime=0)
 TINY: list[Step] = list(itertools.chain.from_iterable((bytes([byte]), 0.0005) for byte in ok()))
-ENDLESS: list[Step] = [b"HTTP/1.1 200 OK\r\n", *[b"X-More: 1\r\n", 0.01] * 200, HANG]
+MORE: list[Step] = [b"X-More: 1\r\n", 0.01]
+ENDLESS: list[Step] = [b"HTTP/1.1 200 OK\r\n", *MORE * 200, HANG]
 
 # AWS's name for an error; the status it comes with, the kind it is.
 NAMED = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -79,9 +80,15 @@ def _lives(process: psutil.Process) -> bool:
 class Endpoint:
     """The local endpoint, as a process of its own."""
 
-    def __init__(self, url: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, url: str, process: subprocess.Popen[bytes], before: int = 0) -> None:
+        """`before` is how many invocations it had served when it was handed on."""
         self.url = url
         self.process = process
+        self._before = before
+
+    def served(self) -> int:
+        """Invocations since it was handed on."""
+        return int(self.counts()["invocations"]) - self._before
 
     def counts(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self.url}/_local/counts", timeout=10) as answer:
@@ -113,6 +120,7 @@ def endpoint(folder: Path, speed: int = 1, **settings: Any) -> Iterator[Endpoint
         process = subprocess.Popen(arguments, stdout=log, stderr=log, pass_fds=[writable], env=environment())
     try:
         with open(readable) as ready:
+            select.select([ready], [], [], 30)  # other scenarios go on in the meantime, as they would not in a read
             port = ready.readline().strip()
         assert port, (folder / "endpoint.log").read_text()
         yield Endpoint(f"http://127.0.0.1:{port}", process)

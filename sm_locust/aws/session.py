@@ -25,7 +25,14 @@ SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of bot
     "application-autoscaling": "APPLICATION_AUTO_SCALING",
     "sagemaker": "SAGEMAKER",
     "sts": "STS",
+    "apigateway": "API_GATEWAY",
+    "cloudformation": "CLOUDFORMATION",
+    "lambda": "LAMBDA",
+    "logs": "CLOUDWATCH_LOGS",
+    "pricing": "PRICING",
+    "service-quotas": "SERVICE_QUOTAS",
 }
+BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # the ones that are asked while it goes
 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
@@ -164,8 +171,8 @@ def client(config: RunConfig, service: str) -> Any:
 
 
 def addresses(config: RunConfig) -> tuple[str, ...]:
-    """The URLs that calls around a run would be sent to. Raises ConfigError as `client` does."""
-    return tuple(str(client(config, service).meta.endpoint_url) for service in SERVICES)
+    """The URLs that calls beside a run would be sent to. Raises ConfigError as `client` does."""
+    return tuple(str(client(config, service).meta.endpoint_url) for service in BESIDE_A_RUN)
 
 
 def ask(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:

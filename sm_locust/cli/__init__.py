@@ -1,0 +1,23 @@
+"""The `sm-locust` command. Each file here holds a command or two: it parses, calls one function, prints."""
+
+from __future__ import annotations
+
+import click
+
+from sm_locust.cli.demo import demo
+from sm_locust.cli.experiment import experiment
+from sm_locust.cli.local import local
+from sm_locust.cli.runs import compare, summarize
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sm-locust")
+def main() -> None:
+    """Load tests of Amazon SageMaker endpoints with Locust: how much one takes, and what its scaling should be."""
+
+
+main.add_command(demo)
+main.add_command(experiment)
+main.add_command(local)
+main.add_command(compare)
+main.add_command(summarize)

@@ -1,0 +1,3 @@
+from sm_locust.cli import main
+
+main()

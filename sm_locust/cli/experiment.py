@@ -1,0 +1,58 @@
+"""`sm-locust experiment`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from sm_locust.cli.ending import INTERRUPTED, refuse
+from sm_locust.cli.options import SPEED_CHOICES
+from sm_locust.config import ConfigError
+from sm_locust.record.run import RunError
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--run-dir", default="runs", show_default=True, help="Where to make the experiment's folder.")
+@click.option(
+    "--speed",
+    default="1",
+    show_default=True,
+    type=click.Choice(SPEED_CHOICES),
+    help="Play the load N times faster; other than 1 only against this machine.",
+)
+@click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
+@click.option("--region", metavar="NAME", help="Instead of target.region.")
+@click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@click.option("--replace", is_flag=True, help="Take scaling policies that are not ours away for AFTER; they come back.")
+@click.argument("locust", nargs=-1, type=click.UNPROCESSED)
+def experiment(
+    config: Path,
+    run_dir: str,
+    speed: str,
+    endpoint: str | None,
+    region: str | None,
+    url: str | None,
+    replace: bool,
+    locust: tuple[str, ...],
+) -> None:
+    """Plays CONFIG's load BEFORE and AFTER its automatic scaling, puts scaling back as it was, and compares.
+
+    What stands after `--` is given to both Locust processes: `-- --processes 4`.
+    """
+    from sm_locust.aws.session import AwsFault
+    from sm_locust.experiment import Experiment, ExperimentError, exit_code, new_folder, play
+    from sm_locust.report import compare
+
+    folder = new_folder(run_dir)
+    try:
+        found = play(Experiment(config, folder, int(speed), endpoint, region, url, replace, locust))
+    except (ExperimentError, ConfigError, AwsFault, RunError) as e:
+        refuse(e)
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted; what was played is in {folder}.", err=True)
+        sys.exit(INTERRUPTED)
+    compare.show(found, folder, sys.stdout)
+    sys.exit(exit_code(found))

@@ -229,16 +229,16 @@ class _Conductor:
         if self.record.stages:
             self._begin_again()
         wanted, folder = self._scaling, self._experiment.folder
-        if not _finished(folder, BEFORE):
+        if _finished(folder, BEFORE) and _finished(folder, AFTER):
+            return
+        if _finished(folder, BEFORE):
+            scaling.suspend(self._config, self._before)  # somebody's policies must not act while the alarms grow quiet
+        else:
             self._stage(BEFORE, f"no scaling, {self._counted(wanted.min_instances)}")
             scaling.suspend(self._config, self._before)
             self._steady()
             self._locust(BEFORE)
-        if _finished(folder, AFTER):
-            return
-
         self._stage("apply", "automatic scaling as configured")
-        scaling.suspend(self._config, self._before)
         self._quiet()
         for sentence in custody.set_up(self.record, self._config, self._before):
             say(f"  {sentence}")

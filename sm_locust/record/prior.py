@@ -175,6 +175,7 @@ class Prior:
 
     def release(self) -> None:
         if self._claim is not None:
+            fcntl.flock(self._claim, fcntl.LOCK_UN)
             os.close(self._claim)
             self._claim = None
 

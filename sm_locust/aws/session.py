@@ -106,9 +106,6 @@ def runtime(config: RunConfig) -> Runtime:
     from botocore.utils import get_environ_proxies
 
     session, region = _session(config)
-    client = _client(session, config)
-    url = str(client.meta.endpoint_url)
-    logging.getLogger("botocore.credentials").addFilter(_without_traceback)
     try:
         credentials = session.get_credentials()
         if credentials is not None:
@@ -120,6 +117,7 @@ def runtime(config: RunConfig) -> Runtime:
             "no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or any other source that the AWS CLI accepts"
         )
+    url = str(_client(session, config).meta.endpoint_url)
     source = str(credentials.method)
     profiles, profile = session._session.full_config.get("profiles", {}), session.profile_name
     return Runtime(
@@ -148,11 +146,6 @@ def _starts_a_process(profiles: Mapping[str, Any], name: str) -> bool:
         seen.add(name)
         name = profiles[name].get("source_profile", "")
     return False
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Keeps botocore from logging a traceback, and a line each time, while a source fails: who asks says so."""
-    return not record.getMessage().startswith("Refreshing temporary credentials failed during mandatory")
 
 
 def warm() -> None:
@@ -210,7 +203,7 @@ def client(config: RunConfig, service: str) -> Any:
     _, region = _session(config)
     try:
         return _control_plane(service, region, _stand_in(config, service))
-    except (BotoCoreError, ValueError) as e:
+    except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
 
 
@@ -335,10 +328,16 @@ def _is_this_machine(host: str) -> bool:
 
 @functools.cache
 def _boto3_session() -> Any:
-    """One a process: it keeps the service models it has read."""
+    """One a process: it keeps the service models it has read, and the credentials."""
     import boto3
 
+    logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
     return boto3.session.Session()
+
+
+def _said_elsewhere(record: logging.LogRecord) -> bool:
+    """botocore logs a traceback each time that a source fails: who asked says it, or has keys that are still good."""
+    return not record.getMessage().startswith("Refreshing temporary credentials failed")
 
 
 def _session(config: RunConfig) -> tuple[Any, str]:
@@ -364,5 +363,5 @@ def _client(session: Any, config: RunConfig) -> Any:
             region_name=(target.region if target else None) or session.region_name,
             endpoint_url=target.url if target else None,
         )
-    except (BotoCoreError, ValueError) as e:
+    except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"SageMaker Runtime cannot be addressed: {e}") from None

@@ -31,6 +31,7 @@ from sm_locust.local.fleet import Fleet
 from sm_locust.local.gateway import STAGE, Gateway, function_failed
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.model import ContainerAnswer
+from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import ACCOUNT, Settings
 from sm_locust.local.signature import Verifier
 from sm_locust.local.variant import Inference, Variant
@@ -70,11 +71,17 @@ class _LocalEndpoint:
         self._variant = Variant(self._fleet, self._metrics)
         self._autoscaling = AutoScaling(self._fleet, self._metrics, settings, speed)
         self._controller = Controller(self._autoscaling, speed)
-        self._services = AwsServices(settings, self._fleet, self._metrics, self._autoscaling)
+        self._sessions = Sessions()
+        self._services = AwsServices(settings, self._fleet, self._metrics, self._autoscaling, self._sessions)
         self._verifier = Verifier(
-            settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, "sagemaker"
+            settings.access_key_id,
+            settings.secret_access_key,
+            settings.session_token,
+            settings.region,
+            "sagemaker",
+            self._sessions,
         )
-        self._gateway = Gateway(settings)
+        self._gateway = Gateway(settings, self._sessions)
         self._departures = Departures()
         self._counts = Counts(self._metrics)
         # A request id looks like a UUID; its tail is a counter, because making a random one costs more than a tree.
@@ -85,6 +92,7 @@ class _LocalEndpoint:
                 Route("/", self._call_service, methods=["POST"]),
                 Route("/ping", self._ping),
                 Route("/_local/counts", self._show_counts),
+                Route("/_local/session", self._issue_session, methods=["GET", "POST"]),
                 Route("/_local/refuse", self._order_refusals, methods=["POST"]),
             ],
             exception_handlers={404: self._unknown_operation, 405: self._unknown_operation},
@@ -264,6 +272,15 @@ class _LocalEndpoint:
         except ValueError as error:
             return Response(f"{error}\n", 400, media_type="text/plain")
         return Response(status_code=204)
+
+    async def _issue_session(self, request: Request) -> Response:
+        if not _is_local(request):
+            return Response(status_code=403)
+        try:
+            session = self._sessions.issue(request.query_params, time.time())
+        except ValueError as error:
+            return Response(f"{error}\n", 400, media_type="text/plain")
+        return JSONResponse(session.as_json())
 
     async def _show_counts(self, request: Request) -> Response:
         if not _is_local(request):

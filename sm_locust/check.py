@@ -5,6 +5,7 @@ Nothing is changed anywhere, and one request is all that is sent. How the findin
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,16 @@ from typing import Any
 from locust.env import Environment
 
 from sm_locust import payloads
-from sm_locust.aws import check, quotas
+from sm_locust.aws import capacity, check, quotas
 from sm_locust.aws.session import addresses, runtime_url
 from sm_locust.config import ConfigError, RunConfig, format_duration, load
-from sm_locust.finding import FAIL, PASS, Finding, not_available
+from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
 from sm_locust.loopback import only_loopback
 from sm_locust.record.clock import RunClock
 from sm_locust.record.outcome import Outcome
+from sm_locust.record.prior import unrestored
 from sm_locust.report import kinds, wording
 from sm_locust.schedule import Schedule
 
@@ -72,6 +74,7 @@ class Check:
         yield from _guard(config, self.speed)
         if config.target is not None and config.target.container is None:
             yield from check.findings(config, self.speed, *_lasts(config, real, self.speed))
+            yield from _unrestored(config, self.run_dir)
         outcome, found = probe(config, bodies)
         yield found
         takes = outcome.service_time - (outcome.connected or 0.0) if outcome is not None and outcome.ok else None
@@ -112,6 +115,21 @@ def _lasts(config: RunConfig, real: Schedule | None, speed: int) -> tuple[float 
     if config.scaling is None or config.target is None or config.target.endpoint is None:
         return (None if real is None else real.duration), "the run"
     return (None if real is None else 2 * real.duration + BETWEEN_SIDES / speed), "the experiment"
+
+
+def _unrestored(config: RunConfig, run_dir: str) -> Iterator[Finding]:
+    """Scaling that an experiment, or `scaling apply`, changed and did not put back."""
+    ours = None
+    with contextlib.suppress(ConfigError):  # an API whose endpoint is not named
+        ours = capacity.scaled(config).resource_id
+    for prior in unrestored(run_dir):
+        owed = config.scaling is not None and prior.resource_id == ours  # which an experiment refuses
+        yield Finding(
+            "unrestored",
+            FAIL if owed else WARN,
+            f"scaling of {prior.resource_id} is not as it was before {prior.folder} was begun at {prior.at}",
+            f"if nothing is at work there any more: sm-locust scaling restore {prior.folder}",
+        )
 
 
 # One request

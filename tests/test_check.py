@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from sm_locust.aws import endpoint, session
+from sm_locust.aws import capacity, session
 from sm_locust.check import Check
 from sm_locust.cli import main
 from sm_locust.config import ConfigError
-from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Finding
+from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Finding, Level
 from sm_locust.local.settings import Settings
+from sm_locust.record.prior import EXPERIMENT, Prior
 from tests.local.harness import counts, running
 from tests.oracles.answers import CLOSE, AnswerServer, answer, ok
 
@@ -76,13 +77,13 @@ def test_the_local_endpoint_passes_and_what_it_cannot_tell_is_no_pass(url: str) 
 def test_an_endpoint_that_is_updating_fails_and_the_command_exits_2(url: str, tmp_path: Path) -> None:
     path = written(tmp_path, at(url))
     config = Check(path).resolved()
-    endpoint.set_instances(config, 2)  # it takes two seconds
+    capacity.ask_for(config, 2)  # it takes two seconds
     done = command(path)
     assert done.exit_code == 2
     assert "FAIL  endpoint            decision-trees-sample is Updating; accepted: InService" in done.output
     assert done.output.splitlines()[-1].endswith(" 1 failed, 2 not available here")
     allowed = command(path, "--allow", "endpoint", "--json")
-    endpoint.wait_until_steady(config, 2, patience=20, every=0.1, say=lambda _: None)
+    capacity.wait_until_steady(config, 2, patience=20, every=0.1, say=lambda _: None)
     assert allowed.exit_code == 0
     by_name = {finding["name"]: finding for finding in json.loads(allowed.output)["findings"]}
     assert by_name["endpoint"]["level"] == "warn"
@@ -182,6 +183,22 @@ def test_an_experiment_wants_credentials_for_both_sides(monkeypatch: pytest.Monk
             finding = found(written(tmp_path, at(aws.url), **sections))["credentials"]
         assert finding.level == FAIL
         assert says in finding.text
+
+
+@pytest.mark.parametrize(("wanted", "level"), [(True, FAIL), (False, WARN)])
+def test_scaling_that_was_not_put_back_is_reported(tmp_path: Path, wanted: bool, level: Level) -> None:
+    resource = "endpoint/decision-trees-sample/variant/AllTraffic"
+    folder = tmp_path / "runs" / "experiment-1"
+    Prior.create(
+        folder / EXPERIMENT, resource_id=resource, arn="arn:x", config={}, speed=1, scaling_before={"target": None}
+    ).release()
+    scaling = {"min_instances": 1, "max_instances": 2, "metric": "SageMakerVariantInvocationsPerInstance", "target": 9}
+    sections = {"scaling": scaling} if wanted else {}
+    with AnswerServer([answer(404)]) as aws:
+        finding = found(written(tmp_path, at(aws.url), **sections), run_dir=str(tmp_path / "runs"))["unrestored"]
+    assert finding.level == level
+    assert finding.text.startswith(f"scaling of {resource} is not as it was before {folder} was begun at 20")
+    assert finding.do.endswith(f"sm-locust scaling restore {folder}")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
         return
     yield _region(sagemaker)
     yield whoami.identity(config)
-    yield whoami.credentials(lasts, what)
+    yield whoami.credentials(config, lasts, what)
     if config.target is None or config.target.endpoint is None:
         yield Finding(
             "endpoint",

@@ -190,7 +190,7 @@ def _serverless(config: RunConfig, hosting: Hosting) -> Iterator[Finding]:
         yield Finding(
             "serverless",
             FAIL,
-            f"{hosting.variant} is serverless: it has no instances to scale by {config.scaling.metric}",
+            f"{hosting.variant} is serverless: it has no instances to scale by {config.scaling.metric_name}",
             "leave `scaling` out",
         )
     else:
@@ -218,7 +218,7 @@ def _components(config: RunConfig, hosting: Hosting) -> Iterator[Finding]:
     name, named, scaling = "component", config.request.inference_component, config.scaling
     direct = config.target is not None and config.target.api_gateway is None
     hosts = hosting.hosts_components and hosting.serverless is None
-    of_components = scaling is not None and COMPONENT_METRIC in str(scaling.metric)
+    of_components = scaling.of_components if scaling is not None else None
     if hosts and named is None and direct:
         yield Finding(
             name,
@@ -237,15 +237,15 @@ def _components(config: RunConfig, hosting: Hosting) -> Iterator[Finding]:
         yield Finding(
             name,
             FAIL,
-            f"scaling.metric: {getattr(scaling, 'metric', '')} is of an inference component, and none is named",
+            f"scaling.metric: {scaling.metric_name if scaling else ''} is of an inference component, and none is named",
             "name it in request.inference_component, or take a metric of variants",
         )
-    elif hosting.manages_instances and scaling is not None and not of_components:
+    elif hosting.manages_instances and scaling is not None and of_components is False:
         yield Finding(
             name,
             FAIL,
             f"{hosting.variant} has managed instance scaling: SageMaker decides how many instances there are, and "
-            f"{scaling.metric} would scale them too",
+            f"{scaling.metric_name} would scale them too",
             f"scale the copies: a scaling.metric that begins with {COMPONENT_METRIC}",
         )
     elif hosting.manages_instances:

@@ -6,12 +6,9 @@ Renewing them while a run goes is the load's. They themselves are never shown.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
-from sm_locust.aws import session
-from sm_locust.aws.session import AwsFault, ask, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.aws.session import AwsFault, ask, client, runtime
+from sm_locust.config import ConfigError, RunConfig, format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 # What AWS says of credentials that it does not accept, whatever is asked with them.
@@ -29,6 +26,10 @@ REFUSED = (
 # botocore asks the source again in the last 10 minutes of a life, each time that somebody wants the keys.
 SHORT_LIFE = 600.0  # seconds
 
+_NOT_RENEWED = {
+    "env": "are variables of this process, which nobody renews",
+    "assume-role": "are renewed only by a code of MFA, which nobody types in the midst of a run",
+}
 _RENEWABLE = "use a source that renews itself: a profile with a role, credential_process, or the role of this machine"
 
 
@@ -45,94 +46,57 @@ def identity(config: RunConfig) -> Finding:
     return Finding("identity", PASS, f"{found['Arn']}, account {found['Account']}")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where botocore found the credentials.
-
-    method      its name for that: env, shared-credentials-file, assume-role, sso, custom-process, iam-role, …
-    temporary   whether they are those of a session, which ends
-    left        seconds until they expire; None where nobody says
-    keeps       why botocore cannot renew them of itself; empty where it can
-    """
-
-    method: str
-    temporary: bool
-    left: float | None
-    keeps: str
-
-
-def source() -> Source | None:
-    """None without credentials. Raises whatever a source raises that cannot be asked."""
-    made = session._boto3_session()
-    credentials = made.get_credentials()
-    if credentials is None:
-        return None
-    token = credentials.get_frozen_credentials().token
-    # botocore tells nobody when its credentials expire; those that do not have no such attribute.
-    expires = getattr(credentials, "_expiry_time", None)
-    method = str(credentials.method)
-    return Source(
-        method,
-        token is not None or expires is not None,
-        None if expires is None else expires.timestamp() - time.time(),
-        _keeps(method, expires is not None, made._session.get_scoped_config()),
-    )
-
-
-def _keeps(method: str, expires: bool, profile: dict[str, Any]) -> str:
-    if not expires:
-        return "are renewed by nobody"
-    if method == "env":
-        return "are variables of this process, which nobody renews"
-    if method == "assume-role" and "mfa_serial" in profile:
-        return "are renewed only by a code of MFA, which nobody types in the midst of a run"
-    return ""
-
-
-def credentials(lasts: float | None, what: str) -> Finding:
+def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:
     """Whether they outlast `what`, which lasts `lasts` real seconds; None where nobody knows for how long."""
     name = "credentials"
     try:
-        found = source()
-    except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
+        found = runtime(config)
+        keys = found.keys()
+    except ConfigError as e:
+        return Finding(name, FAIL, str(e), _RENEWABLE)
+    except Exception as e:  # what a source raises when it is asked again
         return Finding(name, FAIL, f"none could be had: {' '.join(str(e).split()) or type(e).__name__}", _RENEWABLE)
-    if found is None:
-        return Finding(name, FAIL, "none were found", "set AWS_PROFILE, or any other source that the AWS CLI accepts")
-    origin = f"from {found.method}"
-    if not found.temporary:
-        return Finding(name, PASS, f"{origin}, keys that do not expire")
-    left = "" if found.left is None else f"expire in {_about(found.left)}"
+    origin = f"from {found.source}"
     needed = f"{what} lasts {_about(lasts)}" if lasts is not None else f"how long {what} lasts is not known here"
-    if not found.keeps:
-        if found.left is not None and found.left < SHORT_LIFE:
-            return Finding(
-                name,
-                WARN,
-                f"{origin}, they {left} and botocore renews them: their source is asked again and again",
-                "have the source give keys that last more than 10 minutes",
-            )
-        if found.method in ("sso", "login"):
-            return Finding(
-                name,
-                WARN,
-                f"{origin}, they {left} and are renewed while the sign-in lasts, whose end is not known here; {needed}",
-                "sign in anew before a long run",
-            )
-        return Finding(name, PASS, f"{origin}, they {left} and botocore renews them")
-    if found.left is None:
+    if keys.expires_at is None:
+        if keys.token is None:
+            return Finding(name, PASS, f"{origin}, keys that do not expire")
         return Finding(
             name,
             FAIL,
-            f"{origin}, a session token that expires nobody knows when; they {found.keeps}; {needed}",
+            f"{origin}, a session token that expires nobody knows when, and nobody renews it; {needed}",
             f"{_RENEWABLE}; or --allow {name}",
         )
+    left = keys.expires_at - time.time()
+    expire = f"{origin}, they expire in {_about(left)}"
+    if found.renews:
+        return _renewed(found.source, expire, left, needed)
+    expire += f" and {_NOT_RENEWED.get(found.source, 'are not renewed')}; {needed}"
+    if lasts is not None and left >= lasts:
+        return Finding(name, PASS, expire)
     if lasts is None:
-        return Finding(name, WARN, f"{origin}, they {left} and {found.keeps}; {needed}", _RENEWABLE)
-    if found.left < lasts:
+        return Finding(name, WARN, expire, _RENEWABLE)
+    return Finding(name, FAIL, expire, f"{_RENEWABLE}; or --allow {name}")
+
+
+def _renewed(source: str, expire: str, left: float, needed: str) -> Finding:
+    """left  seconds until they expire"""
+    name = "credentials"
+    if left < SHORT_LIFE:
         return Finding(
-            name, FAIL, f"{origin}, they {left} and {found.keeps}; {needed}", f"{_RENEWABLE}; or --allow {name}"
+            name,
+            WARN,
+            f"{expire} and botocore renews them: their source is asked again and again",
+            "have the source give keys that last more than 10 minutes",
         )
-    return Finding(name, PASS, f"{origin}, they {left}; {needed}")
+    if source in ("sso", "login"):
+        return Finding(
+            name,
+            WARN,
+            f"{expire} and are renewed while the sign-in lasts, whose end is not known here; {needed}",
+            "sign in anew before a long run",
+        )
+    return Finding(name, PASS, f"{expire} and botocore renews them")
 
 
 def _about(seconds: float) -> str:

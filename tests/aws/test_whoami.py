@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sm_locust.aws import session, whoami
+from sm_locust.config import RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, Level
 
 TOKEN = "FwoGZXIvYXdzEXAMPLETOKEN"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 RUN = 7200.0  # seconds
+HERE = RunConfig.from_dict({"target": {"endpoint": "e", "region": "us-east-1"}})
 
 
 def expiring(seconds: float) -> str:
@@ -44,7 +47,7 @@ def process(folder: Path, **answer: object) -> str:
 
 
 def judged(lasts: float | None = RUN) -> tuple[Level, str, str]:
-    found = whoami.credentials(lasts, "the run")
+    found = whoami.credentials(HERE, lasts, "the run")
     assert SECRET not in str(found) and TOKEN not in str(found)
     return found.level, found.text, found.do
 
@@ -58,10 +61,10 @@ def test_a_session_token_expires_nobody_knows_when(environment: pytest.MonkeyPat
     level, text, do = judged()
     assert (level, text) == (
         FAIL,
-        "from env, a session token that expires nobody knows when; they are renewed by nobody; the run lasts 2h",
+        "from env, a session token that expires nobody knows when, and nobody renews it; the run lasts 2h",
     )
     assert do.endswith("or --allow credentials")
-    allowed = whoami.credentials(RUN, "the run").allowed(frozenset({"credentials"}))
+    allowed = whoami.credentials(HERE, RUN, "the run").allowed(frozenset({"credentials"}))
     assert (allowed.level, allowed.text) == (WARN, f"{text} (allowed by --allow credentials)")
 
 
@@ -69,7 +72,7 @@ def test_a_session_token_expires_nobody_knows_when(environment: pytest.MonkeyPat
     ("left", "lasts", "level", "says"),
     [
         (3600, RUN, FAIL, "expire in 1h and are variables of this process, which nobody renews; the run lasts 2h"),
-        (10800, RUN, PASS, "expire in 3h; the run lasts 2h"),
+        (10800, RUN, PASS, "expire in 3h and are variables of this process, which nobody renews; the run lasts 2h"),
         (3600, None, WARN, "how long the run lasts is not known here"),
     ],
 )
@@ -90,8 +93,7 @@ def test_a_process_that_renews_passes_however_long_the_run(environment: pytest.M
 
 def test_a_process_with_a_lifetime_of_20_seconds_is_a_warning(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     profile(environment, tmp_path, process(tmp_path, SessionToken=TOKEN, Expiration=expiring(900)))
-    made = whoami.source()
-    assert made is not None and made.keeps == ""
+    assert judged()[0] == PASS
     path = tmp_path / "give.py"
     path.write_text(
         "import json, datetime as d\n"
@@ -116,35 +118,32 @@ def test_a_process_that_fails_is_a_sentence(environment: pytest.MonkeyPatch, tmp
     profile(environment, tmp_path, f"credential_process = {sys.executable} -c 'import sys; sys.exit(\"no luck\")'")
     level, text, _ = judged()
     assert level == FAIL
-    assert text.startswith("none could be had: ")
+    assert text.startswith("no AWS credentials could be had: ")
     assert "no luck" in text
 
 
 def test_no_credentials_at_all(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     profile(environment, tmp_path)
-    assert judged()[:2] == (FAIL, "none were found")
+    assert judged()[0] == FAIL
+    assert "no AWS credentials were found" in judged()[1]
 
 
 @pytest.mark.parametrize(
-    ("method", "profile", "keeps"),
+    ("source", "renews", "level", "says"),
     [
-        ("assume-role", {}, ""),
-        ("assume-role", {"mfa_serial": "arn"}, "a code of MFA"),
-        ("iam-role", {}, ""),
-        ("env", {}, "which nobody renews"),
+        ("sso", True, WARN, "and are renewed while the sign-in lasts, whose end is not known here; the run lasts 2h"),
+        ("assume-role", True, PASS, "and botocore renews them"),
+        ("assume-role", False, FAIL, "and are renewed only by a code of MFA, which nobody types in the midst of a run"),
     ],
 )
-def test_who_renews_what(method: str, profile: dict[str, str], keeps: str) -> None:
-    assert keeps in whoami._keeps(method, True, profile)
-    assert bool(whoami._keeps(method, True, profile)) == bool(keeps)
-
-
-def test_a_sign_in_ends_nobody_knows_when(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No SSO profile gives credentials without a sign-in: what is made of them is all that is tried."""
-    monkeypatch.setattr(whoami, "source", lambda: whoami.Source("sso", True, 3600.0, ""))
-    found: Finding = whoami.credentials(RUN, "the run")
-    assert (found.level, found.text) == (
-        WARN,
-        "from sso, they expire in 1h and are renewed while the sign-in lasts, whose end is not known here; "
-        "the run lasts 2h",
-    )
+def test_sources_that_need_aws_or_somebody_to_sign_in(
+    monkeypatch: pytest.MonkeyPatch, source: str, renews: bool, level: Level, says: str
+) -> None:
+    """No such source can be had here: only what is made of it is tried."""
+    keys = session.Keys("AKIA", SECRET, TOKEN, time.time() + 3600)
+    monkeypatch.setattr(session.Runtime, "keys", lambda self: keys)
+    made = session.Runtime("https://x", "us-east-1", None, None, source, renews, False, None)
+    monkeypatch.setattr(whoami, "runtime", lambda config: made)
+    found: Finding = whoami.credentials(HERE, RUN, "the run")
+    assert found.level == level
+    assert found.text.startswith(f"from {source}, they expire in 1h {says}")

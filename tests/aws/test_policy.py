@@ -131,7 +131,7 @@ def test_an_api_is_called_at_its_stage_and_only_with_iam() -> None:
     open_to_all = {"api_gateway": "https://abc123.execute-api.us-east-1.amazonaws.com/DummyStage/DT", "auth": "none"}
     with_key = RunConfig.from_dict({"target": {**open_to_all, "auth": "api-key"}})
     for kind in ("check", "run"):
-        assert "SendRequests" not in statements(kind, Place.of(with_key, "s"))  # type: ignore[arg-type]
+        assert "SendRequests" not in statements(kind, Place.of(with_key, "s"))
     assert not policy("run", Place.of(with_key, "s"))["Statement"]  # its endpoint is not named, so not watched
 
 

@@ -21,8 +21,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_serializer,
@@ -46,6 +48,8 @@ A_RATE = "a number of arrivals a second, 0 or more"
 A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
 A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
+A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
+A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
@@ -148,6 +152,22 @@ def _url(value: str) -> str:
     return value
 
 
+def _cooldown(value: Any) -> int:
+    seconds = _duration(value)
+    if not (0 <= seconds <= MAX_DURATION and seconds == int(seconds)):
+        raise ValueError
+    return int(seconds)
+
+
+def _dimensions(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not 1 <= len(value) <= 30:
+        raise ValueError
+    if not all(isinstance(text, str) and _DIMENSION.fullmatch(text) for pair in value.items() for text in pair):
+        raise ValueError
+    return dict(value)
+
+
+_DIMENSION = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 Given = Annotated[T | None, BeforeValidator(_given)]  # optional: absent, but never empty
 Text = Annotated[str, Field(strict=True, min_length=1)]
 Header = Annotated[str, Field(strict=True, pattern=r"^[!-~]([ -~]{0,1022}[!-~])?$")]
@@ -349,13 +369,43 @@ ScalingMetric = Literal[
 ]
 
 
+class CustomMetric(Section):
+    """A metric of CloudWatch's that is not predefined, as CustomizedMetricSpecification has it."""
+
+    namespace: str = Field(strict=True, pattern=r"^[ -~]{1,200}$", description=A_METRIC_NAME)
+    name: str = Field(strict=True, pattern=r"^[!-~]([ -~]{0,198}[!-~])?$", description=A_METRIC_NAME)
+    statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"] = Field(
+        description="one of Average, Minimum, Maximum, SampleCount, Sum"
+    )
+    dimensions: Annotated[dict[str, str] | None, BeforeValidator(_dimensions)] = Field(
+        None, description="a mapping of one name or more to its value, texts; those of the watched variant by default"
+    )
+    unit: Given[Header] = Field(None, description="a unit of CloudWatch's, such as Count or Percent")
+
+
+# How pydantic marks in an error's place which of the two a metric is; no part of the file.
+_PREDEFINED, _CUSTOM = "(predefined)", "(custom)"
+
+
+def _kind_of_metric(value: Any) -> str:
+    return _CUSTOM if isinstance(value, Mapping | CustomMetric) else _PREDEFINED
+
+
 class Scaling(Section):
-    """The target tracking that `sm-locust scaling apply` sets up."""
+    """The target tracking that `sm-locust scaling apply` sets up. Instances are copies, for an inference component."""
 
     min_instances: Whole = Field(ge=1, le=10_000, description="a whole number, 1 to 10000")
     max_instances: Whole = Field(ge=1, le=10_000, description="a whole number, min_instances to 10000")
-    metric: ScalingMetric = Field(description=f"one of {', '.join(get_args(ScalingMetric))}")
+    metric: Annotated[
+        Annotated[ScalingMetric, Tag(_PREDEFINED)] | Annotated[CustomMetric, Tag(_CUSTOM)],
+        Discriminator(_kind_of_metric),
+    ] = Field(
+        description=f"one of {', '.join(get_args(ScalingMetric))}; or a mapping {{namespace, name, statistic, "
+        "dimensions, unit}"
+    )
     target: Number = Field(gt=0, description="a number, more than 0: invocations a minute, or requests at a time")
+    scale_out_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
+    scale_in_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
 
     @field_validator("max_instances")
     @classmethod
@@ -363,6 +413,16 @@ class Scaling(Section):
         if most < info.data.get("min_instances", 1):
             raise _refused(f"a whole number, {info.data['min_instances']} (min_instances) to 10000")
         return most
+
+    @property
+    def metric_name(self) -> str:
+        """The predefined metric, or the custom one's name."""
+        return self.metric if isinstance(self.metric, str) else self.metric.name
+
+    @property
+    def of_components(self) -> bool | None:
+        """Whether it is a metric of inference components; None for a custom one, which may be of either."""
+        return self.metric.startswith("SageMakerInferenceComponent") if isinstance(self.metric, str) else None
 
 
 class CloudWatch(Section):
@@ -551,7 +611,7 @@ _UNKNOWN = ("extra_forbidden", "invalid_key")
 
 def _fault(detail: ErrorDetails, data: Any) -> tuple[Loc, str]:
     """Where in `data` the fault is, and in words what is wrong there and what is accepted."""
-    loc, kind = detail["loc"], detail["type"]
+    loc, kind = tuple(part for part in detail["loc"] if part not in (_PREDEFINED, _CUSTOM)), detail["type"]
     if kind in _UNKNOWN:
         section = _section_at(loc[:-1])
         close = difflib.get_close_matches(str(loc[-1])[:60], _keys(section), n=1)

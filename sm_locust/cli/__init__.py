@@ -8,6 +8,7 @@ from sm_locust.cli.demo import demo
 from sm_locust.cli.experiment import experiment
 from sm_locust.cli.local import local
 from sm_locust.cli.runs import compare, summarize
+from sm_locust.cli.scaling import scaling
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,5 +20,6 @@ def main() -> None:
 main.add_command(demo)
 main.add_command(experiment)
 main.add_command(local)
+main.add_command(scaling)
 main.add_command(compare)
 main.add_command(summarize)

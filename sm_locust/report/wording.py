@@ -102,7 +102,11 @@ def _onset(onset: Onset) -> str:
 
 def way(summary: Summary) -> str:
     """Where the load went, and how."""
-    target: Mapping[str, Any] = (summary.meta.get("config") or {}).get("target") or {}
+    return destination((summary.meta.get("config") or {}).get("target") or {})
+
+
+def destination(target: Mapping[str, Any]) -> str:
+    """Where a configuration's `target` leads, and how."""
     if "container" in target:
         return printable(f"container {target['container']}, unsigned")
     if "api_gateway" in target:

@@ -256,11 +256,14 @@ def _reach(config: RunConfig, schedule: Schedule, busiest: float) -> Reach | Non
 
 
 def _refusals(config: RunConfig, real: Schedule, cost: Cost) -> Iterator[str]:
-    for check in (lambda: config.check_guard(1, real), lambda: check_cost(config, cost)):
-        try:
-            check()
-        except ConfigError as e:
-            yield str(e)
+    try:
+        config.check_guard(1, real)
+    except ConfigError as e:
+        yield str(e)
+    try:
+        check_cost(config, cost)
+    except ConfigError as e:
+        yield str(e)
 
 
 def _about_scaling(config: RunConfig, reach: Reach | None, busiest: float) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
 from sm_locust.cli.options import SPEED_CHOICES
 from sm_locust.config import ConfigError
@@ -47,6 +48,7 @@ def experiment(
     from sm_locust.report import compare
 
     folder = new_folder(run_dir)
+    click.get_current_context().call_on_close(lambda: billing.show_for(folder, sys.stdout))
     try:
         found = play(Experiment(config, folder, int(speed), endpoint, region, url, replace, locust))
     except (ExperimentError, ConfigError, AwsFault, RunError) as e:

@@ -186,7 +186,7 @@ def _prices(cost: Cost) -> RichTable:
         table.add_row(
             wording.printable(item.what),
             f"{_between(_quantity(item.low), _quantity(item.high))} {UNITS[item.key]}",
-            wording.UNKNOWN if price is None else unit_price(price.usd),
+            wording.UNKNOWN if price is None else wording.price(price.usd),
             "unknown" if price is None else f"{price.origin} {price.as_of.isoformat()}",
             wording.UNKNOWN if paid is None else _between(dollars(paid[0]), dollars(paid[1])),
         )
@@ -195,13 +195,6 @@ def _prices(cost: Cost) -> RichTable:
     total = _between(dollars(low), dollars(high)) if known else NOTHING_KNOWN
     table.add_row("one run" if cost.is_known or not known else "run, at least", "", "", "", total)
     return table
-
-
-def unit_price(usd: float) -> str:
-    """$0.28; below a cent three digits, such as $0.0000167."""
-    if usd >= 0.01 or usd == 0:
-        return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.4g}"
-    return f"${usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
 
 
 def amount(cost: Cost) -> str:

@@ -51,7 +51,9 @@ def test_the_reference_experiment_is_planned_as_the_blog_has_it() -> None:
         (200, 600, 1_440_000),
         (600, 800, 2_520_000),
     ]
-    assert plan.busiest == (119, pytest.approx(60 * (800 - 200 / 3600 * 30)))
+    minute, rate = plan.busiest
+    assert minute == 119
+    assert rate == pytest.approx(60 * (800 - 200 / 3600 * 30))
     assert plan.reach is not None
     assert plan.reach.crossed_s == pytest.approx(32.5 * 60)
     assert plan.schedule.crossing(28_000 / 60) == pytest.approx(40 * 60)

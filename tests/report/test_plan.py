@@ -15,7 +15,8 @@ from sm_locust.config import RunConfig, load
 from sm_locust.payloads import Payload
 from sm_locust.prices import Price, Prices, Seen
 from sm_locust.report.chart import ROWS, chart
-from sm_locust.report.plan import show, size, unit_price
+from sm_locust.report.plan import show, size
+from sm_locust.report.wording import price
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TODAY = datetime.date(2026, 11, 24)
@@ -131,4 +132,4 @@ def test_sizes_are_in_powers_of_a_thousand(count: float, text: str) -> None:
     ("usd", "text"), [(0.28, "$0.28"), (3, "$3.00"), (0.0000166667, "$0.0000167"), (0, "$0.00"), (0.115, "$0.115")]
 )
 def test_a_price_keeps_the_digits_that_matter(usd: float, text: str) -> None:
-    assert unit_price(usd) == text
+    assert price(usd) == text

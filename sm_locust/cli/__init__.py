@@ -10,6 +10,7 @@ from sm_locust.cli.local import local
 from sm_locust.cli.plan import plan
 from sm_locust.cli.runs import compare, summarize
 from sm_locust.cli.scaling import scaling
+from sm_locust.cli.stack import stack
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,3 +26,4 @@ main.add_command(scaling)
 main.add_command(plan)
 main.add_command(compare)
 main.add_command(summarize)
+main.add_command(stack)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from sm_locust.config import ConfigError, RunConfig, Target
 from sm_locust.loopback import is_this_machine
 
-SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of botocore's variables end
+SERVICES = {  # boto3's name, which but for IAM_PREFIXES is IAM's too → how the names of botocore's variables end
     "cloudwatch": "CLOUDWATCH",
     "application-autoscaling": "APPLICATION_AUTO_SCALING",
     "sagemaker": "SAGEMAKER",
@@ -33,6 +33,7 @@ SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of bot
     "pricing": "PRICING",
     "service-quotas": "SERVICE_QUOTAS",
 }
+IAM_PREFIXES = {"service-quotas": "servicequotas"}
 BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # the ones that are asked while it goes
 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
@@ -263,7 +264,8 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         needed = ""
         if code.startswith(("AccessDenied", "UnauthorizedOperation")):
             named = re.search(r"to perform: ([\w-]+:\w+)", message)
-            needed = f"; the permission it needs is {named[1] if named else f'{model.service_name}:{operation}'}"
+            action = f"{IAM_PREFIXES.get(model.service_name, model.service_name)}:{operation}"
+            needed = f"; the permission it needs is {named[1] if named else action}"
         status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         passing = status >= 500 or any(word in code for word in _PASSING)
         said = _short(message, code)

@@ -285,7 +285,8 @@ def _check_can_be_updated(stack: Stack) -> None:
         )
     if stack.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"):
         raise AwsFault(
-            f"stack {stack.name} is {stack.status} and cannot be updated; sm-locust stack delete deletes it", stack.status
+            f"stack {stack.name} is {stack.status} and cannot be updated; sm-locust stack delete deletes it",
+            stack.status,
         )
 
 

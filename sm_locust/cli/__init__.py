@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from sm_locust.cli.check import check
 from sm_locust.cli.demo import demo
 from sm_locust.cli.experiment import experiment
 from sm_locust.cli.local import local
@@ -19,6 +20,7 @@ def main() -> None:
     """Load tests of Amazon SageMaker endpoints with Locust: how much one takes, and what its scaling should be."""
 
 
+main.add_command(check)
 main.add_command(demo)
 main.add_command(experiment)
 main.add_command(local)

@@ -7,6 +7,7 @@ finding credentials and a region is botocore's, playing the phases is the load's
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 from collections.abc import Iterator, Mapping
@@ -50,6 +51,8 @@ A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
 A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
 A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
+A_DATE = "the day that they are of, such as 2026-11-24"
+A_PRICE = "a number of US dollars, 0 or more"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
@@ -143,6 +146,14 @@ def _ratio(value: Any) -> float:
     return ratio
 
 
+def _date(value: Any) -> datetime.date:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        return datetime.date.fromisoformat(value)
+    if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):  # YAML reads both
+        raise ValueError
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     credentials = parts.username is not None or parts.password is not None
@@ -185,6 +196,8 @@ LatencyLimit = Annotated[
     PlainSerializer(format_duration, return_type=str, when_used="unless-none"),
     Field(description=A_LATENCY),
 ]
+Date = Annotated[datetime.date, BeforeValidator(_date)]
+DollarsFor = Annotated[Given[Number], Field(ge=0, le=1e9)]
 RatioLimit = Annotated[float | None, BeforeValidator(_ratio), Field(description=A_RATIO)]
 
 
@@ -424,6 +437,11 @@ class Scaling(Section):
         """Whether it is a metric of inference components; None for a custom one, which may be of either."""
         return self.metric.startswith("SageMakerInferenceComponent") if isinstance(self.metric, str) else None
 
+    @property
+    def per_minute(self) -> float | None:
+        """The requests a minute that one instance or copy is to have; None where something else is counted."""
+        return self.target if isinstance(self.metric, str) and "Invocations" in self.metric else None
+
 
 class CloudWatch(Section):
     """How metrics are read."""
@@ -436,6 +454,28 @@ class CloudWatch(Section):
         if period not in (1, 5, 10, 20, 30) and period % 60:
             raise ValueError
         return period
+
+
+class PriceList(Section):
+    """What things cost, in US dollars, as the user knows it; it wins over what AWS's Pricing API said."""
+
+    as_of: Given[Date] = Field(None, description=A_DATE)
+    instance_hour: DollarsFor = Field(None, description=f"for one instance and hour: {A_PRICE}")
+    data_in_gb: DollarsFor = Field(None, description=f"for a gigabyte that the endpoint takes in: {A_PRICE}")
+    api_gateway_million: DollarsFor = Field(None, description=f"for a million requests: {A_PRICE}")
+    lambda_million: DollarsFor = Field(None, description=f"for a million requests: {A_PRICE}")
+    lambda_gb_second: DollarsFor = Field(None, description=f"for a gigabyte and second: {A_PRICE}")
+    get_metric_data_thousand: DollarsFor = Field(None, description=f"for a thousand metrics asked for: {A_PRICE}")
+
+    @model_validator(mode="after")
+    def _is_dated(self) -> Self:
+        if self.as_of is None and self.given():
+            raise _refused(f"with prices, {A_DATE}", "as_of")
+        return self
+
+    def given(self) -> dict[str, float]:
+        """Key → US dollars; only those that were given."""
+        return {key: price for key, price in self if isinstance(price, float)}
 
 
 class Guard(Section):
@@ -458,6 +498,7 @@ class RunConfig(Section):
     stop_when: Annotated[tuple[StopRule, ...], Listed] = Field((), description="a list of rules {metric, above, for}")
     scaling: Given[Scaling] = None
     cloudwatch: CloudWatch = CloudWatch()
+    prices: PriceList = PriceList()
     guard: Guard = Guard()
 
     @field_validator("phases")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sm_locust import custody, payloads
+from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID, Summary
 from sm_locust.aws import capacity, scaling
@@ -82,7 +83,8 @@ class Experiment:
             only_loopback([*config.urls(), runtime_url(config), *addresses(config)], self.speed)
         scaling.wanted(config)
         config.check_guard(self.speed)
-        payloads.load(config.request, self.config.parent)
+        bodies = payloads.load(config.request, self.config.parent)
+        cost.check(config, None, self.speed, bodies, "experiment")
         return config
 
 

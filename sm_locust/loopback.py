@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from sm_locust.config import ConfigError
+from sm_locust.config import ConfigError, RunConfig
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is loopback by its name alone; nothing is resolved."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def stays_here(config: RunConfig) -> bool:
+    """Whether requests go to this machine by the names of their addresses: nothing of such a run is billed.
+
+    An address that the environment gives for InvokeEndpoint counts, as it does for botocore.
+    """
+    urls = config.urls()
+    if not urls and config.target is not None:
+        named = os.environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or os.environ.get("AWS_ENDPOINT_URL")
+        urls = (named,) if named else ()
+    return bool(urls) and all(is_this_machine(urlsplit(url).hostname or "") for url in urls)
 
 
 def only_loopback(urls: Iterable[str], speed: int) -> None:

@@ -10,6 +10,7 @@ for _name in list(os.environ):
     if _name.upper().startswith(("AWS_", "LOCUST_", "SM_LOCUST_")) or _name.upper().endswith("_PROXY"):
         del os.environ[_name]
 os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull, AWS_EC2_METADATA_DISABLED="true")
+os.environ["XDG_CACHE_HOME"] = os.devnull  # no price that somebody's own commands have learned, and none of the tests'
 
 # Locust patches ssl when it is imported. Whatever imports boto3 (so urllib3) earlier in this process ends in a
 # RecursionError, and pytest imports the test files in no order of ours: so it is imported here.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from copy import deepcopy
@@ -55,6 +56,14 @@ scaling:
   scale_out_cooldown: 0s
   scale_in_cooldown: 5m
 cloudwatch: {period: 60s}
+prices:
+  as_of: 2026-11-24
+  instance_hour: 0.5
+  data_in_gb: 0.25
+  api_gateway_million: 3
+  lambda_million: 0.5
+  lambda_gb_second: 0.00002
+  get_metric_data_thousand: 0
 guard: {max_requests: 5000000, max_cost: 50}
 """
 
@@ -104,6 +113,15 @@ def test_a_full_configuration_is_read_in_seconds_and_fractions() -> None:
     assert (config.scaling.metric_name, config.scaling.of_components) == ("Invocations", None)
     assert config.cloudwatch.period == 60
     assert (config.guard.max_requests, config.guard.max_cost) == (5_000_000, 50)
+    assert config.prices.as_of == datetime.date(2026, 11, 24)
+    assert config.prices.given() == {
+        "instance_hour": 0.5,
+        "data_in_gb": 0.25,
+        "api_gateway_million": 3.0,
+        "lambda_million": 0.5,
+        "lambda_gb_second": 0.00002,
+        "get_metric_data_thousand": 0.0,
+    }
 
 
 @pytest.mark.parametrize("text", ["", "   \n", "# nothing yet\n", "---\n", "null", "\ufeff"])
@@ -252,6 +270,25 @@ def test_a_duration_that_is_written_is_read_back_exactly(seconds: float) -> None
     assert parse_duration(format_duration(seconds)) == seconds
 
 
+# Prices
+
+
+def test_prices_need_their_date() -> None:
+    said = "x.yaml: prices.as_of: missing; required: with prices, the day that they are of, such as 2026-11-24"
+    assert refusal("prices: {instance_hour: 0.5}") == said
+    assert parse("prices: {as_of: 2026-11-24}", "x.yaml").prices.given() == {}
+
+
+@pytest.mark.parametrize("written", ["2026-11-24", "'2026-11-24'"])
+def test_a_date_may_stand_in_quotes(written: str) -> None:
+    assert parse(f"prices: {{as_of: {written}}}", "x.yaml").prices.as_of == datetime.date(2026, 11, 24)
+
+
+@pytest.mark.parametrize("written", ["2026-11-24T10:00:00", "24.11.2026", "20261124", "yesterday"])
+def test_anything_else_is_not_a_date(written: str) -> None:
+    assert "is not accepted: the day that they are of" in refusal(f"prices: {{as_of: {written}}}")
+
+
 # Options
 
 
@@ -391,6 +428,13 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "scaling.scale_out_cooldown": (0.5, "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"),
     "scaling.scale_in_cooldown": ("721h", "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"),
     "cloudwatch.period": (45, "1s, 5s, 10s, 20s, 30s, or a whole number of minutes"),
+    "prices.as_of": ("2026-02-30", "the day that they are of, such as 2026-11-24"),
+    "prices.instance_hour": (-0.1, "for one instance and hour: a number of US dollars, 0 or more"),
+    "prices.data_in_gb": (-1, "a number of US dollars, 0 or more"),
+    "prices.api_gateway_million": (-1, "for a million requests: a number of US dollars, 0 or more"),
+    "prices.lambda_million": (-1, "a number of US dollars, 0 or more"),
+    "prices.lambda_gb_second": (-1, "a number of US dollars, 0 or more"),
+    "prices.get_metric_data_thousand": (-1, "a number of US dollars, 0 or more"),
     "guard.max_requests": (0, "a whole number of requests, 1 to"),
     "guard.max_cost": (-1, "a number of US dollars, more than 0"),
 } | {
@@ -400,7 +444,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
 }
 # Of these every value of the right type is in range: a section's faults are its keys', a flag is one or the other.
 ALWAYS_IN_RANGE = {
-    *("request", "arrivals", "slo", "stop_when", "scaling", "cloudwatch", "guard"),
+    *("request", "arrivals", "slo", "stop_when", "scaling", "cloudwatch", "prices", "guard"),
     "phases[0].judge",
 }
 
@@ -496,6 +540,8 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
         assert refusal(text).startswith("x.yaml: request.content_type: missing; required: with body, a media type")
     elif name == "arrivals.spacing":
         assert refusal(text).startswith("x.yaml: arrivals.seed: 7 is not accepted: only with spacing: poisson")
+    elif name == "prices.as_of":
+        assert refusal(text).startswith("x.yaml: prices.as_of: missing; required: with prices, the day")
     else:
         parse(text, "x.yaml")
 

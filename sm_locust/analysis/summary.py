@@ -17,6 +17,7 @@ from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.record.billing import Billing
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
 
@@ -108,6 +109,12 @@ class Summary:
     @property
     def speed(self) -> int:
         return self.minutes.speed
+
+    @property
+    def billing(self) -> Billing | None:
+        """What still cost money when the run ended; None where nobody asked."""
+        found = self.meta.get("billing")
+        return None if found is None else Billing.of(found)
 
     @property
     def finished(self) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import ipaddress
 import logging
 import os
 import re
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sm_locust.config import ConfigError, RunConfig, Target
+from sm_locust.loopback import is_this_machine
 
 SERVICES = {  # boto3's name, which but for IAM_PREFIXES is IAM's too → how the names of botocore's variables end
     "cloudwatch": "CLOUDWATCH",
@@ -39,6 +39,9 @@ BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
 MESSAGE_KEPT = 300  # characters of what AWS says, at most
+
+# Where the Pricing API is, whatever region is asked about: the start of that region's name → the nearest of them.
+PRICING_REGIONS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "cn-": "cn-northwest-1", "": "us-east-1"}
 
 # In AWS's error codes: worth another try a little later, with any status.
 _PASSING = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ConcurrentUpdate")
@@ -219,11 +222,18 @@ def client(config: RunConfig, service: str) -> Any:
     """
     from botocore.exceptions import BotoCoreError
 
-    _, region = _session(config)
+    region = region_of(config)
+    if service == "pricing":
+        region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
     try:
         return _control_plane(service, region, _stand_in(config, service))
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
+
+
+def region_of(config: RunConfig) -> str:
+    """The region of the calls around a run. Raises ConfigError when there is none."""
+    return _session(config)[1]
 
 
 def addresses(config: RunConfig) -> tuple[str, ...]:
@@ -328,19 +338,11 @@ def _stand_in(config: RunConfig, service: str) -> str | None:
     """The local endpoint's address, or the one that the environment names in its place; None where AWS is meant."""
     target = config.target
     url = (target.url or target.api_gateway) if target else None
-    if url is None or not _is_this_machine(urlsplit(url).hostname or ""):
+    if url is None or not is_this_machine(urlsplit(url).hostname or ""):
         return None
     own = "AWS_ENDPOINT_URL_" + SERVICES[service]
     parts = urlsplit(url)
     return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
 
 
 # Both

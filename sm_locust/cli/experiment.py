@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
 from sm_locust.cli.options import SPEED_CHOICES
 from sm_locust.config import ConfigError
@@ -61,6 +62,7 @@ def experiment(
     if resume is None and config is None:
         refuse("CONFIG: missing; required: a YAML file, or --resume FOLDER")
     folder = resume or new_folder(run_dir)
+    click.get_current_context().call_on_close(lambda: billing.show_for(folder, sys.stdout))
     try:
         if config is None:
             found = conductor.resume(folder)

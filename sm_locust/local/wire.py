@@ -25,6 +25,7 @@ from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.cloudwatch import CloudWatch
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
+from sm_locust.local.inference_component import InferenceComponents
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.refusals import Refusals
 from sm_locust.local.sagemaker import SageMaker
@@ -32,6 +33,7 @@ from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import Settings
 from sm_locust.local.shapes import checked, rendered
 from sm_locust.local.signature import Verifier
+from sm_locust.local.state import EndpointState
 from sm_locust.local.sts import Sts
 
 # Errors that any service may answer bear other names in the query protocol. CloudWatch, which once spoke nothing else,
@@ -61,8 +63,16 @@ class AwsServices:
     """CloudWatch, Application Auto Scaling, SageMaker and STS."""
 
     def __init__(
-        self, settings: Settings, fleet: Fleet, metrics: Metrics, autoscaling: AutoScaling, sessions: Sessions
+        self,
+        settings: Settings,
+        fleet: Fleet,
+        metrics: Metrics,
+        autoscaling: AutoScaling,
+        sessions: Sessions,
+        state: EndpointState,
     ) -> None:
+        sagemaker = SageMaker(settings, fleet, state, autoscaling).operations
+        components = InferenceComponents(settings, fleet, state).operations
         self.refusals = Refusals()
         self._sessions = sessions
         self._services = {
@@ -74,7 +84,7 @@ class AwsServices:
                     "application-autoscaling",
                     ApplicationAutoScaling(autoscaling).operations,
                 ),
-                ("sagemaker", "sagemaker", SageMaker(settings, fleet).operations),
+                ("sagemaker", "sagemaker", {**sagemaker, **components}),
                 ("sts", "sts", Sts(sessions).operations),
             )
         }

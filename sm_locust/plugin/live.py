@@ -30,6 +30,7 @@ from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
+from sm_locust.plugin import billing
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.options import Options
@@ -495,7 +496,10 @@ class LiveRun:
         active.progress.end()
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
+        bills = billing.ask(active.order.config, lambda: watch.is_hurried)
         meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start}
+        if bills is not None:
+            meta["billing"] = bills.as_dict()
         if self._active is None:
             self._conclude(active, **meta)
         else:  # another run goes on: its arrivals must not wait for a report

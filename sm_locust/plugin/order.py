@@ -17,6 +17,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner
 
 from sm_locust import payloads as payload_files
+from sm_locust.analysis import cost
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import ConfigError, RunConfig, load
@@ -104,8 +105,9 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
     config.check_guard(options.speed, schedule)
-    request = config.request
-    payloads = payload_files.load(request, base) if request.body is not None or request.payloads is not None else ()
+    payloads = payload_files.load(config.request, base)
+    if schedule is not None:
+        cost.check(config, schedule, options.speed, payloads)
     _can_be_made(options.run_dir)
     return Order(config, schedule, source, options.speed, payloads, base, options.run_dir)
 

@@ -104,6 +104,10 @@ class Watch:
         """`settle` asks once, or once more, and does not wait."""
         self._hurry.set()
 
+    @property
+    def is_hurried(self) -> bool:
+        return bool(self._hurry.is_set())
+
     # -- after it ----------------------------------------------------------------------------------------------------
 
     def settle(self, answered: int, ended_at: float, say: Callable[[str], None]) -> None:

@@ -42,8 +42,16 @@ def render(summary: Summary) -> str:
         titled("Requests", wording.names(whole)),
         titled("Minutes", wording.minutes(summary)),
         titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        _billing(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _billing(summary: Summary) -> str:
+    """Commands as code, to be copied."""
+    found = wording.billing(summary.billing)
+    lines = [f"- {text(what)}" + (f"\n  `{command}`" if command else "") for what, command in found]
+    return "\n".join(["## Still billing\n", *lines]) if lines else ""
 
 
 def titled(title: str, found: wording.Table) -> str:

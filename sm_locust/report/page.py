@@ -43,6 +43,7 @@ def render(summary: Summary) -> str:
         section("Failures", wording.failures(summary), folded("The first of each kind", wording.examples(summary))),
         folded("Every minute", wording.minutes(summary, at_most=None)),
         section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        section("Still billing", wording.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
     ]
     return document(title, body, charts)
 

@@ -15,6 +15,7 @@ from rich.text import Text
 from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
+from sm_locust.record.billing import Billing
 from sm_locust.report import wording
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
@@ -62,6 +63,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
+    print_billing(console, summary.billing)
 
 
 def console_for(stream: TextIO, width: int) -> Console:
@@ -78,6 +80,22 @@ def console_for(stream: TextIO, width: int) -> Console:
         color_system=None,
         legacy_windows=False,
     )
+
+
+def print_billing(console: Console, found: Billing | None) -> None:
+    """What still costs money, last: what a reader must not miss. Commands are never wrapped."""
+    lines = wording.billing(found)
+    if not lines:
+        return
+    console.print()
+    if len(lines) == 1 and not lines[0][1]:
+        console.print(Text.assemble(("Still billing: ", "bold"), lines[0][0]))
+        return
+    console.print(Text("Still billing:", style="bold"))
+    for what, command in lines:
+        console.print(Padding(Text(what), (0, 0, 0, 2), expand=False))
+        if command:
+            console.print(Text(f"    {command}", style=DIM), soft_wrap=True)
 
 
 def verdict(summary: Summary) -> str:

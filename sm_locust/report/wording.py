@@ -5,6 +5,7 @@ Nothing is computed that a reader could quote; which rows of a long table are sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
+from sm_locust.record.billing import Billing
+from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
 from sm_locust.report import kinds
 
@@ -61,6 +64,13 @@ def percent(ratio: float | None, digits: int = 2) -> str:
     return text
 
 
+def price(usd: float) -> str:
+    """$0.28 for a unit; below a cent three digits, such as $0.0000167."""
+    if usd >= 0.01 or usd == 0:
+        return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.4g}"
+    return f"${usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
+
+
 def _limit(metric: str, limit: float) -> str:
     return f"{limit * 100:g}%" if metric == ERROR_RATE else f"{limit * 1e3:g} ms"
 
@@ -106,7 +116,11 @@ def _onset(onset: Onset) -> str:
 
 def way(summary: Summary) -> str:
     """Where the load went, and how."""
-    target: Mapping[str, Any] = (summary.meta.get("config") or {}).get("target") or {}
+    return destination((summary.meta.get("config") or {}).get("target") or {})
+
+
+def destination(target: Mapping[str, Any]) -> str:
+    """Where a configuration's `target` leads, and how."""
     if "container" in target:
         return printable(f"container {target['container']}, unsigned")
     if "api_gateway" in target:
@@ -327,6 +341,24 @@ def events(summary: Summary) -> Table:
 
 def _by_count(kinds: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def billing(found: Billing | None) -> list[tuple[str, str]]:
+    """What still costs money: each thing and the command that deletes it, if there is one; empty where nobody asked."""
+    if found is None:
+        return []
+    if found.local:
+        return [("nothing: all of it was on this machine", "")]
+    return [(_billed(item), printable(item.command)) for item in found.items] or [("nothing was found", "")]
+
+
+def _billed(item: BilledItem) -> str:
+    what = printable(item.what)
+    if item.fault:
+        return f"{what}: not available here: {printable(item.fault)}"
+    if item.hourly is not None:
+        return f"{what}: {price(item.hourly)} an hour ({printable(item.origin)})"
+    return f"{what}: price an hour unknown" if item.origin else what
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

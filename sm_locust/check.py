@@ -6,6 +6,7 @@ Nothing is changed anywhere, and one request is all that is sent. How the findin
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,21 @@ from typing import Any
 from locust.env import Environment
 
 from sm_locust import payloads
+from sm_locust.analysis.cost import check_cost
+from sm_locust.analysis.plan import Plan
 from sm_locust.aws import capacity, check, quotas
-from sm_locust.aws.session import addresses, runtime_url
-from sm_locust.config import ConfigError, RunConfig, format_duration, load
+from sm_locust.aws.session import addresses, region_of, runtime_url
+from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
 from sm_locust.loopback import only_loopback
+from sm_locust.prices import Prices
 from sm_locust.record.clock import RunClock
 from sm_locust.record.outcome import Outcome
 from sm_locust.record.prior import unrestored
 from sm_locust.report import kinds, wording
+from sm_locust.report.plan import amount
 from sm_locust.schedule import Schedule
 
 EXCERPT = 60  # characters of the answer
@@ -71,10 +76,11 @@ class Check:
         schedule = config.schedule()
         real = None if schedule is None else schedule.at_speed(self.speed)
         yield _plan(real, self.speed)
-        yield from _guard(config, self.speed)
         if config.target is not None and config.target.container is None:
             yield from check.findings(config, self.speed, *_lasts(config, real, self.speed))
             yield from _unrestored(config, self.run_dir)
+        if real is not None:
+            yield from _cost(config, bodies, self.speed)
         outcome, found = probe(config, bodies)
         yield found
         takes = outcome.service_time - (outcome.connected or 0.0) if outcome is not None and outcome.ok else None
@@ -93,16 +99,30 @@ def _plan(real: Schedule | None, speed: int) -> Finding:
     return Finding("plan", PASS, f"{real.total:,.0f} requests in {lasts}, at most {_peak(real):,.0f} a second")
 
 
-def _guard(config: RunConfig, speed: int) -> Iterator[Finding]:
-    """What the guard refuses, as every start does."""
-    if config.guard.max_requests is None:
-        return
-    try:
-        config.check_guard(speed)
-    except ConfigError as e:
-        yield Finding("guard", FAIL, str(e), "plan less, or raise guard.max_requests")
+def _cost(config: RunConfig, bodies: tuple[payloads.Payload, ...], speed: int) -> Iterator[Finding]:
+    """What the load costs at the prices that are known by now, and what the guard refuses, as every start does."""
+    region = None
+    with contextlib.suppress(ConfigError):
+        region = region_of(config) if config.target is not None and config.target.container is None else None
+    today = datetime.datetime.now(datetime.UTC).date()
+    plan = Plan.of(config, bodies, Prices.of(config, None, region), today=today, speed=speed)
+    billed, what = (plan.cost, "the run") if plan.experiment is None else (plan.experiment, "the experiment")
+    if billed.free:
+        yield Finding("cost", PASS, billed.free)
+    elif billed.is_known:
+        yield Finding("cost", PASS, f"{what} costs {amount(billed)} at these prices")
     else:
-        yield Finding("guard", PASS, f"guard.max_requests allows {config.guard.max_requests:,}")
+        gaps = [f"prices.{key}" for key in billed.missing] + ([billed.unknown] if billed.unknown else [])
+        yield not_available("cost", f"{what} costs {amount(billed)}; not known: {', '.join(gaps)}")
+    for refusal in plan.refusals:
+        yield Finding("guard", FAIL, refusal, "plan less, or raise the guard")
+    if not plan.refusals and config.guard != Guard():
+        try:
+            check_cost(config, billed, "experiment" if plan.experiment is not None else "run")
+        except ConfigError as e:
+            yield Finding("guard", WARN, f"an experiment would be refused: {e}", "raise the guard, or play a run only")
+        else:
+            yield Finding("guard", PASS, "what is planned is within the guard")
 
 
 def _peak(schedule: Schedule) -> float:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from sm_locust import payloads
 from sm_locust.aws import capacity, session
-from sm_locust.check import Check
+from sm_locust.check import Check, _cost
 from sm_locust.cli import main
 from sm_locust.config import ConfigError
 from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Finding, Level
@@ -66,7 +67,7 @@ def test_the_local_endpoint_passes_and_what_it_cannot_tell_is_no_pass(url: str) 
     levels = {name: finding.level for name, finding in findings.items() if name not in ("cloudwatch", "live-traffic")}
     assert levels == {
         **dict.fromkeys(("plan", "region", "identity", "credentials", "endpoint", "variant", "instances"), PASS),
-        **dict.fromkeys(("scaling", "probe"), PASS),
+        **dict.fromkeys(("scaling", "cost", "probe"), PASS),
         "instance-quota": UNKNOWN,
     }
     assert findings["plan"].text == "66,000 requests in 2m (2h at speed 60), at most 800 a second"
@@ -111,7 +112,7 @@ def test_a_container_has_a_plan_and_an_answer_and_nothing_else(tmp_path: Path) -
     with AnswerServer([ok(b"setosa\x1b[31m")]) as container:
         findings = found(written(tmp_path, {"container": f"{container.url}/invocations"}))
         assert len(container.requests) == 1
-    assert list(findings) == ["plan", "probe"]
+    assert list(findings) == ["plan", "cost", "probe"]
     assert findings["probe"].text.endswith(": setosa�[31m")
 
 
@@ -167,6 +168,47 @@ def test_the_guard_is_what_a_start_refuses(tmp_path: Path) -> None:
         "the schedule sends 900 requests and guard.max_requests allows 899",
     )
     assert found(written(tmp_path, container, guard={"max_requests": 900}))["guard"].level == PASS
+    assert "guard" not in found(written(tmp_path, container))
+
+
+PRICES = {
+    "as_of": "2026-11-24",
+    "instance_hour": 0.28,
+    "data_in_gb": 0.016,
+    "get_metric_data_thousand": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("sections", "cost", "guard"),
+    [
+        ({"prices": PRICES}, (PASS, "the experiment costs "), None),
+        ({}, (UNKNOWN, "not known: prices.instance_hour, prices.data_in_gb"), None),
+        ({"prices": PRICES, "guard": {"max_cost": 0.001}}, (PASS, "at these prices"), (FAIL, "guard.max_cost allows")),
+        ({"prices": PRICES, "guard": {"max_cost": 1000}}, (PASS, "at these prices"), (PASS, "within the guard")),
+        ({"guard": {"max_cost": 1000}}, (UNKNOWN, "not known"), (FAIL, "is not known without prices.instance_hour")),
+    ],
+)
+def test_what_a_load_costs_is_held_against_the_guard(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    sections: dict[str, Any],
+    cost: tuple[Level, str],
+    guard: tuple[Level, str] | None,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    scaling = {"min_instances": 1, "max_instances": 2, "metric": "SageMakerVariantInvocationsPerInstance", "target": 9}
+    path = written(tmp_path, {"endpoint": "e", "region": "us-east-1"}, scaling=scaling, **sections)
+    config = Check(path).resolved()
+    bodies = payloads.load(config.request, tmp_path)
+    findings = {finding.name: finding for finding in _cost(config, bodies, 1)}
+    assert findings["cost"].level == cost[0]
+    assert cost[1] in findings["cost"].text
+    if guard is None:
+        assert "guard" not in findings
+    else:
+        assert findings["guard"].level == guard[0]
+        assert guard[1] in findings["guard"].text
 
 
 def test_a_plan_that_nobody_wrote_down_is_not_available(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from sm_locust.aws import cloudwatch, hosting, quotas, scaling, whoami
+from sm_locust.aws import cloudwatch, hosting, prices, quotas, scaling, whoami
 from sm_locust.aws.hosting import Hosting
 from sm_locust.aws.session import AwsFault, ask_all, client, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
+from sm_locust.loopback import stays_here
 
 PATIENCE = 60.0  # seconds; a question that has begun by then is still waited for
 LOOK_BACK = 900.0  # schedule seconds, of traffic that is not ours
@@ -45,6 +46,7 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
             "target.endpoint is not named: nothing behind the API is checked or watched",
             "name the endpoint whose metrics and scaling are to be watched",
         )
+        yield from _prices(config, None)
         return
     found = None
     try:
@@ -71,6 +73,7 @@ def _questions(
             yield ("scaling",), lambda: _scaling(config, found)
             yield ("instance-quota",), lambda: quotas.instances(config, found)
     yield ("cloudwatch", "live-traffic"), lambda: _cloudwatch(config, found, speed)
+    yield ("prices",), lambda: _prices(config, found)
 
 
 def _region(sagemaker: Any) -> Finding:
@@ -87,6 +90,22 @@ def _not_described(fault: AwsFault) -> Finding:
     if fault.code.startswith(whoami.REFUSED):
         return Finding("endpoint", FAIL, str(fault), "see credentials")
     return not_available("endpoint", fault)
+
+
+def _prices(config: RunConfig, found: Hosting | None) -> Iterator[Finding]:
+    """AWS's list prices, asked for anew and kept, for whoever reckons what a load costs."""
+    if stays_here(config):
+        return
+    kind = found.instance_types[0] if found is not None and found.instance_types else None
+    try:
+        known = prices.refresh(config, kind, found.instances if found is not None else None).known
+    except AwsFault as e:
+        yield not_available("prices", e)
+        return
+    if known:
+        yield Finding("prices", PASS, f"{len(known)} are known, those of AWS's price list asked for just now")
+    else:
+        yield not_available("prices", "AWS's price list has none of what is used here")
 
 
 # Scaling

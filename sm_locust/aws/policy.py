@@ -129,6 +129,7 @@ def _check(place: Place) -> Iterator[Statement]:
     if place.endpoint is not None:
         quotas = ["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"]
         yield _allow("ReadQuotas", quotas, "*")
+    yield _allow("ReadPrices", ["pricing:GetProducts"], "*")
     if place.api is None:
         return
     id_, stage = place.api
@@ -144,6 +145,8 @@ def _run(place: Place) -> Iterator[Statement]:
     if place.endpoint is not None:
         yield _allow("ReadScalingActivities", ["application-autoscaling:DescribeScalingActivities"], "*")
         yield _allow("ReadWhenAlarmsRang", ["cloudwatch:DescribeAlarmHistory"], "*")
+        yield _allow("ReadWhatStillBills", ["cloudformation:DescribeStacks"], place.arn("cloudformation", "stack/*/*"))
+        yield _allow("ReadWhatStillBillsForLogs", ["logs:DescribeLogGroups"], place.arn("logs", "log-group:*"))
 
 
 def _experiment(place: Place) -> Iterator[Statement]:

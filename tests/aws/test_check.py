@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -418,3 +419,38 @@ def test_the_time_looked_back_on_is_the_schedules() -> None:
         (request,) = (asked(r) for r in server.requests if b"GetMetricData" in r)
     assert request["EndTime"] - request["StartTime"] == 15
     assert {query["MetricStat"]["Period"] for query in request["MetricDataQueries"]} == {1}
+
+
+LISTED = json.dumps(
+    {
+        "product": {"attributes": {"usagetype": "USE1-Data-Bytes-In"}},
+        "terms": {"OnDemand": {"t": {"priceDimensions": {"d": {"beginRange": "0", "pricePerUnit": {"USD": "0.016"}}}}}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "says"),
+    [
+        (said({"PriceList": [LISTED]}), PASS, "1 are known, those of AWS's price list asked for just now"),
+        (said({"PriceList": []}), UNKNOWN, "AWS's price list has none of what is used here"),
+        (refused("AccessDeniedException", "no"), UNKNOWN, "the permission it needs is pricing:GetProducts"),
+    ],
+)
+def test_prices_are_asked_for_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: bytes, level: Level, says: str
+) -> None:
+    """For an endpoint that is not on this machine, where nothing is billed; only prices are asked for at one that is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with scripted({"GetProducts": answer}) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", server.url)
+        here = RunConfig.from_dict({"target": {"endpoint": "e", "region": "us-east-1"}})
+        session._control_plane.cache_clear()
+        (finding,) = check._prices(here, None)
+        session._control_plane.cache_clear()
+    assert finding.level == level
+    assert says in finding.text
+
+
+def test_on_this_machine_nothing_is_billed_and_no_price_asked_for(aws: tuple[str, Answers]) -> None:
+    assert "prices" not in found(aws, {})

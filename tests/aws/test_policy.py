@@ -86,6 +86,7 @@ def test_all_resources_are_given_only_to_actions_that_know_none(kind: Kind) -> N
         "cloudwatch:DescribeAlarms",
         "cloudwatch:GetMetricData",
         "lambda:GetAccountSettings",
+        "pricing:GetProducts",
         "servicequotas:ListAWSDefaultServiceQuotas",
         "servicequotas:ListServiceQuotas",
     }

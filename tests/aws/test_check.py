@@ -440,7 +440,7 @@ LISTED = json.dumps(
 def test_prices_are_asked_for_and_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: bytes, level: Level, says: str
 ) -> None:
-    """For an endpoint that is not on this machine, where nothing is billed; only prices are asked for at one that is."""
+    """Of an endpoint that is not on this machine; only prices are asked for here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with scripted({"GetProducts": answer}) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", server.url)

@@ -42,17 +42,24 @@ MORNINGS = {
 }
 
 
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with running(Settings(provisioning_time=30), speed=60) as url:
+        yield url
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A local endpoint of one instance, and the folder and environment to talk to it from."""
+def here(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A local endpoint of one instance without scaling, and the folder and environment to talk to it from."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", Settings().access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
     listening = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    with running(Settings(provisioning_time=30), speed=60) as url:
-        target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
-        Path("config.yaml").write_text(yaml.safe_dump({"target": target, "scaling": WANTED}))
-        yield url
+    target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
+    Path("config.yaml").write_text(yaml.safe_dump({"target": target, "scaling": WANTED}))
+    yield url
+    if state(url)["targets"]:  # all that is on it goes with it
+        client(url, "application-autoscaling").deregister_scalable_target(**WHICH)
     for number, handler in listening.items():
         signal.signal(number, handler)
     session._control_plane.cache_clear()
@@ -96,19 +103,15 @@ def test_what_there_is_stands_beside_what_the_configuration_says(here: str) -> N
     somebodys(here)
     shown = run("show", "config.yaml")
     assert shown.exit_code == 0
-    assert [" ".join(line.split()) for line in shown.stdout.splitlines() if "─" not in line and line.strip()] == [
+    assert shown.stdout.splitlines() == [
         RESOURCE,
-        "now with the configuration",
-        "bounds 1 to 3 instances → 1 to 4 instances",
-        "suspended – → ScheduledScaling",
-        f"policy – → {METRIC} at 25000",
-        f"sm-locust-{METRIC}",
-        f"policy team {METRIC} at 9000, → –",
-        "cooldown in 900 s",
-        "scheduled action mornings at(2099-01-01T06:00:00) MinCapacity",
-        "2",
-        "instances 1 instance",
-        "tags team=trees",
+        "  bounds: 1 to 3 instances → 1 to 4 instances",
+        "  suspended: – → ScheduledScaling",
+        f"  policy sm-locust-{METRIC}: – → {METRIC} at 25000",
+        f"  policy team: {METRIC} at 9000, cooldown in 900 s → –",
+        "  scheduled action mornings: at(2099-01-01T06:00:00) MinCapacity 2",
+        "  instances: 1 instance",
+        "  tags: team=trees",
     ]
 
 

@@ -1,5 +1,5 @@
-"""Application Auto Scaling of the one variant: its scalable target with its tags, its policies and scheduled actions,
-and the activities they lead to.
+"""Application Auto Scaling of the one variant or inference component: its scalable target with its tags, its policies
+and scheduled actions, and the activities they lead to.
 
 Holds what AWS would hold, in AWS's own field names where they go over the wire, and acts on the fleet by the rules of
 `target_tracking`. Speaking the protocol and paging are the services'; when a period is over the controller says.
@@ -16,7 +16,8 @@ from typing import Any
 from sm_locust.local.alarms import Alarm, Rule, Watched
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import IN_SERVICE, Fleet
-from sm_locust.local.metrics import SAGEMAKER, Metrics
+from sm_locust.local.metrics import SAGEMAKER, MetricName, Metrics
+from sm_locust.local.scaled import scaled
 from sm_locust.local.scheduled import ScheduledAction, put
 from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
 from sm_locust.target_tracking import (
@@ -34,10 +35,6 @@ from sm_locust.target_tracking import (
 )
 
 NAMESPACE = "sagemaker"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-PREDEFINED = "SageMakerVariantInvocationsPerInstance"
-CONCURRENCY = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
-"""Its alarm looks at ten seconds in AWS and at a minute here, which is as often as target tracking steps."""
 SUSPENDED_STATE = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 
 MOST_TAGS = 50
@@ -59,7 +56,7 @@ class _Target:
     @property
     def bounds(self) -> Bounds:
         return Bounds(
-            # AWS registers 0 too, but a variant of this kind always keeps an instance.
+            # AWS registers 0 too, but the one instance, or copy, always stays here.
             max(self.min_capacity, 1),
             self.max_capacity,
             scale_in_suspended=self.suspended["DynamicScalingInSuspended"],
@@ -97,8 +94,9 @@ class AutoScaling:
         self._region = settings.region
         self._speed = speed
         self._period = PERIOD // speed
-        self._variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
-        self._resource_id = f"endpoint/{settings.endpoint}/variant/{settings.variant}"
+        self._scaled = scaled(settings)
+        self._resource_id, self._dimension = self._scaled.resource_id, self._scaled.dimension
+        self._endpoint_is_deleted = False
         self._target: _Target | None = None
         self._policies: dict[str, _Policy] = {}
         self._actions: dict[str, ScheduledAction] = {}
@@ -171,6 +169,14 @@ class AutoScaling:
     def deregister_scalable_target(self, *, resource_id: str, dimension: str, now: float) -> None:
         """Its policies, their alarms and its scheduled actions go with it; the instances stay as they are."""
         self._registered(resource_id, dimension)
+        self._forget()
+
+    def endpoint_deleted(self) -> None:
+        """What was registered goes with it, and nothing can be registered any more."""
+        self._forget()
+        self._endpoint_is_deleted = True
+
+    def _forget(self) -> None:
         self._target = None
         self._policies.clear()
         self._actions.clear()
@@ -184,7 +190,7 @@ class AutoScaling:
         if (
             target is None
             or (resource_ids and self._resource_id not in resource_ids)
-            or dimension not in (None, DIMENSION)
+            or dimension not in (None, self._dimension)
         ):
             return []
         return [
@@ -242,7 +248,7 @@ class AutoScaling:
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
         """As DescribeScheduledActions lists them."""
-        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
             return []
         return [
             action.described(self._named()) for action in self._actions.values() if not names or action.name in names
@@ -318,7 +324,7 @@ class AutoScaling:
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
         """As DescribeScalingPolicies lists them."""
-        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
             return []
         return [
             {
@@ -347,15 +353,12 @@ class AutoScaling:
         predefined = configuration.get("PredefinedMetricSpecification")
         custom = configuration.get("CustomizedMetricSpecification")
         if predefined is not None and custom is None:
-            known = {
-                PREDEFINED: ("InvocationsPerInstance", "Sum"),
-                # Which statistic AWS's alarm takes it does not say: here the busiest second counts.
-                CONCURRENCY: ("ConcurrentRequestsPerModel", "Maximum"),
-            }
+            known = self._scaled.predefined
             if (metric := predefined["PredefinedMetricType"]) not in known:
                 raise _invalid(f"PredefinedMetricType {metric}: the local endpoint supports {' and '.join(known)}")
             name, statistic = known[metric]
-            return rule, Watched(SAGEMAKER, name, self._variant, statistic, self._period)
+            dimensions = dict(self._scaled.metric_dimensions)
+            return rule, Watched(SAGEMAKER, name, dimensions, statistic, self._period)
         if custom is None or predefined is not None:
             raise _invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
         if missing := [member for member in ("MetricName", "Namespace", "Statistic") if member not in custom]:
@@ -373,7 +376,7 @@ class AutoScaling:
     ) -> list[dict[str, Any]]:
         """Newest first, as DescribeScalingActivities lists them."""
         self._settle()
-        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
             return []
         return [dict(each) for each in self._activities if include_not_scaled or "NotScaledReasons" not in each]
 
@@ -439,7 +442,7 @@ class AutoScaling:
         start = end - LOW_PERIODS * self._period
         scale = 60 / self._period if watched.is_rate else 1.0
         known: dict[int, float] = {}
-        if watched.dimensions == self._variant:
+        if MetricName(watched.namespace, watched.metric, watched.dimensions) in self._metrics.names():
             found = self._metrics.points(
                 watched.namespace, watched.metric, watched.statistic, self._period, start, end, now=now
             )
@@ -478,12 +481,12 @@ class AutoScaling:
     def _set_desired(self, desired: int, cause: str, now: float, *, by_policy: bool) -> None:
         self._settle()
         if desired > MOST_INSTANCES:
-            refused = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+            refused = self._activity(f"Setting desired {self._scaled.counted} to {desired}.", cause, now)
             reason = f"The account-level service limit is {MOST_INSTANCES} Instances."
             refused.update(
                 EndTime=now,
                 StatusCode="Failed",
-                StatusMessage=f"Failed to set desired instance count to {desired}. Reason: {reason}",
+                StatusMessage=f"Failed to set desired {self._scaled.counted} to {desired}. Reason: {reason}",
             )
             return
         added = desired - self._fleet.desired
@@ -494,9 +497,10 @@ class AutoScaling:
             if added > 0:
                 added += max(self._progress.added, 0)
         self._fleet.set_desired(desired, now)
-        activity = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+        activity = self._activity(f"Setting desired {self._scaled.counted} to {desired}.", cause, now)
         activity["StatusMessage"] = (
-            f"Successfully set desired instance count to {desired}. Waiting for change to be fulfilled by sagemaker."
+            f"Successfully set desired {self._scaled.counted} to {desired}. "
+            "Waiting for change to be fulfilled by sagemaker."
         )
         self._progress = _Progress(activity, added, by_policy)
         self._settle()
@@ -533,7 +537,7 @@ class AutoScaling:
     # Names.
 
     def _named(self) -> dict[str, str]:
-        return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": DIMENSION}
+        return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": self._dimension}
 
     def _arn(self, service: str, path: str) -> str:
         return f"arn:aws:{service}:{self._region}:{ACCOUNT}:{path}"
@@ -542,10 +546,13 @@ class AutoScaling:
         return f"service namespace: {NAMESPACE}, resource ID: {resource_id}, scalable dimension: {dimension}"
 
     def _check_resource(self, resource_id: str, dimension: str, unknown: str = "ValidationException") -> None:
-        if dimension != DIMENSION:
-            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {DIMENSION}")
-        if resource_id != self._resource_id:
-            message = f"No variant found for {self._words(resource_id, dimension)}; there is {self._resource_id}"
+        if dimension != self._dimension:
+            known = self._dimension
+            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {known}")
+        if resource_id != self._resource_id or self._endpoint_is_deleted:
+            there = "none, the endpoint was deleted" if self._endpoint_is_deleted else self._resource_id
+            named = self._words(resource_id, dimension)
+            message = f"No {self._scaled.kind} found for {named}; there is {there}"
             raise AwsError(400, unknown, {"message": message})
 
     def _registered(self, resource_id: str, dimension: str) -> _Target:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sm_locust.local.autoscaling import CONCURRENCY, DIMENSION
 from sm_locust.local.errors import AwsError
+from sm_locust.local.scaled import CONCURRENCY, DIMENSION
 from sm_locust.local.settings import Settings
 from tests.local.virtual import RESOURCE, START, World
 

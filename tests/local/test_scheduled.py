@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.local.autoscaling import DIMENSION
+from sm_locust.local.scaled import DIMENSION
 from sm_locust.local.scheduled import ScheduledAction
 from tests.local.virtual import RESOURCE, START, World
 

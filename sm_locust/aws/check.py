@@ -32,8 +32,9 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
     try:
         sagemaker = client(config, "sagemaker")
     except ConfigError as e:
-        yield Finding("region", FAIL, str(e), "set target.region")
+        yield Finding("region", FAIL, str(e), "set target.region, or correct AWS_PROFILE")
         return
+    deadline = time.monotonic() + PATIENCE
     yield _region(sagemaker)
     yield whoami.identity(config)
     yield whoami.credentials(config, lasts, what)
@@ -45,30 +46,31 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
             "name the endpoint whose metrics and scaling are to be watched",
         )
         return
+    found = None
     try:
         found = Hosting.read(config)
     except AwsFault as e:
         yield _not_described(e)
         yield not_available("scaling", "it takes the endpoint's description")
-        found = None
-    deadline = time.monotonic() + PATIENCE
-    for name, question in _questions(config, found, speed):
-        if time.monotonic() > deadline:
-            yield not_available(name, f"the questions before it took longer than {PATIENCE:g} s")
-        else:
+    for names, question in _questions(config, found, speed):
+        if time.monotonic() <= deadline:
             yield from question()
+            continue
+        for name in names:
+            yield not_available(name, f"the questions before it took longer than {PATIENCE:g} s")
 
 
 def _questions(
     config: RunConfig, found: Hosting | None, speed: int
-) -> Iterator[tuple[str, Callable[[], Iterable[Finding]]]]:
+) -> Iterator[tuple[tuple[str, ...], Callable[[], Iterable[Finding]]]]:
+    """Each with the findings that are missed when it is not asked."""
     if found is not None:
-        yield "endpoint", lambda: hosting.findings(config, found)
+        yield ("endpoint",), lambda: hosting.findings(config, found)
         if found.watched:
-            yield "component", lambda: hosting.component(config, found)
-            yield "scaling", lambda: _scaling(config, found)
-            yield "instance-quota", lambda: quotas.instances(config, found)
-    yield "cloudwatch", lambda: _cloudwatch(config, found, speed)
+            yield ("component",), lambda: hosting.component(config, found)
+            yield ("scaling",), lambda: _scaling(config, found)
+            yield ("instance-quota",), lambda: quotas.instances(config, found)
+    yield ("cloudwatch", "live-traffic"), lambda: _cloudwatch(config, found, speed)
 
 
 def _region(sagemaker: Any) -> Finding:

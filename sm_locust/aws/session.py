@@ -170,6 +170,24 @@ def _starts_a_process(profiles: Mapping[str, Any], name: str) -> bool:
     return False
 
 
+def partition_and_region(config: RunConfig) -> tuple[str, str | None]:
+    """The partition (aws, aws-cn, aws-us-gov, …) of the region, and the region; None without one.
+
+    Raises ConfigError for a profile that is not there.
+    """
+    from botocore.exceptions import BotoCoreError, UnknownRegionError
+
+    try:
+        session = _boto3_session()
+        region = (config.target.region if config.target else None) or session.region_name
+    except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
+        raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
+    try:
+        return (str(session.get_partition_for_region(region)) if region else "aws"), region
+    except UnknownRegionError:  # newer than this botocore
+        return "aws", region
+
+
 def warm() -> None:
     """Loads what the first call would load, a tenth of a second or two: for a process that will soon be in a hurry."""
     from botocore.exceptions import BotoCoreError

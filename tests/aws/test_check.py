@@ -409,6 +409,7 @@ def test_questions_end_when_their_time_is_over(aws: tuple[str, Answers], monkeyp
     findings = found(aws, {}, scaling=SCALING)
     assert findings["cloudwatch"].level == UNKNOWN
     assert "took longer than -1 s" in findings["cloudwatch"].text
+    assert findings["live-traffic"].level == UNKNOWN
 
 
 def test_the_time_looked_back_on_is_the_schedules() -> None:

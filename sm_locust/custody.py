@@ -108,8 +108,11 @@ def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
     """
     folder = run_dir / ("scaling-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     record = take(folder / APPLIED, seen.config, seen.state, 1)
-    done = set_up(record, seen.config, seen.state)
-    record.write(kept=True)
+    try:
+        done = set_up(record, seen.config, seen.state)
+        record.write(kept=True)
+    finally:
+        record.release()
     return record, done
 
 

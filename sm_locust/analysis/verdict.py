@@ -81,12 +81,12 @@ class Verdict:
         if not whole.sent:
             text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
             found.append(Reason("nothing sent", text))
+        found += _refused(minutes, whole, "", _slack(meta, whole))
         found += _delivery(minutes, whole, "", _slack(meta, whole), endpoint_drops(spans))
         for span in spans:
             found += _late(span, minutes.name_of(span))
         for span in spans:
             found += _busy(minutes, span)
-        found += _refused(minutes, whole, "", _slack(meta, whole))
         found += _lost(minutes, meta)
         found += _unaccounted(whole, "", explained=not finished or _any_lost(minutes))
         for span in spans:
@@ -99,10 +99,10 @@ class Verdict:
         """span  one of `minutes.phases`"""
         name = minutes.name_of(span)
         slack = _slack(meta, span) + _shifted(minutes, span)
-        found = _delivery(minutes, span, name, slack, endpoint_drops([span]))
+        found = _refused(minutes, span, name, slack)
+        found += _delivery(minutes, span, name, slack, endpoint_drops([span]))
         found += _late(span, name)
         found += _busy(minutes, span)
-        found += _refused(minutes, span, name, _slack(meta, span))
         found += _lost(minutes, meta, span)
         found += _unaccounted(span, name, explained="ended" not in meta or _any_lost(minutes))
         found += _stalled(span, name)

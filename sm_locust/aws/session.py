@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # 
 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
+SHORT_WINDOW = 0.6  # of a session's life, before its end, in which its source is asked for another
 MESSAGE_KEPT = 300  # characters of what AWS says, at most
 
 # Where the Pricing API is, whatever region is asked about: the start of that region's name → the nearest of them.
@@ -87,7 +89,8 @@ class Runtime:
     def keys(self) -> Keys:
         """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
 
-        botocore asks the source in the last 15 minutes of the keys' life, and raises what it raises in the last 10.
+        The source is asked in the last 15 minutes of the keys' life, or the last 60% of a short one. What it raises is
+        raised only in the last 10 minutes, or in all of the 60%.
         """
         frozen = self._credentials.get_frozen_credentials()
         # botocore tells nobody when its credentials expire; those that never do have no such attribute.
@@ -113,7 +116,9 @@ def runtime(config: RunConfig) -> Runtime:
     try:
         credentials = session.get_credentials()
         if credentials is not None:
+            _leave_in_peace(credentials)  # a program has been asked by now, a role has not
             credentials.get_frozen_credentials()
+            _leave_in_peace(credentials)
     except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
         raise ConfigError(f"no AWS credentials could be had: {_short(str(e)) or type(e).__name__}") from None
     if credentials is None:
@@ -134,6 +139,19 @@ def runtime(config: RunConfig) -> Runtime:
         _starts_a_process(profiles, profile),
         credentials,
     )
+
+
+def _leave_in_peace(credentials: Any) -> None:
+    """Has the source of short sessions asked once for each.
+
+    botocore asks it in the last 15 minutes of a session: if none lasts longer, for every call that is signed.
+    """
+    expires = getattr(credentials, "_expiry_time", None)
+    if expires is None or "_advisory_refresh_timeout" in vars(credentials):
+        return
+    window = (expires.timestamp() - time.time()) * SHORT_WINDOW
+    if window < credentials._advisory_refresh_timeout:
+        credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = window
 
 
 def _renews(source: str, profile: Mapping[str, Any]) -> bool:
@@ -228,7 +246,7 @@ def client(config: RunConfig, service: str) -> Any:
     try:
         return _control_plane(service, region, _stand_in(config, service))
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
+        raise ConfigError(f"{service} cannot be addressed: {_without_secrets(e)}") from None
 
 
 def region_of(config: RunConfig) -> str:
@@ -269,7 +287,7 @@ def ask_all(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str
 @contextlib.contextmanager
 def _faults(client: Any, operation: str) -> Iterator[None]:
     """Whatever botocore raises becomes an AwsFault: which call, what AWS said, and what permission it wants."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnection
     from botocore.parsers import ResponseParserError
 
@@ -292,16 +310,12 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
         raise AwsFault(
-            f"{call} was not answered: {_without_user(_short(str(e)))}",
+            f"{call} was not answered: {_short(_without_secrets(e))}",
             type(e).__name__,
-            passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError),
+            passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError | CredentialRetrievalError),
         ) from None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as e:  # a source of credentials, asked before the call, raises what it will
-        raise AwsFault(f"{call} was not answered: {_without_user(_short(str(e)))}", type(e).__name__) from None
+    except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
+        raise AwsFault(f"{call} was not answered: {_short(_without_secrets(e))}", type(e).__name__) from None
 
 
 def _short(message: str, code: str = "") -> str:
@@ -313,9 +327,13 @@ def _short(message: str, code: str = "") -> str:
     return (message if len(message) <= MESSAGE_KEPT else message[: MESSAGE_KEPT - 2] + " …").rstrip(".")
 
 
-def _without_user(text: str) -> str:
-    """An address that the environment names may hold a user and a password."""
-    return re.sub(r"//[^/\s\"'@]*@", "//", text)
+def _without_secrets(error: Exception) -> str:
+    """An address may hold a user and a password; the words of a source of credentials that fails, anything."""
+    from botocore.exceptions import CredentialRetrievalError
+
+    if isinstance(error, CredentialRetrievalError):
+        return f"no credentials could be had from {error.kwargs.get('provider')}"
+    return re.sub(r"//[^/\s\"'@]*@", "//", str(error))
 
 
 @functools.cache
@@ -386,4 +404,4 @@ def _client(session: Any, config: RunConfig) -> Any:
             endpoint_url=target.url if target else None,
         )
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"SageMaker Runtime cannot be addressed: {e}") from None
+        raise ConfigError(f"SageMaker Runtime cannot be addressed: {_without_secrets(e)}") from None

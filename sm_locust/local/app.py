@@ -31,6 +31,7 @@ from sm_locust.local.fleet import Fleet
 from sm_locust.local.gateway import STAGE, Gateway, function_failed
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.model import ContainerAnswer
+from sm_locust.local.refusals import RUNTIME
 from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import ACCOUNT, Settings
 from sm_locust.local.signature import Verifier
@@ -131,7 +132,8 @@ class _LocalEndpoint:
             # The last byte is in: this is the arrival. What follows until the departure runs in one go, so that
             # arrivals reach the queue in order.
             arrived_at = time.perf_counter()
-            self._verifier.verify(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            caller = self._verifier.verify(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            self._services.refusals.check(RUNTIME, "InvokeEndpoint", self._sessions.arn(caller))
             self._check_target(endpoint, headers)
             inference = self._variant.infer(headers.get(b"content-type", b""), body, arrived_at)
             answer = self._answer_of(inference.container, headers)

@@ -73,7 +73,6 @@ class AwsServices:
     ) -> None:
         sagemaker = SageMaker(settings, fleet, state, autoscaling).operations
         components = InferenceComponents(settings, fleet, state).operations
-        self.refusals = Refusals()
         self._sessions = sessions
         self._services = {
             scope: _service(name, scope, settings, sessions, operations)
@@ -88,6 +87,7 @@ class AwsServices:
                 ("sts", "sts", Sts(sessions).operations),
             )
         }
+        self.refusals = Refusals({scope: service.operations for scope, service in self._services.items()})
 
     def handle(self, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """The answer to a POST of `raw_path`, an error's too; `headers` by lower-case name."""

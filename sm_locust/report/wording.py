@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
@@ -287,6 +288,34 @@ def instances(summary: Summary) -> list[tuple[str, str]]:
         ("at most", count(most)),
         ("scaling", scaling(watched)),
     ]
+
+
+def lags(summary: Summary) -> list[str]:
+    """How long each scale-out took, a line each: when it was crossed, and each step counted from the one before."""
+    return [f"scale-out {n}: {_lag(lag)}" for n, lag in enumerate(summary.lags, 1)]
+
+
+def _lag(lag: Lag) -> str:
+    steps = [
+        ("crossed", lag.crossed_s),
+        ("alarm", lag.alarm_s),
+        ("desired", lag.desired_s),
+        ("in service", lag.in_service_s),
+    ]
+    if lag.latency == BACK:
+        steps.append(("latency back", lag.back_s))
+    parts, before = [], None
+    for name, at_s in steps:
+        if at_s is None:
+            parts.append(f"{name} unknown")
+        elif before is None or at_s < before:  # an alarm that was on already
+            parts.append(f"{name} at {clock(at_s)}")
+        else:
+            parts.append(f"{name} +{at_s - before:,.0f} s")
+        before = before if at_s is None else at_s if before is None else max(before, at_s)
+    if lag.latency != BACK:
+        parts.append(f"latency back: {lag.latency}")
+    return ", ".join(parts)
 
 
 def count(instances: float | None) -> str:

@@ -65,6 +65,7 @@ def test_its_configuration_has_the_instance_type(sagemaker: Any) -> None:
     (variant,) = found["ProductionVariants"]
     assert (variant["VariantName"], variant["InstanceType"]) == ("AllTraffic", "ml.m4.xlarge")
     assert variant["InitialInstanceCount"] == 2
+    assert (variant["ModelName"], variant["RoutingConfig"]) == (NAME, {"RoutingStrategy": "RANDOM"})
     assert found["EndpointConfigArn"].startswith("arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/")
 
 

@@ -148,6 +148,9 @@ def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_
     assert before["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}
     assert after["slo"]["passed"] is True
     assert after["scaling"]["instances"]["end"] >= 2
+    first = after["scaling"]["lag"][0]
+    steps = [first[f"{step}_s"] for step in ("crossed", "alarm", "desired", "in_service")]
+    assert None not in steps and steps == sorted(steps)
     assert before["arrivals"]["sent"] + after["arrivals"]["sent"] == served
     for side in (before, after):
         assert side["reconciliation"]["difference"] == 0

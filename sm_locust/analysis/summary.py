@@ -98,7 +98,7 @@ class Summary:
             minutes=minutes,
             watched=watched,
             limits=limits,
-            verdict=Verdict.of(minutes, meta),
+            verdict=Verdict.of(minutes, meta, watched),
             slo=SloResult.of(limits, stretches),
             phases=phases,
             onsets=tuple(_onsets(minutes, watched, limits)),

@@ -228,8 +228,10 @@ def watched(config: RunConfig) -> Watched:
     return Watched(config.target.endpoint, config.target.variant)
 
 
-def client(config: RunConfig, service: str) -> Any:
+def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
     """A boto3 client of one of SERVICES, for `ask` and `ask_all`. One a process for each address.
+
+    attempts  of one call; 1 where nobody should wait for an AWS that does not answer
 
     Where its calls go is botocore's own resolution: region, AWS_ENDPOINT_URL and its kin, the shared configuration
     file. But where `target.url` or `target.api_gateway` names this machine (localhost, 127.0.0.0/8, ::1), the local
@@ -244,7 +246,7 @@ def client(config: RunConfig, service: str) -> Any:
     if service == "pricing":
         region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
     try:
-        return _control_plane(service, region, _stand_in(config, service))
+        return _control_plane(service, region, _stand_in(config, service), attempts)
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"{service} cannot be addressed: {_without_secrets(e)}") from None
 
@@ -337,7 +339,7 @@ def _without_secrets(error: Exception) -> str:
 
 
 @functools.cache
-def _control_plane(service: str, region: str, url: str | None) -> Any:
+def _control_plane(service: str, region: str, url: str | None, attempts: int) -> Any:
     from botocore.config import Config
 
     return _boto3_session().client(
@@ -345,7 +347,7 @@ def _control_plane(service: str, region: str, url: str | None) -> Any:
         region_name=region,
         endpoint_url=url,
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
         ),

@@ -15,7 +15,7 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
-from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
+from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
@@ -262,9 +262,56 @@ def cloudwatch(summary: Summary) -> list[tuple[str, str]]:
         by, minute = ms(abs(found.worst.latency_difference or 0.0)), int(found.worst.at_s // 60)
         where = f"in each of {number(found.compared)} minutes, worst minute {minute}"
         pairs.append(("our service time", f"within {by} of it {where}"))
+    if watched.split is not None:
+        pairs.append(("of it", split(watched.split)))
     if busiest is not None:
         pairs.append(("busiest minute", f"{number(busiest)} for one instance"))
     return pairs
+
+
+def split(found: Split) -> str:
+    """A mean service time as the sum that it is, the parts of the rest behind it."""
+    parts = [("model", found.model), ("overhead", found.overhead), ("rest", found.rest)]
+    text = f"{ms(found.client)} = {' + '.join(f'{name} {ms(part)}' for name, part in parts if part is not None)}"
+    before = [("API Gateway", found.api), ("its integration", found.integration), ("function", found.function)]
+    named = ", ".join(f"{name} {ms(part)}" for name, part in before if part is not None)
+    return f"{text} (seen on the way: {named})" if named else text
+
+
+def periods(summary: Summary) -> Table:
+    """CloudWatch against us, a row a period: those that a table of minutes would show."""
+    watched = summary.watched
+    rows = []
+    for period in watched.periods if watched is not None and watched.known else ():
+        found = period.split
+        rows.append(
+            (
+                clock(max(0.0, period.at_s)) + (" in part" if period.partial else ""),
+                number(period.client.sent),
+                number(period.arrived),
+                number(period.foreign),
+                number(period.client.requests.failed),
+                number(period.errors),
+                *(ms(part).removesuffix(" ms") for part in _parts(found)),
+            )
+        )
+    header = ("period", "sent", "Invocations", "foreign", "failed", "4XX and 5XX", "service time", "model", "overhead")
+    note = (
+        "Foreign: what CloudWatch counts beyond all that may have come from us. Mean milliseconds: service time = "
+        "model + overhead + rest, where sends were on time."
+    )
+    return Table((*header, "rest"), _thinned(rows), note=note if rows else "")
+
+
+def _parts(found: Split | None) -> tuple[float | None, ...]:
+    return (None,) * 4 if found is None else (found.client, found.model, found.overhead, found.rest)
+
+
+def _thinned(rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Evenly, both ends kept, where there are more than TABLE_ROWS."""
+    if len(rows) <= TABLE_ROWS:
+        return tuple(rows)
+    return tuple(rows[round(i * (len(rows) - 1) / (TABLE_ROWS - 1))] for i in range(TABLE_ROWS))
 
 
 def _counted(found: Reconciliation) -> str:

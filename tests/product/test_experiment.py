@@ -12,12 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 
 from sm_locust.record.run import Run
-from tests.runs.harness import KEYS, Endpoint, accounted, endpoint, environment, hears_ctrl_c, refuse, summary, wait_for
+from tests.runs.harness import (
+    Endpoint,
+    accounted,
+    client,
+    endpoint,
+    environment,
+    hears_ctrl_c,
+    refuse,
+    summary,
+    wait_for,
+)
 
 SAGEMAKER = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/decision-trees-sample/variant/AllTraffic"}
 VARIANT = {**SAGEMAKER, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
@@ -30,12 +39,6 @@ MINE = {
     },
 }
 SPEED = 60
-
-
-def client(url: str, service: str) -> Any:
-    return boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1").client(
-        service, endpoint_url=url
-    )
 
 
 def config(folder: Path, url: str, **sections: Any) -> Path:

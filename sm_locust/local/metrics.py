@@ -163,7 +163,7 @@ class Metrics:
         `end` and is over at `now`. A metric nobody published has no points, and InvocationsPerInstance has only a Sum.
         Raises ValueError for a statistic that is none of Sum, Average, SampleCount, Minimum, Maximum and p0 to p100.
         """
-        reduce = _reduction(statistic)
+        reduce = reduction(statistic)
         if (namespace, metric) not in _METRICS or not self._seconds:
             return []
         if metric == "InvocationsPerInstance" and statistic != "Sum":
@@ -216,7 +216,8 @@ def _flags(rows: list[_Second], ones: int) -> Samples:
     return flags
 
 
-def _reduction(statistic: str) -> Callable[[Samples], float]:
+def reduction(statistic: str) -> Callable[[Samples], float]:
+    """What makes one value of a period's samples. Raises ValueError for a statistic that there is not."""
     match statistic:
         case "Sum":
             return lambda samples: float(samples.sum())

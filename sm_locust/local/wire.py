@@ -25,6 +25,7 @@ from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.cloudwatch import CloudWatch
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
+from sm_locust.local.gateway_metrics import GatewayMetrics
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.refusals import Refusals
 from sm_locust.local.sagemaker import SageMaker
@@ -58,12 +59,19 @@ class Answer(NamedTuple):
 class AwsServices:
     """CloudWatch, Application Auto Scaling, SageMaker and STS."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, metrics: Metrics, autoscaling: AutoScaling) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fleet: Fleet,
+        metrics: Metrics,
+        gateway_metrics: GatewayMetrics,
+        autoscaling: AutoScaling,
+    ) -> None:
         self.refusals = Refusals(USER)
         self._services = {
             scope: _service(name, scope, settings, operations)
             for scope, name, operations in (
-                ("monitoring", "cloudwatch", CloudWatch(metrics, autoscaling).operations),
+                ("monitoring", "cloudwatch", CloudWatch(metrics, gateway_metrics, autoscaling).operations),
                 (
                     "application-autoscaling",
                     "application-autoscaling",

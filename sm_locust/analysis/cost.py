@@ -29,7 +29,7 @@ PULL_EVERY = 5.0  # real seconds at the least; else a period
 PULLS_AFTER = 72  # six minutes of waiting for the last of it
 
 # A Lambda function's memory in the shipped stack, and the time of one call where no SLO says what is expected.
-LAMBDA_GB = 128 / 1024
+LAMBDA_GB = 512 / 1024
 LAMBDA_SECONDS = 0.05
 
 UNITS = {  # key of `prices` → what one price is for

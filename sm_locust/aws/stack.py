@@ -1,7 +1,7 @@
-"""The CloudFormation stack that puts an API in front of the endpoint: deployed, followed, deleted, its log looked after.
+"""The CloudFormation stack that puts an API in front of the endpoint: deployed, followed, deleted.
 
-The template is `sm_locust.stacks`'s. A stack is touched only if it bears our tag. What a stack that failed leaves behind
-is named; nothing is deleted that the stack did not make. Source: CloudFormation User Guide, stack status codes and
+The template is `sm_locust.stacks`'s. A stack is touched only if it bears our tag. What one that failed leaves behind is
+named; nothing is deleted that the stack did not make. Source: CloudFormation User Guide, stack status codes and
 stack creation options; the Lambda function's log is a resource of the stack, so that it goes with it.
 """
 
@@ -248,8 +248,8 @@ def _failure(cloudformation: Any, stack: Stack, reason: str) -> str:
     if "already exists" in reason or "AlreadyExists" in reason:
         what = f"/aws/lambda/{FUNCTION}" if "AWS::Logs" in reason else FUNCTION
         why += (
-            f"; the stack's names are fixed, so a region holds one such stack: delete the other one, or the {what} that "
-            "stands alone"
+            f"; the stack's names are fixed, so a region holds one such stack: delete the other one, or the {what} "
+            "that stands alone"
         )
     if stack.status == "DELETE_COMPLETE":
         return f"{why}; nothing of it is left"

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
 
 DIFFERS = 1  # there is something to do, and nobody has said --yes
@@ -104,6 +105,7 @@ def remove(config: Path, endpoint: str | None, region: str | None, url: str | No
             sys.exit(DIFFERS)
         done = custody.remove(seen, run_dir)
     _say(done)
+    billing.show(seen.config, sys.stdout)
 
 
 @scaling.command()

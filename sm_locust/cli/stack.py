@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
 from sm_locust.config import ConfigError, RunConfig, Target, load
 
@@ -152,6 +153,7 @@ def delete(config: Path | None, name: str, region: str | None, url: str | None, 
     click.echo(f"\nstack {name} is deleted; {done.log}")
     for remaining in done.remains:
         click.echo(f"still there: {remaining} --region {stacks.region(known)}")
+    billing.show(known.with_overrides(endpoint=there.outputs.get("Endpoint")), sys.stdout)
 
 
 def _target(outputs: dict[str, str], region: str) -> str:

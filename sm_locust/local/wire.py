@@ -25,6 +25,7 @@ from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.cloudwatch import CloudWatch
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
+from sm_locust.local.gateway_metrics import GatewayMetrics
 from sm_locust.local.inference_component import InferenceComponents
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.refusals import Refusals
@@ -67,6 +68,7 @@ class AwsServices:
         settings: Settings,
         fleet: Fleet,
         metrics: Metrics,
+        gateway_metrics: GatewayMetrics,
         autoscaling: AutoScaling,
         sessions: Sessions,
         state: EndpointState,
@@ -77,7 +79,7 @@ class AwsServices:
         self._services = {
             scope: _service(name, scope, settings, sessions, operations)
             for scope, name, operations in (
-                ("monitoring", "cloudwatch", CloudWatch(metrics, autoscaling).operations),
+                ("monitoring", "cloudwatch", CloudWatch(metrics, gateway_metrics, autoscaling).operations),
                 (
                     "application-autoscaling",
                     "application-autoscaling",

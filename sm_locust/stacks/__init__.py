@@ -1,7 +1,7 @@
 """The CloudFormation template that puts an API in front of an endpoint, and the Lambda function in it.
 
-The function is a file of its own, `invoke_endpoint.py`, and exists once: `template` writes it into the template, and the
-local endpoint runs the same file. Deploying is aws's.
+The function is a file of its own, `invoke_endpoint.py`, and exists once: `template` writes it into the template, and
+the local endpoint runs the same file. Deploying is aws's.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ itself refuses has a `message` alone, under names that SageMaker does not use. W
 import base64
 import json
 import os
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -18,7 +19,7 @@ _runtime = boto3.client(
 )
 
 
-def handler(event, context):
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes and gives what a Lambda proxy integration of a REST API does, its payload format 1.0."""
     body = event.get("body") or ""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
@@ -46,7 +47,7 @@ def handler(event, context):
     }
 
 
-def _failure(status, name, message):
+def _failure(status: int, name: str, message: str) -> dict[str, Any]:
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json", "x-amzn-ErrorType": name},

@@ -142,6 +142,11 @@ def _check(place: Place) -> Iterator[Statement]:
 def _run(place: Place) -> Iterator[Statement]:
     yield from _requests(place)
     yield from _reading(place, describe_component=place.scales_copies)
+    if place.api is not None and place.endpoint is not None:
+        id_, _ = place.api
+        paths = ("", "/resources", "/resources/*/methods/*/integration")
+        named = [place.arn("apigateway", f"/restapis/{id_}{path}", account="") for path in paths]
+        yield _allow("ReadTheNamesThatMetricsHave", ["apigateway:GET"], named)
     if place.endpoint is not None:
         yield _allow("ReadScalingActivities", ["application-autoscaling:DescribeScalingActivities"], "*")
         yield _allow("ReadWhenAlarmsRang", ["cloudwatch:DescribeAlarmHistory"], "*")

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from sm_locust.cli import main
+from sm_locust.record.prior import APPLIED, Prior
 from sm_locust.record.run import Run
 from tests.runs.harness import (
     Endpoint,
@@ -295,3 +298,27 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
     assert said in experiment.output
     assert len(experiment.output.strip().splitlines()) == 1
     assert not list(experiment.runs.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "CONFIG: missing; required: a YAML file, or --resume FOLDER"),
+        (["--resume", "x", "config.yaml"], "--resume takes neither CONFIG nor other options"),
+        (["--resume", "x", "--speed", "60"], "--resume takes neither CONFIG nor other options"),
+        (["--resume", "x"], "x: not a folder of an experiment or of scaling apply: no experiment.json"),
+        (["--resume", "applied"], "applied: not the folder of an experiment: it has no experiment.json"),
+    ],
+)
+def test_what_cannot_be_resumed_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before: dict[str, Any] = {}
+    Prior.create(
+        Path("applied", APPLIED), resource_id="r", arn="a", config={}, speed=1, scaling_before=before
+    ).release()
+    refused = CliRunner().invoke(main, ["experiment", *arguments])
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"sm-locust: {said}")
+    assert len(refused.stderr.splitlines()) == 1

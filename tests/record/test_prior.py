@@ -72,8 +72,9 @@ def test_whether_a_registration_is_ours_is_what_a_record_says_of_the_same_resour
     record(tmp_path / "a", APPLIED).write(registered_by_us=True, kept=True)
     record(tmp_path / "b").write(registered_by_us=True, restored_at="2026-01-01T00:00:00Z")
     record(tmp_path / "c")
-    assert [found.folder.name for found in of_our_registration(tmp_path, ARN, RESOURCE)] == ["a"]
-    assert of_our_registration(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE) == []
+    assert [found.folder.name for found in of_our_registration(tmp_path, ARN, RESOURCE, None)] == ["a"]
+    assert of_our_registration(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE, None) == []
+    assert of_our_registration(tmp_path, ARN, RESOURCE, "http://127.0.0.1:8500") == []  # which has the same ARN
 
 
 @pytest.mark.parametrize(

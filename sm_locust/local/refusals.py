@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sm_locust.local.errors import AwsError
+from sm_locust.local.orders import read
 
 RUNTIME = "sagemaker-runtime"
 
@@ -60,11 +61,7 @@ class Refusals:
 
     def order(self, body: bytes) -> None:
         """Takes an order. Raises ValueError, naming the key, its value and what is accepted."""
-        try:
-            order = _Order.model_validate_json(body)
-        except ValidationError as error:
-            problems = [f"{'.'.join(map(str, e['loc']))} {e['input']!r}: {e['msg']}" for e in error.errors()]
-            raise ValueError("; ".join(problems)) from None
+        order = read(_Order, body)
         known = self._operations[order.service]
         if order.operation is not None and order.operation not in known:
             raise ValueError(f"operation {order.operation!r}: {order.service} has {', '.join(sorted(known))}")

@@ -94,7 +94,9 @@ def test_a_body_reaches_the_model_and_its_answer_comes_back_as_it_is(
     ("given", "status", "name"),
     [
         pytest.param(event("no,table"), 424, "ModelError", id="a body the model cannot read"),
-        pytest.param(event("5,3", **{"Content-Type": "text/plain"}), 424, "ModelError", id="a type it does not know"),
+        pytest.param(
+            {**event("5,3"), "headers": {"Content-Type": "text/plain"}}, 424, "ModelError", id="a type it does not know"
+        ),
         pytest.param(event(None), 424, "ModelError", id="no body"),
     ],
 )

@@ -45,7 +45,8 @@ _BY_KIND = {
     ),
     outcome.INTERNAL: Words(
         "the service, or the gateway before it, failed by itself",
-        "look at 5XX errors in CloudWatch; if they go on, open a support case with a request id",
+        "look at 5XX errors in CloudWatch, behind an API at Errors and Throttles of its function too; "
+        "if they go on, open a support case with a request id",
     ),
     outcome.DEPENDENCY: Words(
         "something that the service itself depends on failed",

@@ -53,13 +53,13 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return load
 
 
-def event(body: str | None, *, encoded: bool = False, content_type: str = "text/csv") -> dict[str, Any]:
+def event(body: str | None, encoded: bool = False, **headers: str) -> dict[str, Any]:
     """A POST of a REST API's Lambda proxy integration, as far as the function reads it."""
     return {
         "resource": "/DT",
         "path": "/DT",
         "httpMethod": "POST",
-        "headers": {"Content-Type": content_type, "Host": "abc123.execute-api.us-east-1.amazonaws.com"},
+        "headers": {"Content-Type": "text/csv", "Host": "abc123.execute-api.us-east-1.amazonaws.com", **headers},
         "requestContext": {"stage": "DummyStage", "resourcePath": "/DT"},
         "body": body,
         "isBase64Encoded": encoded,
@@ -94,7 +94,9 @@ def test_a_body_reaches_the_model_and_its_answer_comes_back_as_it_is(
     ("given", "status", "name"),
     [
         pytest.param(event("no,table"), 424, "ModelError", id="a body the model cannot read"),
-        pytest.param(event("5,3", content_type="text/plain"), 424, "ModelError", id="a type it does not know"),
+        pytest.param(
+            {**event("5,3"), "headers": {"Content-Type": "text/plain"}}, 424, "ModelError", id="a type it does not know"
+        ),
         pytest.param(event(None), 424, "ModelError", id="no body"),
     ],
 )

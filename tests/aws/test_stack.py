@@ -208,6 +208,7 @@ def test_the_command_deploys_and_deletes_and_does_nothing_without_yes(
     code, output = command("delete", str(path), "--yes")
     assert code == 0, output
     assert f"stack sm-locust-api is deleted; log group {LOG} is gone" in output
+    assert "Still billing" in output
     assert command("delete", str(path), "--yes") == (2, "sm-locust: there is no stack sm-locust-api in us-east-1\n")
 
 

@@ -24,7 +24,7 @@ Played = Literal["run", "experiment"]
 BETWEEN = 300.0  # seconds between BEFORE and AFTER at the least, on the schedule: see experiment.QUIET
 
 # What the watch beside a run asks CloudWatch for, at most: see plugin/watch and plugin/settling.
-METRICS_A_PULL = 50
+METRICS_A_PULL = 12
 PULL_EVERY = 5.0  # real seconds at the least; else a period
 PULLS_AFTER = 72  # six minutes of waiting for the last of it
 

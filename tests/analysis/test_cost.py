@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.analysis.cost import UNITS, Cost, check_cost, dollars
+from sm_locust.analysis.cost import METRICS_A_PULL, UNITS, Cost, check_cost, dollars
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import KEYS, Cache, Prices, Seen
 from sm_locust.schedule import Phase, Schedule
@@ -70,7 +70,7 @@ def test_an_endpoint_is_billed_by_the_hour_and_the_byte_and_not_by_the_request()
     assert [item.key for item in found.items] == ["instance_hour", "data_in_gb", "get_metric_data_thousand"]
     data, asked = found.items[1:]
     assert data.low == data.high == pytest.approx(3.96)  # 3.96 million × 1 kB
-    assert asked.high == pytest.approx((7200 / 60 + 72) * 50 / 1000)
+    assert asked.high == pytest.approx((7200 / 60 + 72) * METRICS_A_PULL / 1000)
 
 
 def test_a_request_through_the_api_is_billed_by_three() -> None:
@@ -147,14 +147,14 @@ def test_a_cost_within_the_guard_is_let_through() -> None:
 @pytest.mark.parametrize(
     ("most", "prices", "played", "said"),
     [
-        (10, ALL, "run", "the run costs up to $13.12, and guard.max_cost allows $10.00"),
+        (10, ALL, "run", "the run costs up to $12.21, and guard.max_cost allows $10.00"),
         (
             3,
             {"as_of": "2026-11-24", "instance_hour": 0.5},
             "run",
             "the run costs up to $4.00, and more that is not known, and guard.max_cost allows $3.00",
         ),
-        (20, ALL, "experiment", "the experiment costs up to $23.41, and guard.max_cost allows $20.00"),
+        (20, ALL, "experiment", "the experiment costs up to $21.58, and guard.max_cost allows $20.00"),
         (
             50,
             {"as_of": "2026-11-24", "instance_hour": 0.5, "data_in_gb": 2},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sm_locust.analysis.cost import METRICS_A_PULL
 from sm_locust.aws.cloudwatch import CloudWatch, period
 from sm_locust.aws.metrics import VARIANT_METRICS
 from sm_locust.aws.session import AwsFault
@@ -306,3 +307,10 @@ def test_every_metric_of_an_endpoint_that_is_documented_is_asked_for() -> None:
         *("InvocationModelErrors", "ModelLatency", "OverheadLatency", "ConcurrentRequestsPerModel"),
         *("CPUUtilization", "MemoryUtilization", "DiskUtilization", "GPUUtilization", "GPUMemoryUtilization"),
     }
+
+
+def test_a_plan_reckons_with_no_fewer_metrics_than_are_asked_for_while_the_load_goes() -> None:
+    with scripted({"GetMetricData": lambda r: said({"MetricDataResults": results(r, {})})}) as aws:
+        of(config(aws.url), START, 1, OTHER).pull(START, START + 60)
+        (request,) = map(asked, aws.requests)
+    assert len(request["MetricDataQueries"]) <= METRICS_A_PULL

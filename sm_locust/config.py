@@ -22,8 +22,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     ValidationError,
     ValidationInfo,
     field_serializer,
@@ -49,6 +51,8 @@ A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
 A_DATE = "the day that they are of, such as 2026-11-24"
 A_PRICE = "a number of US dollars, 0 or more"
+A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
+A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
@@ -159,6 +163,22 @@ def _url(value: str) -> str:
     return value
 
 
+def _cooldown(value: Any) -> int:
+    seconds = _duration(value)
+    if not (0 <= seconds <= MAX_DURATION and seconds == int(seconds)):
+        raise ValueError
+    return int(seconds)
+
+
+def _dimensions(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping) or not 1 <= len(value) <= 30:
+        raise ValueError
+    if not all(isinstance(text, str) and _DIMENSION.fullmatch(text) for pair in value.items() for text in pair):
+        raise ValueError
+    return dict(value)
+
+
+_DIMENSION = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 Given = Annotated[T | None, BeforeValidator(_given)]  # optional: absent, but never empty
 Text = Annotated[str, Field(strict=True, min_length=1)]
 Header = Annotated[str, Field(strict=True, pattern=r"^[!-~]([ -~]{0,1022}[!-~])?$")]
@@ -362,13 +382,43 @@ ScalingMetric = Literal[
 ]
 
 
+class CustomMetric(Section):
+    """A metric of CloudWatch's that is not predefined, as CustomizedMetricSpecification has it."""
+
+    namespace: str = Field(strict=True, pattern=r"^[ -~]{1,200}$", description=A_METRIC_NAME)
+    name: str = Field(strict=True, pattern=r"^[!-~]([ -~]{0,198}[!-~])?$", description=A_METRIC_NAME)
+    statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"] = Field(
+        description="one of Average, Minimum, Maximum, SampleCount, Sum"
+    )
+    dimensions: Annotated[dict[str, str] | None, BeforeValidator(_dimensions)] = Field(
+        None, description="a mapping of one name or more to its value, texts; those of the watched variant by default"
+    )
+    unit: Given[Header] = Field(None, description="a unit of CloudWatch's, such as Count or Percent")
+
+
+# How pydantic marks in an error's place which of the two a metric is; no part of the file.
+_PREDEFINED, _CUSTOM = "(predefined)", "(custom)"
+
+
+def _kind_of_metric(value: Any) -> str:
+    return _CUSTOM if isinstance(value, Mapping | CustomMetric) else _PREDEFINED
+
+
 class Scaling(Section):
-    """The target tracking that `sm-locust scaling apply` sets up."""
+    """The target tracking that `sm-locust scaling apply` sets up. Instances are copies, for an inference component."""
 
     min_instances: Whole = Field(ge=1, le=10_000, description="a whole number, 1 to 10000")
     max_instances: Whole = Field(ge=1, le=10_000, description="a whole number, min_instances to 10000")
-    metric: ScalingMetric = Field(description=f"one of {', '.join(get_args(ScalingMetric))}")
+    metric: Annotated[
+        Annotated[ScalingMetric, Tag(_PREDEFINED)] | Annotated[CustomMetric, Tag(_CUSTOM)],
+        Discriminator(_kind_of_metric),
+    ] = Field(
+        description=f"one of {', '.join(get_args(ScalingMetric))}; or a mapping {{namespace, name, statistic, "
+        "dimensions, unit}"
+    )
     target: Number = Field(gt=0, description="a number, more than 0: invocations a minute, or requests at a time")
+    scale_out_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
+    scale_in_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
 
     @field_validator("max_instances")
     @classmethod
@@ -378,14 +428,19 @@ class Scaling(Section):
         return most
 
     @property
-    def counts_copies(self) -> bool:
-        """Whether it scales an inference component's copies, and not instances."""
-        return "InferenceComponent" in self.metric
+    def metric_name(self) -> str:
+        """The predefined metric, or the custom one's name."""
+        return self.metric if isinstance(self.metric, str) else self.metric.name
+
+    @property
+    def of_components(self) -> bool | None:
+        """Whether it is a metric of inference components; None for a custom one, which may be of either."""
+        return self.metric.startswith("SageMakerInferenceComponent") if isinstance(self.metric, str) else None
 
     @property
     def per_minute(self) -> float | None:
-        """The requests a minute that one instance or copy is to have; None where requests at a time are counted."""
-        return self.target if "Invocations" in self.metric else None
+        """The requests a minute that one instance or copy is to have; None for a metric that counts something else."""
+        return self.target if isinstance(self.metric, str) and "Invocations" in self.metric else None
 
 
 class CloudWatch(Section):
@@ -466,6 +521,14 @@ class RunConfig(Section):
         schedule, most = schedule or self.schedule(), self.guard.max_requests
         if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
             raise ConfigError(f"the schedule sends {planned:,} requests and guard.max_requests allows {most:,}")
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether `scaling` counts the copies of an inference component, and not instances."""
+        if self.scaling is None:
+            return False
+        known = self.scaling.of_components
+        return self.request.inference_component is not None if known is None else known
 
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
@@ -597,7 +660,7 @@ _UNKNOWN = ("extra_forbidden", "invalid_key")
 
 def _fault(detail: ErrorDetails, data: Any) -> tuple[Loc, str]:
     """Where in `data` the fault is, and in words what is wrong there and what is accepted."""
-    loc, kind = detail["loc"], detail["type"]
+    loc, kind = tuple(part for part in detail["loc"] if part not in (_PREDEFINED, _CUSTOM)), detail["type"]
     if kind in _UNKNOWN:
         section = _section_at(loc[:-1])
         close = difflib.get_close_matches(str(loc[-1])[:60], _keys(section), n=1)

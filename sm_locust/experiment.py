@@ -1,47 +1,47 @@
 """The experiment of the AWS blog: the same load BEFORE and AFTER automatic scaling, and what made the difference.
 
-Each side is a Locust process of its own. Between them scaling is changed, and whatever happens it is put back: the
-state that was found is on disk before the first change. What one side was, its run folder says; this only conducts.
+Each side is a Locust process of its own. Between them scaling is changed, and whatever happens it is put back: custody
+has what was found on disk before the first change. An experiment that was killed goes on from its folder. What one side
+was, its run folder says; this only conducts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sm_locust import payloads
+from sm_locust import custody, payloads
 from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID, Summary
-from sm_locust.aws import endpoint, scaling
+from sm_locust.aws import capacity, scaling
 from sm_locust.aws.scaling import ScalingState
-from sm_locust.aws.session import AwsFault, addresses, runtime_url
+from sm_locust.aws.session import addresses, runtime_url
 from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.custody import progress, say
 from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import only_loopback
-from sm_locust.record.run import ENDS_OF_ITSELF, Run
+from sm_locust.plugin.orphan import PARENT
+from sm_locust.record.prior import EXPERIMENT, Prior
+from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
 from sm_locust.report import compare, text
 from sm_locust.schedule import SPEEDS
 
 STARTERS = Path(__file__).parent / "starters"
 
 BEFORE, AFTER = "before", "after"
-RECORD = "experiment.json"
+RESUMED = "resumed.json"  # the configuration of the record, as a file for Locust; JSON is YAML
 
 # Schedule seconds. The alarms of a new policy look back over three minutes: those of BEFORE must be over by then.
 QUIET = 300.0
-STEADY_PATIENCE = 1800.0  # an instance takes minutes to come and to go
 END_PATIENCE = 60.0  # real seconds for a Locust that was told to end
-RESTORE_ATTEMPTS = 4
-RESTORE_PAUSE = 2.0  # real seconds more before each
 
 
 class ExperimentError(Exception):
@@ -81,38 +81,11 @@ class Experiment:
             raise ConfigError(f"--speed {self.speed} is not accepted: one of {accepted}")
         if self.speed != 1:
             only_loopback([*config.urls(), runtime_url(config), *addresses(config)], self.speed)
-        scaling.of_a_variant(config)
+        scaling.wanted(config)
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
         cost.check(config, None, self.speed, bodies, "experiment")
         return config
-
-
-@dataclass
-class _Record:
-    """experiment.json: what was found, what was done and what was put back, on disk before the next step is taken."""
-
-    path: Path
-    found: dict[str, Any]
-
-    def __post_init__(self) -> None:
-        self.found = {"schema_version": 1, **self.found}
-        self.write()
-
-    def stage(self, name: str) -> None:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self.found.setdefault("stages", []).append({"stage": name, "at": now})
-        self.write()
-
-    def write(self, **more: Any) -> None:
-        self.found.update(more)
-        beside = self.path.with_name(self.path.name + ".part")
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(self.found, file, indent=2, default=str)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
 
 
 def new_folder(run_dir: str | Path) -> Path:
@@ -123,30 +96,108 @@ def new_folder(run_dir: str | Path) -> Path:
 def play(experiment: Experiment) -> Comparison:
     """Plays both sides and compares them; scaling is then as it was, also after Ctrl-C, SIGTERM or a fault.
 
-    Raises ConfigError or AwsFault before anything was changed, ExperimentError or KeyboardInterrupt after all was put
-    back.
+    Raises ConfigError, PriorError or AwsFault before anything was changed, ExperimentError or KeyboardInterrupt after
+    all was put back.
     """
     config = experiment.resolved()
+    before = _found(experiment, config)
+    given = {"endpoint": experiment.endpoint, "region": experiment.region, "url": experiment.url}
+    record = custody.take(
+        experiment.folder / EXPERIMENT,
+        config,
+        before,
+        experiment.speed,
+        config_file=str(experiment.config.absolute()),
+        given={name: value for name, value in given.items() if value},
+        replace=experiment.replace,
+        locust=list(experiment.locust),
+    )
+    return _conduct(_Conductor(experiment, config, before, record))
+
+
+def resume(folder: Path) -> Comparison:
+    """Goes on with an experiment that was interrupted, from what its folder holds.
+
+    A side that was played to its end is not played again, one that was interrupted is, from its beginning; its folder
+    is kept as `before-interrupted-1`. What scaling is put back to is what the experiment found when it began; only when
+    it was put back since, whatever is there now.
+
+    Raises as `play` does, and PriorError or ExperimentError when there is nothing to go on with.
+    """
+    record = Prior.open(folder)
+    if record.path.name != EXPERIMENT:
+        raise ExperimentError(f"{folder}: not the folder of an experiment: it has no {EXPERIMENT}")
+    record.claim()
+    experiment, config = _recorded(record)
+    if not record.owed and _finished(folder, BEFORE) and _finished(folder, AFTER):
+        raise ExperimentError(
+            f"{folder}: both sides were played to their ends, and scaling was put back: nothing is left"
+        )
+    _outlast_locust(folder)
+    if record.owed:
+        before = custody.state_of(record)
+    else:
+        before = _found(experiment, config)
+        custody.refuse_owed(folder.parent, before)
+        record.write(
+            scaling_before=before.as_dict(), registered_by_us=False, restored=[], not_restored="", restored_at=None
+        )
+    return _conduct(_Conductor(experiment, config, before, record))
+
+
+def _found(experiment: Experiment, config: RunConfig) -> ScalingState:
+    """Scaling as it is, if an experiment may begin with it."""
     before = scaling.read(config)
-    foreign = before.foreign_policies
-    if foreign and not experiment.replace:
-        raise ConfigError(
-            f"{before.resource_id} has the scaling policy {', '.join(foreign)}, and AFTER would measure it together "
-            "with the one of the configuration: give --replace to take it away for AFTER and put it back"
+    scaling.check(config, before, replace=experiment.replace)
+    status = capacity.describe(config).status
+    if status != capacity.STEADY:
+        raise ConfigError(f"{before.resource_id} is {status}; accepted: {capacity.STEADY}")
+    return before
+
+
+def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
+    """The experiment of a record; its configuration is a file in the folder, whatever has become of the first one."""
+    found, folder = record.found, record.folder
+    config = custody.config_of(record)
+    if config.request.payloads is not None:
+        beside = Path(str(found["config_file"])).parent
+        config = config.model_copy(
+            update={"request": config.request.model_copy(update={"payloads": str(beside / config.request.payloads)})}
         )
-    status = endpoint.describe(config).status
-    if status != endpoint.STEADY:
-        raise ConfigError(f"{before.resource_id} is {status}; accepted: {endpoint.STEADY}")
-    try:
-        experiment.folder.mkdir(parents=True, exist_ok=True)
-        record = _Record(
-            experiment.folder / RECORD,
-            {"config": str(experiment.config), "speed": experiment.speed, "scaling_before": before.as_dict()},
-        )
-    except OSError as e:
-        raise ConfigError(f"{experiment.folder}: not a folder that can be written: {e.strerror}") from None
+    path = folder / RESUMED
+    path.write_text(json.dumps(config.as_dict(), indent=2) + "\n", encoding="utf-8")
+    played = Experiment(
+        path, folder, record.speed, replace=bool(found["replace"]), locust=tuple(map(str, found["locust"]))
+    )
+    return played, played.resolved()
+
+
+def _finished(folder: Path, side: str) -> bool:
+    with contextlib.suppress(RunError):
+        return Run.open(folder / side).meta.get("ended") in ENDS_OF_ITSELF
+    return False
+
+
+def _outlast_locust(folder: Path) -> None:
+    """Waits for what a killed experiment has left running: it holds its log for as long as it lives."""
+    deadline = time.monotonic() + END_PATIENCE
+    for log in folder.glob("locust-*.log"):
+        with open(log, "rb") as file, progress() as told:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    pass
+                if time.monotonic() > deadline:
+                    raise ExperimentError(f"{folder}: the Locust of the interrupted side still runs: see {log}")
+                told("waiting for the Locust of the interrupted side to end")
+                time.sleep(0.2)
+
+
+def _conduct(conductor: _Conductor) -> Comparison:
     with Interrupts() as interrupts:
-        conductor = _Conductor(experiment, config, before, record, interrupts)
+        conductor.interrupts = interrupts
         try:
             try:
                 conductor.both_sides()
@@ -156,44 +207,44 @@ def play(experiment: Experiment) -> Comparison:
             not_restored = conductor.put_back()
         comparison = conductor.compare()
     if not_restored:
-        raise ExperimentError(f"{not_restored}; what it was is in {record.path}, scaling_before")
+        raise ExperimentError(
+            f"{not_restored}; what it was is in {conductor.record.path}, scaling_before: "
+            f"sm-locust scaling restore {conductor.record.folder} tries again"
+        )
     return comparison
 
 
 class _Conductor:
     """One experiment under way."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        config: RunConfig,
-        before: ScalingState,
-        record: _Record,
-        interrupts: Interrupts,
-    ) -> None:
-        self._interrupts = interrupts
+    def __init__(self, experiment: Experiment, config: RunConfig, before: ScalingState, record: Prior) -> None:
+        self.interrupts = Interrupts()
+        self.record = record
         self._experiment = experiment
         self._config = config
         self._before = before
-        self._record = record
         self._speed = experiment.speed
-        self._scaling = scaling.of_a_variant(config)
+        self._scaling = scaling.wanted(config)
+        self._counted = capacity.scaled(config).counted
 
     def both_sides(self) -> None:
-        wanted = self._scaling
-        self._stage(BEFORE, f"no scaling, {_instances(wanted.min_instances)}")
-        scaling.suspend(self._config, self._before)
-        self._steady()
-        self._locust(BEFORE)
-        ended = time.monotonic()
-
+        if self.record.stages:
+            self._begin_again()
+        wanted, folder = self._scaling, self._experiment.folder
+        if _finished(folder, BEFORE) and _finished(folder, AFTER):
+            return
+        if _finished(folder, BEFORE):
+            scaling.suspend(self._config, self._before)  # somebody's policies must not act while the alarms grow quiet
+        else:
+            self._stage(BEFORE, f"no scaling, {self._counted(wanted.min_instances)}")
+            scaling.suspend(self._config, self._before)
+            self._steady()
+            self._locust(BEFORE)
         self._stage("apply", "automatic scaling as configured")
-        self._quiet(ended)
-        if self._experiment.replace:
-            scaling.take_away(self._config, self._before)
-        for sentence in scaling.apply(self._config):
-            _say(f"  {sentence}")
-        self._stage("steady", f"until {_instances(wanted.min_instances)} {_serve(wanted.min_instances)}")
+        self._quiet()
+        for sentence in custody.set_up(self.record, self._config, self._before):
+            say(f"  {sentence}")
+        self._stage("steady", f"until {self._counted(wanted.min_instances)} {_serve(wanted.min_instances)}")
         self._steady()
 
         self._stage(AFTER, "the same load with scaling")
@@ -201,37 +252,17 @@ class _Conductor:
 
     def put_back(self) -> str:
         """Restores what was found, or says why not; neither a signal nor a full disk or closed terminal prevents it."""
-        self._interrupts.impatient = lambda: _say("  scaling is being put back: this is not interrupted")
+        self.interrupts.impatient = lambda: say("  scaling is being put back: this is not interrupted")
         with contextlib.suppress(OSError):
             self._stage("restore", "scaling as it was before")
-        restored, not_restored = self._restored()
-        with contextlib.suppress(OSError):
-            self._record.write(restored=restored, not_restored=not_restored)
+        with progress() as told:
+            restored, not_restored = custody.give_back(self.record, told)
         if not_restored:
-            _say(f"  SCALING IS NOT AS IT WAS: {not_restored}")
+            say(f"  SCALING IS NOT AS IT WAS: {not_restored}")
         else:
             for sentence in restored or ["nothing had to be put back"]:
-                _say(f"  {sentence}")
+                say(f"  {sentence}")
         return not_restored
-
-    def _restored(self) -> tuple[list[str], str]:
-        """What was done, and why not all of it; what AWS refuses for the moment is tried again."""
-        done: list[str] = []
-        not_restored = ""
-        for attempt in range(RESTORE_ATTEMPTS):
-            time.sleep(attempt * RESTORE_PAUSE)
-            try:
-                with _progress() as say:
-                    done += scaling.restore(
-                        self._config, self._before, patience=self._patience, every=self._every, say=say
-                    )
-            except (AwsFault, ConfigError) as e:
-                not_restored = str(e)
-                if not getattr(e, "passing", False):
-                    break
-            else:
-                return done, ""
-        return done, not_restored
 
     def compare(self) -> Comparison:
         folder = self._experiment.folder
@@ -239,33 +270,55 @@ class _Conductor:
 
     # -- the steps ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _patience(self) -> float:
-        """Real seconds for instances to come or go."""
-        return STEADY_PATIENCE / self._speed + 10
-
-    @property
-    def _every(self) -> float:
-        return max(0.5, 15 / self._speed)
+    def _begin_again(self) -> None:
+        """After a kill: what the experiment had set up goes, and what was not played to its end is put aside."""
+        folder = self._experiment.folder
+        self._stage("resume", "what was there, before it goes on")
+        with progress() as told:
+            done = scaling.restore(
+                self._config,
+                self._before,
+                registered_by_us=self.record.registered_by_us,
+                patience=custody.patience(self._speed),
+                every=custody.every(self._speed),
+                say=told,
+            )
+        for sentence in done:
+            say(f"  {sentence}")
+        side = AFTER if _finished(folder, BEFORE) else BEFORE
+        for path in sorted(folder.iterdir()):
+            if (path / META).exists() and not path.name.startswith((f"{BEFORE}-", f"{AFTER}-")):
+                if path.name in (BEFORE, AFTER) and _finished(folder, path.name):
+                    continue
+                number = 1
+                while (aside := folder / f"{side}-interrupted-{number}").exists():
+                    number += 1
+                path.rename(aside)
+                with contextlib.suppress(FileNotFoundError):
+                    (folder / f"locust-{side}.log").rename(aside / "locust.log")
+                say(f"  what was interrupted is kept in {aside}")
 
     def _stage(self, name: str, what: str) -> None:
-        self._record.stage(name)
-        _say(f"{name.upper() if name in (BEFORE, AFTER) else name}: {what}")
+        self.record.stage(name)
+        say(f"{name.upper() if name in (BEFORE, AFTER) else name}: {what}")
 
     def _steady(self) -> None:
-        with _progress() as say:
+        patience, every = custody.patience(self._speed), custody.every(self._speed)
+        with progress() as told:
             wanted = self._scaling.min_instances
             # An endpoint that is Updating takes no number of instances.
-            now = endpoint.wait_until_steady(self._config, None, patience=self._patience, every=self._every, say=say)
+            now = capacity.wait_until_steady(self._config, None, patience=patience, every=every, say=told)
             if now.desired != wanted:
-                endpoint.set_instances(self._config, wanted)
-                endpoint.wait_until_steady(self._config, wanted, patience=self._patience, every=self._every, say=say)
+                capacity.ask_for(self._config, wanted)
+                capacity.wait_until_steady(self._config, wanted, patience=patience, every=every, say=told)
 
-    def _quiet(self, since: float) -> None:
-        """Waits until the alarms of a new policy can no longer see the load of BEFORE."""
-        with _progress() as say:
-            while (left := since + QUIET / self._speed - time.monotonic()) > 0:
-                say(f"waiting {left:.0f} s for the load of BEFORE to leave the alarms' sight")
+    def _quiet(self) -> None:
+        """Waits until the alarms of a new policy can no longer see the load that was."""
+        ledgers = list(self._experiment.folder.glob(f"*/{LEDGER}"))
+        since = max((path.stat().st_mtime for path in ledgers), default=0.0)
+        with progress() as told:
+            while (left := since + QUIET / self._speed - time.time()) > 0:
+                told(f"waiting {left:.0f} s for the load of BEFORE to leave the alarms' sight")
                 time.sleep(min(1.0, left))
 
     def _locust(self, side: str) -> None:
@@ -287,16 +340,23 @@ class _Conductor:
         ]
         child = None
         try:
-            with open(log, "wb") as output, self._interrupts.held():
+            with open(log, "wb") as output, self.interrupts.held():
+                fcntl.flock(output, fcntl.LOCK_EX)  # Locust's own from here on, until it ends: see _outlast_locust
                 # A session of its own: Ctrl-C is ours to pass on.
-                child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, start_new_session=True)
-                self._interrupts.impatient = child.kill
+                child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    start_new_session=True,
+                    env={**os.environ, PARENT: str(os.getpid())},
+                )
+                self.interrupts.impatient = child.kill
             code = child.wait()
         finally:
             if child is not None:
                 end(child)
-            self._interrupts.impatient = None
-            made = [path for path in folder.iterdir() if path not in known and (path / "run.json").exists()]
+            self.interrupts.impatient = None
+            made = [path for path in folder.iterdir() if path not in known and (path / META).exists()]
             for path in made:
                 path.rename(folder / side)
         if not made:
@@ -307,7 +367,7 @@ class _Conductor:
         ended = run.meta.get("ended")
         if ended not in ENDS_OF_ITSELF:
             raise ExperimentError(f"{side}: the run was not played to its end: {ended}; its folder is {run.folder}")
-        _say(f"  {text.verdict(Summary.of(run))}")
+        say(f"  {text.verdict(Summary.of(run))}")
 
 
 def exit_code(comparison: Comparison) -> int:
@@ -329,36 +389,5 @@ def end(child: subprocess.Popen[bytes]) -> None:
             child.wait()
 
 
-def _instances(n: int) -> str:
-    return f"{n} instance" if n == 1 else f"{n} instances"
-
-
 def _serve(n: int) -> str:
     return "serves" if n == 1 else "serve"
-
-
-def _say(line: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be gone; what is under way is not
-        print(line, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A line that is rewritten in place on a terminal; elsewhere what has changed is said on a line of its own."""
-    last = ""
-
-    def say(line: str) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"\r\x1b[2K  {line}")
-                sys.stderr.flush()
-        elif not last:
-            _say(f"  {line}")
-        last = line
-
-    yield say
-    if last and sys.stderr.isatty():
-        with contextlib.suppress(OSError):
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from sm_locust.config import (
     ConfigError,
+    CustomMetric,
     RunConfig,
     Section,
     format_duration,
@@ -47,7 +48,13 @@ phases:
 arrivals: {spacing: poisson, seed: 7, per_user: 2, max_in_flight: 5000}
 slo: {latency_mean: 15ms, service_time_p999: 0.3s, model_latency_p95: 0.5ms, error_rate: 5%}
 stop_when: [{metric: error_rate, above: 5%, for: 60s}, {metric: latency_p99, above: 300ms, for: 60s}]
-scaling: {min_instances: 1, max_instances: 4, metric: SageMakerVariantInvocationsPerInstance, target: 25000}
+scaling:
+  min_instances: 1
+  max_instances: 4
+  metric: {namespace: AWS/SageMaker, name: Invocations, statistic: Sum, dimensions: {EndpointName: a}, unit: Count}
+  target: 25000
+  scale_out_cooldown: 0s
+  scale_in_cooldown: 5m
 cloudwatch: {period: 60s}
 prices:
   as_of: 2026-11-24
@@ -100,6 +107,10 @@ def test_a_full_configuration_is_read_in_seconds_and_fractions() -> None:
     assert (config.arrivals.per_user, config.arrivals.seed) == (2, 7)
     assert config.scaling is not None
     assert config.scaling.target == 25_000
+    assert (config.scaling.scale_out_cooldown, config.scaling.scale_in_cooldown) == (0, 300)
+    assert isinstance(config.scaling.metric, CustomMetric)
+    assert config.scaling.metric.dimensions == {"EndpointName": "a"}
+    assert (config.scaling.metric_name, config.scaling.of_components) == ("Invocations", None)
     assert config.cloudwatch.period == 60
     assert (config.guard.max_requests, config.guard.max_cost) == (5_000_000, 50)
     assert config.prices.as_of == datetime.date(2026, 11, 24)
@@ -408,7 +419,14 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "scaling.min_instances": (0, "a whole number, 1 to 10000"),
     "scaling.max_instances": (0, "a whole number, min_instances to 10000"),
     "scaling.metric": ("CPUUtilization", "one of SageMakerVariantInvocationsPerInstance"),
+    "scaling.metric.namespace": ("", "a text of 1 to 200 printable ASCII characters"),
+    "scaling.metric.name": ("a" * 201, "a text of 1 to 200 printable ASCII characters"),
+    "scaling.metric.statistic": ("p99", "one of Average, Minimum, Maximum, SampleCount, Sum"),
+    "scaling.metric.dimensions": ({}, "a mapping of one name or more to its value, texts"),
+    "scaling.metric.unit": ("", "a unit of CloudWatch's, such as Count or Percent"),
     "scaling.target": (0, "a number, more than 0"),
+    "scaling.scale_out_cooldown": (0.5, "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"),
+    "scaling.scale_in_cooldown": ("721h", "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"),
     "cloudwatch.period": (45, "1s, 5s, 10s, 20s, 30s, or a whole number of minutes"),
     "prices.as_of": ("2026-02-30", "the day that they are of, such as 2026-11-24"),
     "prices.instance_hour": (-0.1, "for one instance and hour: a number of US dollars, 0 or more"),
@@ -498,6 +516,7 @@ def test_the_required_keys_are_those_that_a_section_cannot_do_without() -> None:
         *("phases[0].name", "phases[0].duration", "phases[0].arrival_rate"),
         *("stop_when[0].metric", "stop_when[0].above", "stop_when[0].for"),
         *("scaling.min_instances", "scaling.max_instances", "scaling.metric", "scaling.target"),
+        *("scaling.metric.namespace", "scaling.metric.name", "scaling.metric.statistic"),
     }
 
 

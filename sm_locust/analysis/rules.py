@@ -20,11 +20,11 @@ MODEL_LATENCY = "model_latency"  # by CloudWatch
 
 
 def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
-    """failed ÷ (ok + failed); None when nothing was answered.
+    """failed ÷ (ok + failed), without those in which our credentials were refused; None when nothing else was answered.
 
     turned_away  arrivals that a stalled target kept from being sent: failures, in a judgement
     """
-    failed = requests.failed + turned_away
+    failed = requests.failed - requests.refused + turned_away
     answered = requests.ok + failed
     return failed / answered if answered else None
 

@@ -30,7 +30,7 @@ DISTRIBUTIONS = ("latency", "service_time", "failed_latency", "lateness")
 class Onset:
     """The first schedule minute in which something went wrong.
 
-    rule  the SLO rule that the minute broke; None for the first failed request
+    rule  the SLO rule that the minute broke; None for the first request that the target failed
     span  that minute
     """
 
@@ -124,15 +124,17 @@ class Summary:
     def exit_code(self) -> int:
         """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0.
 
-        What a stalled target kept from being sent counts as failed, with `slo` and without.
+        With `slo` and without, what a stalled target kept from being sent counts as failed, and requests in which our
+        credentials were refused do not.
         """
         if not self.verdict.valid:
             return EXIT_NOT_VALID
-        minutes = self.minutes
+        minutes, requests = self.minutes, self.minutes.whole.requests
         if self.limits:
             good = self.slo.passed is True
         else:
-            good = not minutes.whole.requests.failed and not endpoint_drops(minutes.phases or [minutes.whole])
+            failed = requests.failed - requests.refused
+            good = not failed and not endpoint_drops(minutes.phases or [minutes.whole])
         return EXIT_GOOD if good else EXIT_FAILED
 
     def as_dict(self) -> dict[str, Any]:
@@ -184,12 +186,13 @@ def _phase(
 
 
 def _onsets(minutes: Minutes, watched: Watched | None, limits: Mapping[str, float]) -> list[Onset]:
-    """The first minute with a failed request, and for each rule the first judged minute that broke it.
+    """The first minute with a request that the target failed, and for each rule the first judged minute that broke it.
 
     A minute that is not whole has too few requests to be quoted for its rate: it counts only where there is no other.
     """
     rows = [row for row in minutes.rows if not row.partial] or minutes.rows
-    onsets = [Onset(None, row) for row in islice((row for row in rows if row.requests.failed), 1)]
+    failed = (row for row in rows if row.requests.failed > row.requests.refused)
+    onsets = [Onset(None, row) for row in islice(failed, 1)]
     judged = [(row, _stretch("", row, watched)) for row in rows if minutes.is_judged(row)] if limits else []
     for metric, limit in limits.items():
         rule = Rule(metric, limit)

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -23,11 +24,21 @@ RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's
 
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
 WORKER_LOST = "worker lost"  # the event of that name in the ledger
+CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
 
 # What to do about arrivals that were planned and not sent, where it is not the load that was too much.
 _ADVICE = {
     "dropped: isolated": "find out why a worker could not hear its master: the network, or a master short of CPU",
     "dropped: not_ready": "the log of the worker that could not send says why",
+}
+
+# What to do about credentials that were refused, by the kind of the refusal.
+_RENEW = "use credentials that renew themselves or last longer than the run (sm-locust check says how long they last)"
+_CREDENTIALS = {
+    EXPIRED_TOKEN: f"their session had expired; {_RENEW}",
+    UNRECOGNIZED_CLIENT: "AWS does not know them (any more); look whether they were revoked or replaced while it ran",
+    ACCESS_DENIED: "they may not invoke this; allow sagemaker:InvokeEndpoint (or execute-api:Invoke) in their policy",
+    INVALID_SIGNATURE: "the signature did not match; check the secret key, the region and this process's clock",
 }
 
 
@@ -75,6 +86,7 @@ class Verdict:
             found += _late(span, minutes.name_of(span))
         for span in spans:
             found += _busy(minutes, span)
+        found += _refused(minutes, whole, "", _slack(meta, whole))
         found += _lost(minutes, meta)
         found += _unaccounted(whole, "", explained=not finished or _any_lost(minutes))
         for span in spans:
@@ -90,6 +102,7 @@ class Verdict:
         found = _delivery(minutes, span, name, slack, endpoint_drops([span]))
         found += _late(span, name)
         found += _busy(minutes, span)
+        found += _refused(minutes, span, name, _slack(meta, span))
         found += _lost(minutes, meta, span)
         found += _unaccounted(span, name, explained="ended" not in meta or _any_lost(minutes))
         found += _stalled(span, name)
@@ -216,6 +229,31 @@ def _busy(minutes: Minutes, span: Span) -> list[Reason]:
         "per_user."
     )
     return [Reason("cpu", text)]
+
+
+def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reason]:
+    """Credentials that were refused until that ended the run; or else for a while, and how much load that took."""
+    until = span.start + span.seconds
+    ended = [e for e in minutes.events if e.event.startswith(CREDENTIALS_REFUSED) and span.start <= e.at < until]
+    if ended:
+        event, kind = ended[0], ended[0].event.removeprefix(CREDENTIALS_REFUSED)
+        others = f" ({len(ended) - 1} more as well)" if len(ended) > 1 else ""
+        text = (
+            f"The credentials of process {event.worker}{others} were refused ({kind}) from {event.at:,.0f} s after the "
+            f"start on, which ended the run: {_CREDENTIALS.get(kind, 'see what the first refusal said')}."
+        )
+        return [Reason("credentials", text)]
+    n = span.requests.refused
+    if not n:
+        return []
+    kinds = ", ".join(f"{kind} {many:,}" for kind, many in sorted(span.requests.by_kind.items()) if kind in REFUSED)
+    few = n <= max((1 - MIN_DELIVERED) * span.sent, slack)
+    more = "few enough to read the rest as it is" if few else "so many that the target had less load than was planned"
+    text = (
+        f"In {n:,} requests{_in(name)} our credentials were refused ({kinds}); no error rate counts them, and they are "
+        f"{more}: see that credentials are renewed in time."
+    )
+    return [Reason("credentials", text, invalidates=not few)]
 
 
 def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None) -> Iterator[Reason]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -46,11 +47,15 @@ _PASSING = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ConcurrentUpd
 
 
 class Keys(NamedTuple):
-    """Credentials as they are at one moment."""
+    """Credentials as they are at one moment.
+
+    expires_at  Unix seconds; None where nobody says
+    """
 
     access_key: str
     secret_key: str
     token: str | None
+    expires_at: float | None = None
 
     def __repr__(self) -> str:
         return f"Keys({self.access_key!r})"
@@ -64,18 +69,31 @@ class Runtime:
     region     for the signature
     ca_bundle  file of the certificate authorities to trust; None for the default ones
     proxy      URL of the proxy that the environment names for `url`; None for none
+    source     where the credentials come from, as botocore calls it: `env`, `custom-process`, `assume-role`
+    renews     whether the source gives new credentials before the old ones expire
+    starts_a_process  whether asking the source may start a program
     """
 
     url: str
     region: str
     ca_bundle: str | None
     proxy: str | None
+    source: str
+    renews: bool
+    starts_a_process: bool
     _credentials: Any  # botocore's, which renews itself when asked
 
     def keys(self) -> Keys:
-        """Today's keys. May take a while when botocore has to renew them: never call it where a request waits."""
+        """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
+
+        botocore asks the source in the last 15 minutes of the keys' life, and raises what it raises in the last 10.
+        """
         frozen = self._credentials.get_frozen_credentials()
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        # botocore tells nobody when its credentials expire; those that never do have no such attribute.
+        expires = getattr(self._credentials, "_expiry_time", None)
+        return Keys(
+            frozen.access_key, frozen.secret_key, frozen.token, None if expires is None else expires.timestamp()
+        )
 
 
 def runtime_url(config: RunConfig) -> str:
@@ -88,30 +106,49 @@ def runtime(config: RunConfig) -> Runtime:
 
     Raises ConfigError, in one sentence, when there is no region or there are no credentials.
     """
-    from botocore.exceptions import BotoCoreError
     from botocore.utils import get_environ_proxies
 
     session, region = _session(config)
-    client = _client(session, config)
-    url = str(client.meta.endpoint_url)
     try:
         credentials = session.get_credentials()
-        if credentials is None:
-            raise ConfigError(
-                "no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                "or any other source that the AWS CLI accepts"
-            )
-        found = Runtime(
-            url,
-            region,
-            session._session.get_config_variable("ca_bundle") or None,
-            get_environ_proxies(url).get(urlsplit(url).scheme),
-            credentials,
+        if credentials is not None:
+            credentials.get_frozen_credentials()
+    except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
+        raise ConfigError(f"no AWS credentials could be had: {_short(str(e)) or type(e).__name__}") from None
+    if credentials is None:
+        raise ConfigError(
+            "no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "or any other source that the AWS CLI accepts"
         )
-        found.keys()
-    except BotoCoreError as e:
-        raise ConfigError(f"no AWS credentials could be had: {e}") from None
-    return found
+    url = str(_client(session, config).meta.endpoint_url)
+    source = str(credentials.method)
+    profiles, profile = session._session.full_config.get("profiles", {}), session.profile_name
+    return Runtime(
+        url,
+        region,
+        session._session.get_config_variable("ca_bundle") or None,
+        get_environ_proxies(url).get(urlsplit(url).scheme),
+        source,
+        _renews(source, profiles.get(profile, {})),
+        _starts_a_process(profiles, profile),
+        credentials,
+    )
+
+
+def _renews(source: str, profile: Mapping[str, Any]) -> bool:
+    """Variables stay as they were when the process began, and a code of MFA is good for one session."""
+    return source != "env" and not (source == "assume-role" and "mfa_serial" in profile)
+
+
+def _starts_a_process(profiles: Mapping[str, Any], name: str) -> bool:
+    """Whether a profile, or one that it takes its keys from, has a `credential_process`."""
+    seen: set[str] = set()
+    while name in profiles and name not in seen:
+        if "credential_process" in profiles[name]:
+            return True
+        seen.add(name)
+        name = profiles[name].get("source_profile", "")
+    return False
 
 
 def warm() -> None:
@@ -171,7 +208,7 @@ def client(config: RunConfig, service: str) -> Any:
         region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
     try:
         return _control_plane(service, region, _stand_in(config, service))
-    except (BotoCoreError, ValueError) as e:
+    except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
 
 
@@ -239,6 +276,12 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
             type(e).__name__,
             passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError),
         ) from None
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as e:  # a source of credentials, asked before the call, raises what it will
+        raise AwsFault(f"{call} was not answered: {_without_user(_short(str(e)))}", type(e).__name__) from None
 
 
 def _short(message: str, code: str = "") -> str:
@@ -287,10 +330,16 @@ def _stand_in(config: RunConfig, service: str) -> str | None:
 
 @functools.cache
 def _boto3_session() -> Any:
-    """One a process: it keeps the service models it has read."""
+    """One a process: it keeps the service models it has read, and the credentials."""
     import boto3
 
+    logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
     return boto3.session.Session()
+
+
+def _said_elsewhere(record: logging.LogRecord) -> bool:
+    """botocore logs a traceback each time that a source fails: who asked says it, or has keys that are still good."""
+    return not record.getMessage().startswith("Refreshing temporary credentials failed")
 
 
 def _session(config: RunConfig) -> tuple[Any, str]:
@@ -316,5 +365,5 @@ def _client(session: Any, config: RunConfig) -> Any:
             region_name=(target.region if target else None) or session.region_name,
             endpoint_url=target.url if target else None,
         )
-    except (BotoCoreError, ValueError) as e:
+    except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
         raise ConfigError(f"SageMaker Runtime cannot be addressed: {e}") from None

@@ -9,6 +9,7 @@ from sm_locust.cli.experiment import experiment
 from sm_locust.cli.local import local
 from sm_locust.cli.plan import plan
 from sm_locust.cli.runs import compare, summarize
+from sm_locust.cli.scaling import scaling
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,6 @@ main.add_command(demo)
 main.add_command(experiment)
 main.add_command(local)
 main.add_command(plan)
+main.add_command(scaling)
 main.add_command(compare)
 main.add_command(summarize)

@@ -15,7 +15,7 @@ from sm_locust.record.run import RunError
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path), required=False)
 @click.option("--run-dir", default="runs", show_default=True, help="Where to make the experiment's folder.")
 @click.option(
     "--speed",
@@ -28,33 +28,52 @@ from sm_locust.record.run import RunError
 @click.option("--region", metavar="NAME", help="Instead of target.region.")
 @click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
 @click.option("--replace", is_flag=True, help="Take scaling policies that are not ours away for AFTER; they come back.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Go on with the interrupted experiment in FOLDER, with what its record holds. No CONFIG, no other options.",
+)
 @click.argument("locust", nargs=-1, type=click.UNPROCESSED)
 def experiment(
-    config: Path,
+    config: Path | None,
     run_dir: str,
     speed: str,
     endpoint: str | None,
     region: str | None,
     url: str | None,
     replace: bool,
+    resume: Path | None,
     locust: tuple[str, ...],
 ) -> None:
     """Plays CONFIG's load BEFORE and AFTER its automatic scaling, puts scaling back as it was, and compares.
 
     What stands after `--` is given to both Locust processes: `-- --processes 4`.
     """
+    from sm_locust import experiment as conductor
     from sm_locust.aws.session import AwsFault
     from sm_locust.experiment import Experiment, ExperimentError, exit_code, new_folder, play
+    from sm_locust.record.prior import PriorError
     from sm_locust.report import compare
 
-    folder = new_folder(run_dir)
+    given = [config, endpoint, region, url, replace, *locust]
+    if resume is not None and (any(given) or speed != "1"):
+        refuse("--resume takes neither CONFIG nor other options: what is played is in the folder's record")
+    if resume is None and config is None:
+        refuse("CONFIG: missing; required: a YAML file, or --resume FOLDER")
+    folder = resume or new_folder(run_dir)
     click.get_current_context().call_on_close(lambda: billing.show_for(folder, sys.stdout))
     try:
-        found = play(Experiment(config, folder, int(speed), endpoint, region, url, replace, locust))
-    except (ExperimentError, ConfigError, AwsFault, RunError) as e:
+        if config is None:
+            found = conductor.resume(folder)
+        else:
+            found = play(Experiment(config, folder, int(speed), endpoint, region, url, replace, locust))
+    except (ExperimentError, ConfigError, AwsFault, PriorError, RunError, OSError) as e:
         refuse(e)
     except KeyboardInterrupt:
-        click.echo(f"\nInterrupted; what was played is in {folder}.", err=True)
+        click.echo(
+            f"\nInterrupted; what was played is in {folder}. To go on: sm-locust experiment --resume {folder}", err=True
+        )
         sys.exit(INTERRUPTED)
     compare.show(found, folder, sys.stdout)
     sys.exit(exit_code(found))

@@ -18,12 +18,14 @@ from typing import Any
 
 import gevent
 from gevent import Greenlet, GreenletExit, getcurrent
+from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
-from sm_locust.aws.session import Runtime, runtime
+from sm_locust.aws.session import Keys, Runtime, runtime
 from sm_locust.config import RunConfig
 from sm_locust.load.arrival import Arrival
+from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
@@ -42,7 +44,7 @@ MAX_IN_FLIGHT = "max_in_flight"  # why arrivals are dropped
 ISOLATED = "isolated"
 
 CPU_SAMPLE = 5.0  # seconds
-_CREDENTIALS_CHECK = 1.0
+_CREDENTIALS_PATIENCE = 60.0  # seconds for a source of credentials that does not answer
 _KILL_PATIENCE = 1.0
 _LOOK = 0.01  # how often the drain looks whether all have landed
 
@@ -105,7 +107,10 @@ class Generator:
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
+        self._ends_at = clock.wall(until)
+        self._renewal: Renewal | None = None
         self._keeper: Greenlet | None = None
+        self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
 
         environment.events.request.add_listener(self._on_request)
@@ -136,23 +141,46 @@ class Generator:
 
     def signer(self, service: str) -> Signer:
         """The signer for an AWS service; its credentials are renewed beside the load, never in it."""
+        if self._renewal is None:
+            self._renewal = Renewal(self._ask_for_keys, self.runtime.source)
+            self._warn_of_expiry(self._renewal.keys)
+            self._keeper = gevent.spawn(self._keep_credentials, self._renewal)
         if service not in self._signers:
-            self._signers[service] = Signer(service, self.runtime.region, Credentials(*self.runtime.keys()))
-        if self._keeper is None:
-            self._keeper = gevent.spawn(self._keep_credentials)
+            self._signers[service] = Signer(service, self.runtime.region, _credentials(self._renewal.keys))
         return self._signers[service]
 
-    def _keep_credentials(self) -> None:
+    def _keep_credentials(self, renewal: Renewal) -> None:
         while True:
-            gevent.sleep(_CREDENTIALS_CHECK)
-            try:
-                credentials = Credentials(*self.runtime.keys())
-            except Exception as e:  # whatever a credential source raises; the keys we have may still be good
-                logger.warning("credentials could not be renewed: %s", type(e).__name__)
-                continue
+            gevent.sleep(renewal.wait)
+            renewal.renew()
+            credentials = _credentials(renewal.keys)
             for signer in self._signers.values():
                 if signer.credentials != credentials:
                     signer.credentials = credentials
+
+    def _ask_for_keys(self) -> Keys:
+        """In a thread, since a session of STS costs 35 ms of CPU, most of it outside of Python, and the loop turns on.
+
+        gevent starts programs from the main thread alone: a `credential_process` is waited for here, which lets the
+        loop turn as well; starting it costs 2 ms.
+        """
+        with gevent.Timeout(_CREDENTIALS_PATIENCE, TimeoutError()):
+            if self.runtime.starts_a_process:
+                return self.runtime.keys()
+            found: Keys | Exception = self._beside.apply(_caught, (self.runtime.keys,))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _warn_of_expiry(self, keys: Keys) -> None:
+        if not self.runtime.renews and keys.expires_at is not None and keys.expires_at < self._ends_at < math.inf:
+            logger.warning(
+                "the credentials (%s) cannot renew themselves and expire at %s, before the schedule's end at %s: the "
+                "run would be ended then, and not be valid; use credentials that renew themselves or last longer",
+                self.runtime.source,
+                _utc(keys.expires_at),
+                _utc(self._ends_at),
+            )
 
     # -- arrivals ----------------------------------------------------------------------------------------------------
 
@@ -331,6 +359,22 @@ class Generator:
             return None
         self._cpu_at = (now, used)
         return round((used - used_then) / (now - then), 4)
+
+
+def _credentials(keys: Keys) -> Credentials:
+    return Credentials(keys.access_key, keys.secret_key, keys.token)
+
+
+def _caught(ask: Callable[[], Keys]) -> Keys | Exception:
+    """What was raised is handed on as a value: gevent would print what a thread raises."""
+    try:
+        return ask()
+    except Exception as e:
+        return e
+
+
+def _utc(unix: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix))
 
 
 def _kind_of(exception: BaseException, status: int) -> str:

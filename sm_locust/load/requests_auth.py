@@ -11,8 +11,9 @@ from typing import Any
 
 from requests_aws4auth import AWS4Auth
 
-from sm_locust.aws.session import Keys, Runtime, runtime
+from sm_locust.aws.session import Keys, runtime
 from sm_locust.config import RunConfig
+from sm_locust.load.credentials import Renewal
 
 
 def requests_auth(service: str = "sagemaker", region: str | None = None) -> AWS4Auth:
@@ -22,31 +23,32 @@ def requests_auth(service: str = "sagemaker", region: str | None = None) -> AWS4
     region   None takes the one that the environment or the AWS configuration names
 
     Raises ConfigError, in one sentence, when there is no region or there are no credentials. Keys that expire are
-    renewed when a request needs them: that request waits for it.
+    renewed in good time, one request at a time waiting for it: `load/credentials` says how often.
     """
-    return _Auth(service, _runtime(region))
+    return _Auth(service, *_source(region))
 
 
 @functools.cache
-def _runtime(region: str | None) -> Runtime:
-    """One a process for each region: every user of a run may ask."""
+def _source(region: str | None) -> tuple[Renewal, str]:
+    """The keys and the region: one a process for each region, since every user of a run may ask."""
     target = {"endpoint": "any", **({} if region is None else {"region": region})}
-    return runtime(RunConfig.from_dict({"target": target}, "requests_auth"))
+    found = runtime(RunConfig.from_dict({"target": target}, "requests_auth"))
+    return Renewal(found.keys, found.source), found.region
 
 
 class _Chain:
-    """botocore's credentials, as far as requests-aws4auth uses them."""
+    """The credentials, as far as requests-aws4auth uses botocore's."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, renewal: Renewal) -> None:
+        self._renewal = renewal
 
     def get_frozen_credentials(self) -> Keys:
-        return self._runtime.keys()
+        return self._renewal.current()
 
 
 class _Auth(AWS4Auth):  # type: ignore[misc]
-    def __init__(self, service: str, runtime: Runtime) -> None:
-        super().__init__(refreshable_credentials=_Chain(runtime), region=runtime.region, service=service)
+    def __init__(self, service: str, renewal: Renewal, region: str) -> None:
+        super().__init__(refreshable_credentials=_Chain(renewal), region=region, service=service)
 
     def __call__(self, request: Any) -> Any:
         # Left to itself it would sign none of SageMaker's own headers. The set only grows: it may be shared.

@@ -13,7 +13,7 @@ import ipaddress
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -31,8 +31,10 @@ from sm_locust.local.fleet import Fleet
 from sm_locust.local.gateway import STAGE, Gateway, function_failed
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.model import ContainerAnswer
+from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import ACCOUNT, Settings
 from sm_locust.local.signature import Verifier
+from sm_locust.local.state import EndpointState
 from sm_locust.local.variant import Inference, Variant
 from sm_locust.local.wire import AwsServices
 
@@ -70,11 +72,20 @@ class _LocalEndpoint:
         self._variant = Variant(self._fleet, self._metrics)
         self._autoscaling = AutoScaling(self._fleet, self._metrics, settings, speed)
         self._controller = Controller(self._autoscaling, speed)
-        self._services = AwsServices(settings, self._fleet, self._metrics, self._autoscaling)
-        self._verifier = Verifier(
-            settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, "sagemaker"
+        self._sessions = Sessions()
+        self._state = EndpointState(self._fleet)
+        self._services = AwsServices(
+            settings, self._fleet, self._metrics, self._autoscaling, self._sessions, self._state
         )
-        self._gateway = Gateway(settings)
+        self._verifier = Verifier(
+            settings.access_key_id,
+            settings.secret_access_key,
+            settings.session_token,
+            settings.region,
+            "sagemaker",
+            self._sessions,
+        )
+        self._gateway = Gateway(settings, self._sessions)
         self._departures = Departures()
         self._counts = Counts(self._metrics)
         # A request id looks like a UUID; its tail is a counter, because making a random one costs more than a tree.
@@ -85,6 +96,8 @@ class _LocalEndpoint:
                 Route("/", self._call_service, methods=["POST"]),
                 Route("/ping", self._ping),
                 Route("/_local/counts", self._show_counts),
+                Route("/_local/endpoint", self._order_status, methods=["POST"]),
+                Route("/_local/session", self._issue_session, methods=["GET", "POST"]),
                 Route("/_local/refuse", self._order_refusals, methods=["POST"]),
             ],
             exception_handlers={404: self._unknown_operation, 405: self._unknown_operation},
@@ -179,12 +192,33 @@ class _LocalEndpoint:
 
     def _check_target(self, endpoint: str, headers: dict[bytes, bytes]) -> None:
         known = self._settings
-        if endpoint != known.endpoint:
+        if endpoint != known.endpoint or self._state.deleted:
             raise AwsError(400, "ValidationError", {"Message": f"Endpoint {endpoint} of account {ACCOUNT} not found."})
         variant = headers.get(b"x-amzn-sagemaker-target-variant")
         if variant is not None and variant.decode("latin-1") != known.variant:
             message = f"Variant {variant.decode('latin-1')} of endpoint {endpoint} of account {ACCOUNT} not found."
             raise AwsError(400, "ValidationError", {"Message": message})
+        component = headers.get(b"x-amzn-sagemaker-inference-component")
+        if component is not None or known.inference_component is not None:
+            self._check_component(None if component is None else component.decode("latin-1"))
+
+    def _check_component(self, asked: str | None) -> None:
+        known = self._settings.inference_component
+        if asked is None:
+            message = (
+                "Inference Component Name header is required for endpoints to which you plan to deploy inference "
+                "components. Please include Inference Component Name header or consider using SageMaker models."
+            )
+        elif known is None:
+            message = (
+                "Inference Component Name header is not allowed for endpoints to which you dont plan to deploy "
+                "inference components. Please remove the Inference Component Name header and try again."
+            )
+        elif asked != known:
+            message = f"Inference Component {asked} of account {ACCOUNT} not found."
+        else:
+            return
+        raise AwsError(400, "ValidationError", {"Message": message})
 
     def _answer_of(self, container: ContainerAnswer | None, headers: dict[bytes, bytes]) -> _Answer:
         """What SageMaker makes of the container's answer, or of a full backlog."""
@@ -257,13 +291,28 @@ class _LocalEndpoint:
         return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
 
     async def _order_refusals(self, request: Request) -> Response:
+        return await self._take(self._services.refusals.order, request)
+
+    async def _order_status(self, request: Request) -> Response:
+        return await self._take(self._state.order, request)
+
+    async def _take(self, order: Callable[[bytes], None], request: Request) -> Response:
         if not _is_local(request):
             return Response(status_code=403)
         try:
-            self._services.refusals.order(await request.body())
+            order(await request.body())
         except ValueError as error:
             return Response(f"{error}\n", 400, media_type="text/plain")
         return Response(status_code=204)
+
+    async def _issue_session(self, request: Request) -> Response:
+        if not _is_local(request):
+            return Response(status_code=403)
+        try:
+            session = self._sessions.issue(request.query_params, time.time())
+        except ValueError as error:
+            return Response(f"{error}\n", 400, media_type="text/plain")
+        return JSONResponse(session.as_json())
 
     async def _show_counts(self, request: Request) -> Response:
         if not _is_local(request):

@@ -34,8 +34,13 @@ class ApplicationAutoScaling:
             "PutScalingPolicy": self._put_scaling_policy,
             "DeleteScalingPolicy": self._delete_scaling_policy,
             "DescribeScalingPolicies": self._describe_scaling_policies,
+            "PutScheduledAction": self._put_scheduled_action,
+            "DeleteScheduledAction": self._delete_scheduled_action,
             "DescribeScheduledActions": self._describe_scheduled_actions,
             "DescribeScalingActivities": self._describe_scaling_activities,
+            "TagResource": self._tag_resource,
+            "UntagResource": self._untag_resource,
+            "ListTagsForResource": self._list_tags_for_resource,
         }
 
     def _register_scalable_target(self, parameters: Members, now: float) -> Members:
@@ -45,6 +50,7 @@ class ApplicationAutoScaling:
             max_capacity=parameters.get("MaxCapacity"),
             suspended=parameters.get("SuspendedState"),
             role_arn=parameters.get("RoleARN"),
+            tags=parameters.get("Tags"),
             now=now,
         )
         return {"ScalableTargetARN": arn}
@@ -90,6 +96,25 @@ class ApplicationAutoScaling:
         policies = self._autoscaling.scaling_policies(parameters.get("PolicyNames"), *_filter(parameters))
         return _page("ScalingPolicies", policies, lambda policy: str(policy["PolicyARN"]), parameters, most=10)
 
+    def _put_scheduled_action(self, parameters: Members, now: float) -> Members:
+        bounds = parameters.get("ScalableTargetAction", {})
+        self._autoscaling.put_scheduled_action(
+            name=parameters["ScheduledActionName"],
+            **_target(parameters),
+            schedule=parameters.get("Schedule"),
+            timezone=parameters.get("Timezone"),
+            start=parameters.get("StartTime"),
+            end=parameters.get("EndTime"),
+            min_capacity=bounds.get("MinCapacity"),
+            max_capacity=bounds.get("MaxCapacity"),
+            now=now,
+        )
+        return {}
+
+    def _delete_scheduled_action(self, parameters: Members, now: float) -> Members:
+        self._autoscaling.delete_scheduled_action(name=parameters["ScheduledActionName"], **_target(parameters))
+        return {}
+
     def _describe_scheduled_actions(self, parameters: Members, now: float) -> Members:
         actions = self._autoscaling.scheduled_actions(parameters.get("ScheduledActionNames"), *_filter(parameters))
         return _page("ScheduledActions", actions, lambda action: str(action["ScheduledActionARN"]), parameters)
@@ -98,6 +123,17 @@ class ApplicationAutoScaling:
         not_scaled = parameters.get("IncludeNotScaledActivities", False)
         activities = self._autoscaling.scaling_activities(*_filter(parameters), not_scaled)
         return _page("ScalingActivities", activities, lambda activity: str(activity["ActivityId"]), parameters)
+
+    def _tag_resource(self, parameters: Members, now: float) -> Members:
+        self._autoscaling.tag(parameters["ResourceARN"], parameters["Tags"])
+        return {}
+
+    def _untag_resource(self, parameters: Members, now: float) -> Members:
+        self._autoscaling.untag(parameters["ResourceARN"], parameters["TagKeys"])
+        return {}
+
+    def _list_tags_for_resource(self, parameters: Members, now: float) -> Members:
+        return {"Tags": self._autoscaling.tags(parameters["ResourceARN"])}
 
 
 def _target(parameters: Members) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Application Auto Scaling of the one variant: its scalable target, its policies, and the activities they lead to.
+"""Application Auto Scaling of the one variant or inference component: its scalable target with its tags, its policies
+and scheduled actions, and the activities they lead to.
 
 Holds what AWS would hold, in AWS's own field names where they go over the wire, and acts on the fleet by the rules of
 `target_tracking`. Speaking the protocol and paging are the services'; when a period is over the controller says.
@@ -15,7 +16,9 @@ from typing import Any
 from sm_locust.local.alarms import Alarm, Rule, Watched
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import IN_SERVICE, Fleet
-from sm_locust.local.metrics import SAGEMAKER, Metrics
+from sm_locust.local.metrics import SAGEMAKER, MetricName, Metrics
+from sm_locust.local.scaled import scaled
+from sm_locust.local.scheduled import ScheduledAction, put
 from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
 from sm_locust.target_tracking import (
     DEFAULT_COOLDOWN,
@@ -32,9 +35,10 @@ from sm_locust.target_tracking import (
 )
 
 NAMESPACE = "sagemaker"
-DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-PREDEFINED = "SageMakerVariantInvocationsPerInstance"
 SUSPENDED_STATE = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
+
+MOST_TAGS = 50
+MOST_SCHEDULED_ACTIONS = 200
 
 _REMEMBERED = 1000  # activities, and items of the alarms' history: AWS keeps weeks
 
@@ -47,11 +51,12 @@ class _Target:
     suspended: dict[str, bool]
     role_arn: str
     created_at: float
+    tags: dict[str, str]
 
     @property
     def bounds(self) -> Bounds:
         return Bounds(
-            # AWS registers 0 too, but a variant of this kind always keeps an instance.
+            # AWS registers 0 too, but the one instance, or copy, always stays here.
             max(self.min_capacity, 1),
             self.max_capacity,
             scale_in_suspended=self.suspended["DynamicScalingInSuspended"],
@@ -89,10 +94,13 @@ class AutoScaling:
         self._region = settings.region
         self._speed = speed
         self._period = PERIOD // speed
-        self._variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
-        self._resource_id = f"endpoint/{settings.endpoint}/variant/{settings.variant}"
+        self._scaled = scaled(settings)
+        self._resource_id, self._dimension = self._scaled.resource_id, self._scaled.dimension
+        self._endpoint_is_deleted = False
         self._target: _Target | None = None
         self._policies: dict[str, _Policy] = {}
+        self._actions: dict[str, ScheduledAction] = {}
+        self._actions_until = -math.inf  # those due before have been carried out
         self._progress: _Progress | None = None
         self._last: Change | None = None  # in schedule seconds
         self._activities: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # newest first, as are:
@@ -111,8 +119,12 @@ class AutoScaling:
         suspended: dict[str, bool] | None,
         role_arn: str | None,
         now: float,
+        tags: dict[str, str] | None = None,
     ) -> str:
-        """Its ARN. Registers it, or changes what is given of it; capacity moves inside the bounds at once."""
+        """Its ARN. Registers it, or changes what is given of it; capacity moves inside the bounds at once.
+
+        Tags are taken when it is created, as the API reference says; later they are TagResource's.
+        """
         self._check_resource(resource_id, dimension)
         known = self._target
         minimum = min_capacity if min_capacity is not None or known is None else known.min_capacity
@@ -125,6 +137,9 @@ class AutoScaling:
             raise _invalid(
                 f"Capacity from {minimum} to {maximum}: minimum must be at least 0 and maximum at least 1 instance"
             )
+        if known is not None and tags:
+            raise _invalid("Tags can be given when a scalable target is created; to tag this one, use TagResource")
+        _check_tags(tags or {})
         arn = known.arn if known else self._arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}")
         role = (
             f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
@@ -137,19 +152,34 @@ class AutoScaling:
             {**(known.suspended if known else dict.fromkeys(SUSPENDED_STATE, False)), **(suspended or {})},
             role_arn or (known.role_arn if known else role),
             known.created_at if known else now,
+            known.tags if known else dict(tags or {}),
         )
-        bounds = self._target.bounds
-        if self._fleet.desired < bounds.min_capacity:
-            self._set_desired(bounds.min_capacity, f"minimum capacity was set to {minimum}", now, by_policy=False)
-        elif self._fleet.desired > bounds.max_capacity:
-            self._set_desired(bounds.max_capacity, f"maximum capacity was set to {maximum}", now, by_policy=False)
+        self._move_inside(self._target, now)
         return arn
 
+    def _move_inside(self, target: _Target, now: float) -> None:
+        bounds = target.bounds
+        if self._fleet.desired < bounds.min_capacity:
+            cause = f"minimum capacity was set to {target.min_capacity}"
+            self._set_desired(bounds.min_capacity, cause, now, by_policy=False)
+        elif self._fleet.desired > bounds.max_capacity:
+            cause = f"maximum capacity was set to {target.max_capacity}"
+            self._set_desired(bounds.max_capacity, cause, now, by_policy=False)
+
     def deregister_scalable_target(self, *, resource_id: str, dimension: str, now: float) -> None:
-        """Its policies and their alarms go with it; the instances stay as they are."""
+        """Its policies, their alarms and its scheduled actions go with it; the instances stay as they are."""
         self._registered(resource_id, dimension)
+        self._forget()
+
+    def endpoint_deleted(self) -> None:
+        """What was registered goes with it, and nothing can be registered any more."""
+        self._forget()
+        self._endpoint_is_deleted = True
+
+    def _forget(self) -> None:
         self._target = None
         self._policies.clear()
+        self._actions.clear()
         self._last = None
 
     def scalable_targets(
@@ -160,7 +190,7 @@ class AutoScaling:
         if (
             target is None
             or (resource_ids and self._resource_id not in resource_ids)
-            or dimension not in (None, DIMENSION)
+            or dimension not in (None, self._dimension)
         ):
             return []
         return [
@@ -175,11 +205,79 @@ class AutoScaling:
             }
         ]
 
+    def tags(self, arn: str) -> dict[str, str]:
+        """Those of the target with that ARN. Raises AwsError: ResourceNotFoundException."""
+        return dict(self._tagged(arn).tags)
+
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        target = self._tagged(arn)
+        both = {**target.tags, **tags}
+        _check_tags(both)
+        target.tags = both
+
+    def untag(self, arn: str, keys: list[str]) -> None:
+        """Keys it does not bear do not matter."""
+        target = self._tagged(arn)
+        target.tags = {key: value for key, value in target.tags.items() if key not in keys}
+
+    def _tagged(self, arn: str) -> _Target:
+        if self._target is None or arn != self._target.arn:
+            message = f"There is no scalable target {arn}"
+            raise AwsError(400, "ResourceNotFoundException", {"message": message, "ResourceName": arn})
+        return self._target
+
+    # Scheduled actions.
+
+    def put_scheduled_action(self, *, name: str, resource_id: str, dimension: str, now: float, **given: Any) -> None:
+        """Creates or updates it; `given` as `scheduled.put` takes it."""
+        self._registered(resource_id, dimension)
+        known = self._actions.get(name)
+        if known is None and len(self._actions) >= MOST_SCHEDULED_ACTIONS:
+            message = f"A scalable target may have {MOST_SCHEDULED_ACTIONS} scheduled actions"
+            raise AwsError(400, "LimitExceededException", {"message": message})
+        head = self._arn("autoscaling", "")[:-1]
+        self._actions[name] = put(known, name, f"{NAMESPACE}/{self._resource_id}", head, now, **given)
+
+    def delete_scheduled_action(self, *, name: str, resource_id: str, dimension: str) -> None:
+        self._check_resource(resource_id, dimension, unknown="ObjectNotFoundException")
+        if self._actions.pop(name, None) is None:
+            named = self._words(resource_id, dimension)
+            raise _not_found(f"No scheduled action found for {named}, scheduled action name: {name}")
+
     def scheduled_actions(
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
-        """None: they cannot be put here."""
-        return []
+        """As DescribeScheduledActions lists them."""
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
+            return []
+        return [
+            action.described(self._named()) for action in self._actions.values() if not names or action.name in names
+        ]
+
+    def _carry_out_scheduled(self, now: float) -> None:
+        """Those due since the last time: what came due while suspended is not made up for."""
+        since, self._actions_until = self._actions_until, now
+        target = self._target
+        if target is None or target.suspended["ScheduledScalingSuspended"]:
+            return
+        for action in self._actions.values():
+            if action.due(max(since, action.created_at), now, self._speed):
+                self._carry_out(action, target, now)
+
+    def _carry_out(self, action: ScheduledAction, target: _Target, now: float) -> None:
+        bounds = {"min": action.min_capacity, "max": action.max_capacity}
+        wanted = " and ".join(f"{side} capacity to {bound}" for side, bound in bounds.items() if bound is not None)
+        activity = self._activity(f"Setting {wanted}", f"scheduled action name {action.name} was triggered", now)
+        least = target.min_capacity if action.min_capacity is None else action.min_capacity
+        most = target.max_capacity if action.max_capacity is None else action.max_capacity
+        if most < least:
+            reason = "Maximum capacity cannot be less than minimum capacity"
+            status, message = "Failed", f"Failed to set {wanted}. Reason: {reason}"
+        else:
+            target.min_capacity, target.max_capacity = least, most
+            status, message = "Successful", f"Successfully set {wanted}"
+        activity.update(EndTime=now, StatusCode=status, StatusMessage=message)
+        self._move_inside(target, now)
 
     # Policies.
 
@@ -226,7 +324,7 @@ class AutoScaling:
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
         """As DescribeScalingPolicies lists them."""
-        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
             return []
         return [
             {
@@ -255,9 +353,12 @@ class AutoScaling:
         predefined = configuration.get("PredefinedMetricSpecification")
         custom = configuration.get("CustomizedMetricSpecification")
         if predefined is not None and custom is None:
-            if (metric := predefined["PredefinedMetricType"]) != PREDEFINED:
-                raise _invalid(f"PredefinedMetricType {metric}: the local endpoint supports {PREDEFINED}")
-            return rule, Watched(SAGEMAKER, "InvocationsPerInstance", self._variant, "Sum", self._period)
+            known = self._scaled.predefined
+            if (metric := predefined["PredefinedMetricType"]) not in known:
+                raise _invalid(f"PredefinedMetricType {metric}: the local endpoint supports {' and '.join(known)}")
+            name, statistic = known[metric]
+            dimensions = dict(self._scaled.metric_dimensions)
+            return rule, Watched(SAGEMAKER, name, dimensions, statistic, self._period)
         if custom is None or predefined is not None:
             raise _invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
         if missing := [member for member in ("MetricName", "Namespace", "Statistic") if member not in custom]:
@@ -275,7 +376,7 @@ class AutoScaling:
     ) -> list[dict[str, Any]]:
         """Newest first, as DescribeScalingActivities lists them."""
         self._settle()
-        if resource_id not in (None, self._resource_id) or dimension not in (None, DIMENSION):
+        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
             return []
         return [dict(each) for each in self._activities if include_not_scaled or "NotScaledReasons" not in each]
 
@@ -315,8 +416,9 @@ class AutoScaling:
     # Acting.
 
     def tick(self, now: float) -> None:
-        """A period is over: the alarms look at it, and the policies act on them."""
+        """A period is over: what was scheduled is carried out, the alarms look at it, and the policies act on them."""
         self._settle()
+        self._carry_out_scheduled(now)
         end = int(now // self._period) * self._period
         tracked = []
         for policy in self._policies.values():
@@ -340,7 +442,7 @@ class AutoScaling:
         start = end - LOW_PERIODS * self._period
         scale = 60 / self._period if watched.is_rate else 1.0
         known: dict[int, float] = {}
-        if watched.dimensions == self._variant:
+        if MetricName(watched.namespace, watched.metric, watched.dimensions) in self._metrics.names():
             found = self._metrics.points(
                 watched.namespace, watched.metric, watched.statistic, self._period, start, end, now=now
             )
@@ -379,12 +481,12 @@ class AutoScaling:
     def _set_desired(self, desired: int, cause: str, now: float, *, by_policy: bool) -> None:
         self._settle()
         if desired > MOST_INSTANCES:
-            refused = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+            refused = self._activity(f"Setting desired {self._scaled.counted} to {desired}.", cause, now)
             reason = f"The account-level service limit is {MOST_INSTANCES} Instances."
             refused.update(
                 EndTime=now,
                 StatusCode="Failed",
-                StatusMessage=f"Failed to set desired instance count to {desired}. Reason: {reason}",
+                StatusMessage=f"Failed to set desired {self._scaled.counted} to {desired}. Reason: {reason}",
             )
             return
         added = desired - self._fleet.desired
@@ -395,9 +497,10 @@ class AutoScaling:
             if added > 0:
                 added += max(self._progress.added, 0)
         self._fleet.set_desired(desired, now)
-        activity = self._activity(f"Setting desired instance count to {desired}.", cause, now)
+        activity = self._activity(f"Setting desired {self._scaled.counted} to {desired}.", cause, now)
         activity["StatusMessage"] = (
-            f"Successfully set desired instance count to {desired}. Waiting for change to be fulfilled by sagemaker."
+            f"Successfully set desired {self._scaled.counted} to {desired}. "
+            "Waiting for change to be fulfilled by sagemaker."
         )
         self._progress = _Progress(activity, added, by_policy)
         self._settle()
@@ -434,7 +537,7 @@ class AutoScaling:
     # Names.
 
     def _named(self) -> dict[str, str]:
-        return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": DIMENSION}
+        return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": self._dimension}
 
     def _arn(self, service: str, path: str) -> str:
         return f"arn:aws:{service}:{self._region}:{ACCOUNT}:{path}"
@@ -443,10 +546,13 @@ class AutoScaling:
         return f"service namespace: {NAMESPACE}, resource ID: {resource_id}, scalable dimension: {dimension}"
 
     def _check_resource(self, resource_id: str, dimension: str, unknown: str = "ValidationException") -> None:
-        if dimension != DIMENSION:
-            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {DIMENSION}")
-        if resource_id != self._resource_id:
-            message = f"No variant found for {self._words(resource_id, dimension)}; there is {self._resource_id}"
+        if dimension != self._dimension:
+            known = self._dimension
+            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {known}")
+        if resource_id != self._resource_id or self._endpoint_is_deleted:
+            there = "none, the endpoint was deleted" if self._endpoint_is_deleted else self._resource_id
+            named = self._words(resource_id, dimension)
+            message = f"No {self._scaled.kind} found for {named}; there is {there}"
             raise AwsError(400, unknown, {"message": message})
 
     def _registered(self, resource_id: str, dimension: str) -> _Target:
@@ -458,6 +564,16 @@ class AutoScaling:
 
 def _listed(policy: _Policy) -> list[dict[str, str]]:
     return [{"AlarmName": alarm.name, "AlarmARN": alarm.arn} for alarm in (policy.high, policy.low)]
+
+
+def _check_tags(tags: dict[str, str]) -> None:
+    if len(tags) > MOST_TAGS:
+        raise AwsError(400, "TooManyTagsException", {"message": f"A scalable target may bear {MOST_TAGS} tags"})
+    for key, value in tags.items():
+        if not 1 <= len(key) <= 128 or key.startswith("aws:") or len(value) > 256:
+            raise _invalid(
+                f"Tag {key}: a key has 1 to 128 characters and does not begin with aws:, a value has at most 256"
+            )
 
 
 def _invalid(message: str) -> AwsError:

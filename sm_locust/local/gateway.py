@@ -17,6 +17,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 
 from sm_locust.local.errors import AwsError
+from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import Settings
 from sm_locust.local.signature import Verifier
 
@@ -28,11 +29,16 @@ _RESOURCE = b"/DummyStage/DT"
 class Gateway:
     """Lets requests in by the settings' `gateway_auth`, and names its own ids."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sessions: Sessions) -> None:
         self._auth = settings.gateway_auth
         self._api_key = settings.gateway_api_key.encode()
         self._verifier = Verifier(
-            settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, "execute-api"
+            settings.access_key_id,
+            settings.secret_access_key,
+            settings.session_token,
+            settings.region,
+            "execute-api",
+            sessions,
         )
         self._numbers = itertools.count(1)
 

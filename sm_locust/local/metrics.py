@@ -18,6 +18,7 @@ from sm_locust.local.settings import Settings
 
 SAGEMAKER = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
+COMPONENTS = "/aws/sagemaker/InferenceComponents"
 
 KEPT = 3 * 3600
 """Seconds for which CloudWatch keeps data of periods under a minute; here, all of it."""
@@ -34,9 +35,31 @@ _METRICS = (
     (INSTANCES, "CPUUtilization"),
 )
 
+_COMPONENT_METRICS = (
+    (SAGEMAKER, "Invocations"),
+    (SAGEMAKER, "InvocationsPerCopy"),
+    (SAGEMAKER, "Invocation4XXErrors"),
+    (SAGEMAKER, "Invocation5XXErrors"),
+    (SAGEMAKER, "InvocationModelErrors"),
+    (SAGEMAKER, "ModelLatency"),
+    (SAGEMAKER, "OverheadLatency"),
+    (SAGEMAKER, "ConcurrentRequestsPerCopy"),
+    (COMPONENTS, "CPUUtilizationNormalized"),
+)
+
 Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
+
+
+def variant_dimensions(settings: Settings) -> dict[str, str]:
+    return {"EndpointName": settings.endpoint, "VariantName": settings.variant}
+
+
+def component_dimensions(settings: Settings) -> dict[str, str]:
+    """Empty where the endpoint hosts no inference component."""
+    name = settings.inference_component
+    return {} if name is None else {"InferenceComponentName": name}
 
 
 class MetricName(NamedTuple):
@@ -85,14 +108,21 @@ class Metrics:
     is an error of the endpoint and nothing else.
 
     Two metrics are derived, because they cost nothing so: ConcurrentRequestsPerModel has a sample a second, its mean by
-    Little's law; CPUUtilization is the time that workers were busy, a vCPU being a worker, one sample a period.
+    Little's law; CPUUtilization is the time that workers were busy, a vCPU being a worker, one sample a period. Of
+    memory, disk and GPU nothing is known, and nothing published.
+
+    Where the endpoint hosts an inference component, its metrics are published beside the variant's: a copy is an
+    instance, so they are the same numbers under other names.
     """
 
     def __init__(self, settings: Settings, speed: int) -> None:
         self._delay = settings.publish_delay / speed
         self._service_time = settings.service_time
         self._most_cpu = 100.0 * settings.workers
-        self._variant = {"EndpointName": settings.endpoint, "VariantName": settings.variant}
+        variant, component = variant_dimensions(settings), component_dimensions(settings)
+        self._published = [MetricName(*named, variant) for named in _METRICS]
+        if component:
+            self._published += [MetricName(*named, component) for named in _COMPONENT_METRICS]
         self._seconds: dict[int, _Second] = {}
         self._last = _Second()
         self._last_second = -1
@@ -152,7 +182,7 @@ class Metrics:
         """All that have points."""
         if not self._seconds:
             return []
-        return [MetricName(namespace, metric, self._variant) for namespace, metric in _METRICS]
+        return self._published
 
     def points(
         self, namespace: str, metric: str, statistic: str, period: int, start: float, end: float, *, now: float
@@ -161,12 +191,13 @@ class Metrics:
 
         Periods are whole multiples of `period` seconds; the first is the one that holds `start`, the last starts before
         `end` and is over at `now`. A metric nobody published has no points, and InvocationsPerInstance has only a Sum.
+        Whether a metric has those dimensions is for `names` to say.
         Raises ValueError for a statistic that is none of Sum, Average, SampleCount, Minimum, Maximum and p0 to p100.
         """
         reduce = _reduction(statistic)
-        if (namespace, metric) not in _METRICS or not self._seconds:
+        if (namespace, metric) not in _METRICS + _COMPONENT_METRICS or not self._seconds:
             return []
-        if metric == "InvocationsPerInstance" and statistic != "Sum":
+        if metric in ("InvocationsPerInstance", "InvocationsPerCopy") and statistic != "Sum":
             return []
         first = int(max(start, min(self._seconds)) // period) * period
         points = []
@@ -183,7 +214,7 @@ class Metrics:
         match metric:
             case "Invocations":
                 return np.ones(sum(row.invocations for row in rows))
-            case "InvocationsPerInstance":
+            case "InvocationsPerInstance" | "InvocationsPerCopy":
                 return np.array([row.shares for row in rows])
             case "Invocation4XXErrors":
                 return _flags(rows, sum(row.errors_4xx for row in rows))
@@ -195,11 +226,12 @@ class Metrics:
                 return np.concatenate([row.latencies for row in rows]).astype(np.float64)
             case "OverheadLatency":
                 return np.concatenate([row.overheads for row in rows]).astype(np.float64)
-            case "ConcurrentRequestsPerModel":
+            case "ConcurrentRequestsPerModel" | "ConcurrentRequestsPerCopy":
                 return np.array([sum(row.latencies) / 1e6 * row.shares / row.invocations for row in rows])
             case _:
                 busy = self._service_time * sum(row.worked for row in rows) / period
-                return np.array([min(100 * busy, self._most_cpu)])
+                cpu = min(100 * busy, self._most_cpu)
+                return np.array([cpu * 100 / self._most_cpu if metric == "CPUUtilizationNormalized" else cpu])
 
     def rows(self) -> list[list[float]]:
         """[second, invocations, answered well, Σ model latency in ms, errors] of each second with requests."""

@@ -33,9 +33,7 @@ class _Order(BaseModel):
 class Refusals:
     """One order a service, the last one given."""
 
-    def __init__(self, user: str) -> None:
-        """`user` is the ARN that a denial names."""
-        self._user = user
+    def __init__(self) -> None:
         self._left: dict[str, int] = {}
         self._error: dict[str, str] = {}
 
@@ -49,8 +47,8 @@ class Refusals:
         self._left[order.service] = order.next
         self._error[order.service] = order.error
 
-    def check(self, service: str, operation: str) -> None:
-        """Raises the AwsError that was ordered for this call, if one was."""
+    def check(self, service: str, operation: str, user: str) -> None:
+        """Raises the AwsError that was ordered for this call, if one was; `user` is the ARN that a denial names."""
         left = self._left.get(service, 0)
         if left == 0:
             return
@@ -58,4 +56,4 @@ class Refusals:
         # Permissions say `cloudwatch` where signatures say `monitoring`.
         action = f"{'cloudwatch' if service == 'monitoring' else service}:{operation}"
         code = self._error[service]
-        raise AwsError(400, code, {"message": _MESSAGES[code].format(user=self._user, action=action)})
+        raise AwsError(400, code, {"message": _MESSAGES[code].format(user=user, action=action)})

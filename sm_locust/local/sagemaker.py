@@ -1,20 +1,24 @@
-"""SageMaker's control plane, as far as there is one endpoint: describing it, listing it, setting its instance count.
+"""SageMaker's control plane, as far as there is one endpoint: describing, listing, resizing and deleting it.
 
 The one endpoint has one variant and one configuration, which bears the endpoint's name. What a new count does, and
-for how long the endpoint is Updating, is the fleet's.
+for how long the endpoint is Updating, is the fleet's; other states are `state.py`'s. Deleting is done at once: its
+configuration stays, what was registered to scale it goes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.errors import AwsError
-from sm_locust.local.fleet import UPDATING, Fleet
+from sm_locust.local.fleet import Fleet
 from sm_locust.local.paging import page
 from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
 from sm_locust.local.shapes import invalid
+from sm_locust.local.state import IN_PROGRESS, EndpointState
 
 _PAGE = 10
+FAILED = ("Failed", "UpdateRollbackFailed")
 
 Members = dict[str, Any]
 
@@ -22,11 +26,14 @@ Members = dict[str, Any]
 class SageMaker:
     """`operations` by name: each takes a request's parameters and the time, and gives the members of its answer."""
 
-    def __init__(self, settings: Settings, fleet: Fleet) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet, state: EndpointState, autoscaling: AutoScaling) -> None:
         self._settings = settings
         self._fleet = fleet
+        self._state = state
+        self._autoscaling = autoscaling
         self._weight = 1.0
         self.operations = {
+            "DeleteEndpoint": self._delete_endpoint,
             "DescribeEndpoint": self._describe_endpoint,
             "DescribeEndpointConfig": self._describe_endpoint_config,
             "ListEndpoints": self._list_endpoints,
@@ -36,6 +43,17 @@ class SageMaker:
     def _arn(self, kind: str, name: str) -> str:
         # SageMaker's ARNs are in lower case whatever the name.
         return f"arn:aws:sagemaker:{self._settings.region}:{ACCOUNT}:{kind}/{name.lower()}"
+
+    def _delete_endpoint(self, parameters: Members, now: float) -> Members:
+        self._check(parameters["EndpointName"])
+        self._check_settled()
+        self._state.deleted = True
+        self._autoscaling.endpoint_deleted()
+        return {}
+
+    def _check_settled(self) -> None:
+        if self._state.status in IN_PROGRESS:
+            raise invalid(f'Cannot update in-progress endpoint "{self._arn("endpoint", self._settings.endpoint)}".')
 
     def _describe_endpoint(self, parameters: Members, now: float) -> Members:
         self._check(parameters["EndpointName"])
@@ -50,6 +68,7 @@ class SageMaker:
             **self._summary(),
             "EndpointConfigName": self._settings.endpoint,
             "ProductionVariants": [variant],
+            "FailureReason": "The state was ordered." if self._state.status in FAILED else None,
         }
 
     def _describe_endpoint_config(self, parameters: Members, now: float) -> Members:
@@ -83,21 +102,21 @@ class SageMaker:
         return {"Endpoints": endpoints, "NextToken": token}
 
     def _is_listed(self, parameters: Members) -> bool:
-        fleet, never, always = self._fleet, float("-inf"), float("inf")
+        fleet, state, never, always = self._fleet, self._state, float("-inf"), float("inf")
         return (
-            parameters.get("NameContains", "").lower() in self._settings.endpoint.lower()
-            and parameters.get("StatusEquals", fleet.status) == fleet.status
+            not state.deleted
+            and parameters.get("NameContains", "").lower() in self._settings.endpoint.lower()
+            and parameters.get("StatusEquals", state.status) == state.status
             and parameters.get("CreationTimeAfter", never) < fleet.created_at
             and fleet.created_at < parameters.get("CreationTimeBefore", always)
-            and parameters.get("LastModifiedTimeAfter", never) < fleet.modified_at
-            and fleet.modified_at < parameters.get("LastModifiedTimeBefore", always)
+            and parameters.get("LastModifiedTimeAfter", never) < state.modified_at
+            and state.modified_at < parameters.get("LastModifiedTimeBefore", always)
         )
 
     def _update_endpoint_weights_and_capacities(self, parameters: Members, now: float) -> Members:
         self._check(parameters["EndpointName"])
         arn = self._arn("endpoint", self._settings.endpoint)
-        if self._fleet.status == UPDATING:
-            raise invalid(f'Cannot update in-progress endpoint "{arn}".')
+        self._check_settled()
         for wanted in parameters["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] != self._settings.variant:
                 raise invalid(
@@ -118,7 +137,7 @@ class SageMaker:
         return {"EndpointArn": arn}
 
     def _check(self, endpoint: str) -> None:
-        if endpoint != self._settings.endpoint:
+        if endpoint != self._settings.endpoint or self._state.deleted:
             raise invalid(f'Could not find endpoint "{self._arn("endpoint", endpoint)}".')
 
     def _summary(self) -> Members:
@@ -126,6 +145,6 @@ class SageMaker:
             "EndpointName": self._settings.endpoint,
             "EndpointArn": self._arn("endpoint", self._settings.endpoint),
             "CreationTime": self._fleet.created_at,
-            "LastModifiedTime": self._fleet.modified_at,
-            "EndpointStatus": self._fleet.status,
+            "LastModifiedTime": self._state.modified_at,
+            "EndpointStatus": self._state.status,
         }

@@ -32,6 +32,7 @@ class SettingsError(ValueError):
 class Settings(BaseModel):
     """The defaults are the blog's one ml.m4.xlarge: 4 workers of 8.5 ms sustain 28,235 requests a minute.
 
+    inference_component  the one that the endpoint hosts, a copy an instance; None for a model in the variant itself
     service_time       seconds that a worker needs for one request
     backlog            requests that may wait for a worker; one more is answered 503
     max_body_bytes     a longer body is answered 413; 6,291,456 is the limit in botocore's model
@@ -50,6 +51,7 @@ class Settings(BaseModel):
 
     endpoint: Name = "decision-trees-sample"
     variant: Name = "AllTraffic"
+    inference_component: Name | None = None
     region: NotEmpty = "us-east-1"
     access_key_id: NotEmpty = "AKIAIOSFODNN7EXAMPLE"
     secret_access_key: NotEmpty = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -17,6 +17,7 @@ from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.credentials import Credentials
 
 from sm_locust.local.errors import AwsError
+from sm_locust.local.sessions import Session, Sessions
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_SKEW_MINUTES = 5
@@ -24,7 +25,7 @@ _PARTS = ("Credential", "Signature", "SignedHeaders")
 
 
 class Verifier:
-    """Verifies requests to one service of one region against one pair of credentials."""
+    """Verifies requests to one service of one region against one pair of credentials and those that were issued."""
 
     def __init__(
         self,
@@ -33,18 +34,21 @@ class Verifier:
         session_token: str | None,
         region: str,
         service: str,
+        sessions: Sessions,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`now` gives Unix seconds."""
+        """`now` gives Unix seconds, `sessions` knows the temporary credentials that are accepted besides."""
         self._access_key_id = access_key_id
         self._session_token = (session_token or "").encode()
         self._region = region
         self._service = service
+        self._sessions = sessions
         self._now = now
         self._botocore = _SigV4Auth(Credentials(access_key_id, secret_access_key), service, region)
+        self._botocore_of = functools.lru_cache(maxsize=64)(self._signer)
 
-    def verify(self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        """Raises the AwsError that AWS would answer with; returns for a good signature.
+    def verify(self, method: str, path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> str:
+        """The access key id that the request is well signed with. Raises the AwsError that AWS would answer with.
 
         `path` and `query` as they stood in the request line; `headers` by lower-case name, repeated ones joined with
         a comma.
@@ -57,9 +61,14 @@ class Verifier:
         if not timestamp:
             raise _incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
         self._check_date(timestamp)
-        self._check_scope(parts["Credential"], timestamp)
-        if not hmac.compare_digest(headers.get(b"x-amz-security-token", b""), self._session_token):
-            raise _unrecognized()
+        access_key_id = self._check_scope(parts["Credential"], timestamp)
+        token = headers.get(b"x-amz-security-token", b"")
+        if access_key_id == self._access_key_id:
+            if not hmac.compare_digest(token, self._session_token):
+                raise _unrecognized()
+            botocore = self._botocore
+        else:
+            botocore = self._botocore_of(self._live_session(access_key_id, token))
         names = parts["SignedHeaders"].split(";")
         if "host" not in names:
             raise _invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
@@ -67,12 +76,24 @@ class Verifier:
             {name: headers[raw].decode("latin-1") for name in names if (raw := name.encode("latin-1")) in headers}
         )
         url = b"http://%b%b" % (headers.get(b"host", b""), path + (b"?" + query if query else b""))
-        expected = self._botocore.signature_of(_Request(method, url.decode("latin-1"), signed, body, timestamp))
+        expected = botocore.signature_of(_Request(method, url.decode("latin-1"), signed, body, timestamp))
         if not hmac.compare_digest(expected.encode(), parts["Signature"].encode("latin-1")):
             raise _invalid(
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
                 "Access Key and signing method. Consult the service documentation for details."
             )
+        return access_key_id
+
+    def _live_session(self, access_key_id: str, token: bytes) -> Session:
+        session = self._sessions.find(access_key_id)
+        if session is None or not hmac.compare_digest(token, session.session_token.encode()):
+            raise _unrecognized()
+        if self._now() >= session.expires_at:
+            raise _forbidden("ExpiredTokenException", "The security token included in the request is expired")
+        return session
+
+    def _signer(self, session: Session) -> _SigV4Auth:
+        return _SigV4Auth(Credentials(session.access_key_id, session.secret_access_key), self._service, self._region)
 
     def _check_date(self, timestamp: str) -> None:
         signed_at, now = _unix(timestamp), self._now()
@@ -84,13 +105,12 @@ class Verifier:
             window = f"({_stamp(now)} + {MAX_SKEW_MINUTES} min.)"
             raise _invalid(f"Signature not yet current: {timestamp} is still later than {_stamp(latest)} {window}")
 
-    def _check_scope(self, credential: str, timestamp: str) -> None:
+    def _check_scope(self, credential: str, timestamp: str) -> str:
+        """The access key id, which may be anybody's."""
         scope = credential.split("/")
         if len(scope) != 5:
             raise _incomplete(f"Credential must have exactly 5 slash-delimited elements, got '{credential}'")
         access_key_id, date, region, service, terminator = scope
-        if access_key_id != self._access_key_id:
-            raise _unrecognized()
         if region != self._region:
             raise _invalid(f"Credential should be scoped to a valid region, not '{region}'. ")
         if service != self._service:
@@ -102,6 +122,7 @@ class Verifier:
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
                 f"'{date}' != '{timestamp[:8]}', from '{timestamp}'."
             )
+        return access_key_id
 
 
 class _SigV4Auth(SigV4Auth):  # type: ignore[misc]

@@ -25,17 +25,21 @@ from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.cloudwatch import CloudWatch
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
+from sm_locust.local.inference_component import InferenceComponents
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.refusals import Refusals
 from sm_locust.local.sagemaker import SageMaker
+from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import Settings
 from sm_locust.local.shapes import checked, rendered
 from sm_locust.local.signature import Verifier
-from sm_locust.local.sts import USER, Sts
+from sm_locust.local.state import EndpointState
+from sm_locust.local.sts import Sts
 
 # Errors that any service may answer bear other names in the query protocol. CloudWatch, which once spoke nothing else,
 # still gives these to its clients, beside those of JSON.
 _QUERY_CODES = {
+    "ExpiredTokenException": "ExpiredToken",
     "IncompleteSignatureException": "IncompleteSignature",
     "InvalidSignatureException": "SignatureDoesNotMatch",
     "MissingAuthenticationTokenException": "MissingAuthenticationToken",
@@ -58,10 +62,21 @@ class Answer(NamedTuple):
 class AwsServices:
     """CloudWatch, Application Auto Scaling, SageMaker and STS."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, metrics: Metrics, autoscaling: AutoScaling) -> None:
-        self.refusals = Refusals(USER)
+    def __init__(
+        self,
+        settings: Settings,
+        fleet: Fleet,
+        metrics: Metrics,
+        autoscaling: AutoScaling,
+        sessions: Sessions,
+        state: EndpointState,
+    ) -> None:
+        sagemaker = SageMaker(settings, fleet, state, autoscaling).operations
+        components = InferenceComponents(settings, fleet, state).operations
+        self.refusals = Refusals()
+        self._sessions = sessions
         self._services = {
-            scope: _service(name, scope, settings, operations)
+            scope: _service(name, scope, settings, sessions, operations)
             for scope, name, operations in (
                 ("monitoring", "cloudwatch", CloudWatch(metrics, autoscaling).operations),
                 (
@@ -69,8 +84,8 @@ class AwsServices:
                     "application-autoscaling",
                     ApplicationAutoScaling(autoscaling).operations,
                 ),
-                ("sagemaker", "sagemaker", SageMaker(settings, fleet).operations),
-                ("sts", "sts", Sts().operations),
+                ("sagemaker", "sagemaker", {**sagemaker, **components}),
+                ("sts", "sts", Sts(sessions).operations),
             )
         }
 
@@ -84,10 +99,10 @@ class AwsServices:
         try:
             if service is None:
                 raise protocol.unknown(f"{name} is not a service of this endpoint.")
-            service.verifier.verify("POST", raw_path, query, headers, body)
+            caller = service.verifier.verify("POST", raw_path, query, headers, body)
             operation = protocol.operation(service, headers, body)
-            self.refusals.check(name, operation.name)
-            parameters = protocol.parameters(operation, body)
+            self.refusals.check(name, operation.name, self._sessions.arn(caller))
+            parameters = protocol.parameters(operation, body, caller)
             members = service.operations[operation.name](parameters, time.time())
             return protocol.answer(operation, members)
         except AwsError as error:
@@ -101,10 +116,12 @@ class _Service:
     operations: Mapping[str, Operation]
 
 
-def _service(name: str, scope: str, settings: Settings, operations: Mapping[str, Operation]) -> _Service:
+def _service(
+    name: str, scope: str, settings: Settings, sessions: Sessions, operations: Mapping[str, Operation]
+) -> _Service:
     """`name` is botocore's, `scope` the one in signatures."""
     verifier = Verifier(
-        settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, scope
+        settings.access_key_id, settings.secret_access_key, settings.session_token, settings.region, scope, sessions
     )
     return _Service(ServiceModel(Loader().load_service_model(name, "service-2"), name), verifier, operations)
 
@@ -122,7 +139,7 @@ class _Json:
             raise self.unknown(f"{target} is not an operation of this endpoint.")
         return service.model.operation_model(name)
 
-    def parameters(self, operation: OperationModel, body: bytes) -> dict[str, Any]:
+    def parameters(self, operation: OperationModel, body: bytes, caller: str) -> dict[str, Any]:
         try:
             parameters = json.loads(body or b"{}")
         except ValueError as error:
@@ -163,8 +180,9 @@ class _Query:
             raise self.unknown(f"{action} is not an operation of this endpoint.")
         return service.model.operation_model(action)
 
-    def parameters(self, operation: OperationModel, body: bytes) -> dict[str, Any]:
-        return {}
+    def parameters(self, operation: OperationModel, body: bytes, caller: str) -> dict[str, Any]:
+        """Who asks, by access key id: all that it depends on."""
+        return {"AccessKeyId": caller}
 
     def answer(self, operation: OperationModel, members: dict[str, Any]) -> Answer:
         """Members that are text, as all of STS's are."""

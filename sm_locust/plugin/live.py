@@ -24,6 +24,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
@@ -35,6 +36,7 @@ from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
+from sm_locust.plugin.refused import Refused
 from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock
@@ -73,6 +75,7 @@ class Active:
     why: str = ""
     taking: RLock = field(default_factory=RLock)  # by the end of the run, what was being taken has been
     lost: set[str] = field(default_factory=set)
+    refused: Refused = field(default_factory=Refused)
     mismatch: int = 0  # seconds for which Locust's user count has not been the one commanded
 
     @property
@@ -295,6 +298,8 @@ class LiveRun:
             counted = Interval.decode(row, histograms=())
             active.answered += counted.ok + counted.failed
             active.progress.add(counted, row.get("latency"))
+            active.refused.add(worker, counted)
+        self._end_if_refused(active)
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
@@ -352,10 +357,31 @@ class LiveRun:
             if not self.failed:
                 self.failed = str(e)
                 logger.error("the run ends: %s", e)
-                runner = self._environment.runner
-                if runner is not None and active.ended_at is None:
-                    self.why = "the run folder could not be written"
-                    gevent.spawn(runner.quit if self._is_headless() else runner.stop)
+                self._end(active, "the run folder could not be written")
+
+    def _end_if_refused(self, active: Active) -> None:
+        """Load that a process's credentials do not let in measures nothing."""
+        if active.over or self.why is not None:
+            return
+        found = active.refused.refusals()
+        if not found:
+            return
+        for refusal in found:
+            logger.error(
+                "the run ends: the credentials of process %s have been refused (%s) since %.0f s after the start",
+                refusal.process,
+                refusal.kind,
+                refusal.since,
+            )
+        active.run.note("", rows=[Event(r.since, CREDENTIALS_REFUSED + r.kind, r.process) for r in found])
+        self._end(active, "credentials were refused")
+
+    def _end(self, active: Active, why: str) -> None:
+        """Ends the arrivals before their time."""
+        runner = self._environment.runner
+        if runner is not None and not active.over:
+            self.why = why
+            gevent.spawn(runner.quit if self._is_headless() else runner.stop)
 
     def _watch_workers(self, active: Active) -> None:
         """Notes workers that are gone, and holds Locust's user count against the one commanded."""

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
-from sm_locust.aws import endpoint, scaling
+from sm_locust.aws import capacity, scaling
+from sm_locust.aws.alarms import Alarms
 from sm_locust.aws.cloudwatch import CloudWatch
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -52,6 +53,7 @@ class Watch:
         self._cloudwatch: CloudWatch | None = None
         self._points: dict[tuple[float, str, str, str], Observation] = {}
         self._events: set[ScalingEvent] = set()
+        self._alarms = Alarms(config)
         self._level: tuple[int | None, int | None] | None = None
         self._missing: dict[str, str] = {}
         self._denied: set[str] = set()
@@ -188,16 +190,17 @@ class Watch:
 
     def _look_at_scaling(self) -> None:
         fresh: list[ScalingEvent] = []
-        variant = self._ask("endpoint", lambda: endpoint.describe(self._config))
-        if variant is not None and (variant.desired, variant.current) != self._level:
-            self._level = (variant.desired, variant.current)
+        there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        if there is not None and (there.desired, there.current) != self._level:
+            self._level = (there.desired, there.current)
             at_s = max(0.0, round(self._clock.at_s(self._clock.now()), 3))
-            fresh.append(ScalingEvent(at_s, variant.desired, variant.current, ""))
+            fresh.append(ScalingEvent(at_s, there.desired, there.current, ""))
         started_at, speed = self._clock.started_at, self._clock.speed
         activities = self._ask(
             "activities", lambda: scaling.activities(self._config, started_at, speed, since=started_at)
         )
-        fresh += [event for event in activities or [] if event not in self._events]
+        alarms = self._ask("alarms", lambda: self._alarms.changes(started_at, speed, since=started_at))
+        fresh += [event for event in [*(activities or []), *(alarms or [])] if event not in self._events]
         if fresh:
             self._events.update(fresh)
             self._found([], fresh)

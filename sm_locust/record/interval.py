@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from sm_locust.record.histogram import Histogram, bucket_of
-from sm_locust.record.outcome import AGED, CANCELLED, OK, Outcome
+from sm_locust.record.outcome import AGED, CANCELLED, OK, REFUSED, Outcome
 
 ARRIVALS = ""  # the name under which arrivals are counted: raised before anyone knows which request they will be
 
@@ -122,6 +122,11 @@ class Interval:
     @property
     def failed(self) -> int:
         return sum(n for _, n in self._failures())
+
+    @property
+    def refused(self) -> int:
+        """Those of the failed in which our credentials were refused: no fault of the target."""
+        return sum(n for kind, n in self._failures() if kind in REFUSED)
 
     @property
     def by_kind(self) -> dict[str, int]:

@@ -75,6 +75,20 @@ class ScalingEvent:
         return cls(_finite(at_s), int(desired) if desired else None, int(in_service) if in_service else None, event)
 
 
+def alarm_event(name: str, old: str, new: str) -> str:
+    """How a ScalingEvent words an alarm's change of state, OK, ALARM or INSUFFICIENT_DATA."""
+    return f"Alarm {name}: {old} → {new}."
+
+
+_ALARM = re.compile(r"Alarm (.+): (\S+) → (\S+)\.")
+
+
+def alarm_change(event: str) -> tuple[str, str, str] | None:
+    """The inverse of `alarm_event`: name, old state, new state; None for what is no alarm's."""
+    found = _ALARM.fullmatch(event)
+    return (found[1], found[2], found[3]) if found else None
+
+
 def number(value: float) -> str:
     """As short as it can be and still be read as the same number: 120, not 120.0."""
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)

@@ -37,6 +37,10 @@ PROTOCOL = "protocol"
 UNEXPECTED_ANSWER = "unexpected_answer"  # an answer we have no name for, or one that `request.expect` refused
 TASK_ERROR = "task_error"  # the user's own task raised
 
+# Our credentials were refused, before the target was asked: that says nothing of it. INVALID_SIGNATURE is how a wrong
+# secret key or clock shows; MISSING_TOKEN is none of them, since an API answers so for a path that it does not have.
+REFUSED = frozenset({EXPIRED_TOKEN, UNRECOGNIZED_CLIENT, ACCESS_DENIED, INVALID_SIGNATURE})
+
 # Requests that were never answered and are still a lower bound of a latency: they count at their age.
 AGED = frozenset({TIMEOUT, CANCELLED})
 

@@ -17,6 +17,7 @@ from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
+from sm_locust.record.interval import Interval
 from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
@@ -97,8 +98,11 @@ def broken(summary: Summary) -> list[str]:
     if not summary.minutes.whole.sent:
         return ["Nothing was sent"]
     found = [_onset(onset) for onset in summary.onsets]
-    if not summary.minutes.whole.requests.failed:
+    requests = summary.minutes.whole.requests
+    if not requests.failed:
         return ["No request failed", *found]
+    if requests.failed == requests.refused:
+        return ["No request failed but those in which our credentials were refused", *found]
     return found
 
 
@@ -199,8 +203,12 @@ def requests(span: Span) -> list[tuple[str, str]]:
         ("ok", number(span.requests.ok)),
         ("failed", number(span.requests.failed) + (f" ({found})" if found else "")),
         ("cancelled", number(span.cancelled)),
-        ("error rate", percent(error_rate(span.requests))),
+        ("error rate", percent(error_rate(span.requests)) + _without_refused(span.requests)),
     ]
+
+
+def _without_refused(of: Interval) -> str:
+    return f" (without {number(of.refused)} in which our credentials were refused)" if of.refused else ""
 
 
 def failures(summary: Summary) -> Table:
@@ -225,7 +233,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("sent", number(whole.sent), f"of {number(whole.planned)} planned"),
         ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
-        ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered"),
+        ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
         ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
         ("service time p99", ms(of.service_time.quantile(0.99)), f"from the send; mean {ms(of.service_time.mean)}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),

@@ -77,7 +77,7 @@ def test_a_request_through_the_api_is_billed_by_three() -> None:
     found = amounts(cost(config(API, scaling=SCALING, prices=ALL, slo={"latency_mean": "16ms"})))
     assert found["api_gateway_million"] == pytest.approx((11.88, 11.88))
     assert found["lambda_million"] == pytest.approx((0.99, 0.99))
-    assert found["lambda_gb_second"] == pytest.approx((7.92, 7.92))  # × 16 ms × 128 MB × $0.001
+    assert found["lambda_gb_second"] == pytest.approx((31.68, 31.68))  # × 16 ms × 512 MB × $0.001
 
 
 def test_what_is_not_priced_is_named_and_the_sum_is_a_lower_bound() -> None:

@@ -59,6 +59,18 @@ def test_cancelled_requests_are_no_errors() -> None:
     assert error_rate(interval) == 0.0
 
 
+@pytest.mark.parametrize("kind", ["expired_token", "unrecognized_client", "access_denied", "invalid_signature"])
+def test_requests_in_which_our_credentials_were_refused_are_in_no_error_rate(kind: str) -> None:
+    interval = requests(ok=9, failed=1)
+    for _ in range(30):
+        interval.record(outcome(0.0, kind))
+    assert (interval.failed, interval.refused) == (31, 30)
+    assert error_rate(interval) == 0.1
+    only = Interval(0.0, "invoke")
+    only.record(outcome(0.0, kind))
+    assert error_rate(only) is None
+
+
 def test_arrivals_that_a_stalled_endpoint_turned_away_are_errors_in_a_judgement() -> None:
     assert error_rate(requests(ok=60, failed=20), turned_away=20) == pytest.approx(0.4)
 

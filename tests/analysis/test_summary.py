@@ -74,6 +74,16 @@ def test_where_it_began_to_break_is_named_by_minute(reference: Summary) -> None:
     assert found == {"failed": 40, "latency_mean": 34, "error_rate": 40}
 
 
+def test_refused_credentials_are_not_where_it_began_to_break(tmp_path: Path) -> None:
+    def answer(at: float) -> tuple[str, float]:
+        return ("expired_token" if at < 60 else "internal" if at > 130 else OK, 0.01)
+
+    run = played(tmp_path, (Phase("flat", 180, 5),), answer, config={"slo": {"error_rate": 0.01}})
+    summary = Summary.of(run)
+    assert [onset.span.minute for onset in summary.onsets] == [2, 2]
+    assert summary.as_dict()["requests"]["by_kind"]["expired_token"] == 300
+
+
 def test_a_late_send_counts_into_the_latency_and_not_into_the_service_time(tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, FLAT, answers(service=0.1), late=lambda at: 0.05)).as_dict()
     assert summary["latency_ms"]["p50"] == pytest.approx(150, rel=1e-3)
@@ -84,6 +94,12 @@ def test_a_late_send_counts_into_the_latency_and_not_into_the_service_time(tmp_p
 EXITS: list[tuple[str, int, dict[str, Any]]] = [
     ("without an SLO, no request failed", 0, {}),
     ("without an SLO, a request failed", 1, {"answer": answers("internal", share=400)}),
+    ("without an SLO, only our credentials were refused", 0, {"answer": answers("expired_token", share=400)}),
+    (
+        "an SLO was kept though our credentials were refused",
+        0,
+        {"answer": answers("expired_token", share=400), "slo": {"error_rate": 0.0}},
+    ),
     (
         "an SLO was kept though requests failed",
         0,

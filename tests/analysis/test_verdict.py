@@ -131,6 +131,31 @@ SENTENCES: list[tuple[str, dict[str, Any], bool, list[str], list[list[str]]]] = 
         [[]],
     ),
     (
+        "credentials that were refused for half a second in two minutes",
+        {"answer": lambda at: ("expired_token", 0.002) if 30 <= at < 30.5 else (OK, 0.01)},
+        True,
+        ["credentials"],
+        [["credentials"], []],
+    ),
+    (
+        "credentials that were refused for four seconds, which were 3% of the load",
+        {"answer": lambda at: ("access_denied", 0.002) if 70 <= at < 74 else (OK, 0.01)},
+        False,
+        ["credentials"],
+        [[], ["credentials"]],
+    ),
+    (
+        "credentials that were refused until that ended the run",
+        {
+            "answer": lambda at: ("expired_token", 0.002) if at >= 70 else (OK, 0.01),
+            "until": 76,
+            "events": [Event(70.0, "credentials refused: expired_token", "local")],
+        },
+        False,
+        ["credentials"],
+        [[], ["credentials"]],
+    ),
+    (
         "one arrival in fifty too many",
         {"again": lambda n: n % 50 == 0},
         False,
@@ -175,6 +200,37 @@ def test_every_reason_is_one_sentence_that_ends(tmp_path: Path) -> None:
     assert {reason.code for reason in reasons} >= {"not delivered", "late", "cpu", "worker lost", "unfinished"}
     for reason in reasons:
         assert reason.text.endswith(".") and "\n" not in reason.text and reason.text[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("kind", "do"),
+    [
+        (
+            "expired_token",
+            "their session had expired; use credentials that renew themselves or last longer than the run",
+        ),
+        ("unrecognized_client", "AWS does not know them (any more)"),
+        ("access_denied", "they may not invoke this; allow sagemaker:InvokeEndpoint"),
+        ("invalid_signature", "the signature did not match; check the secret key, the region and this process's clock"),
+    ],
+)
+def test_refused_credentials_name_the_process_since_when_and_what_to_do(kind: str, do: str, tmp_path: Path) -> None:
+    events = [Event(20.0, f"credentials refused: {kind}", worker) for worker in ("a", "b")]
+    run = played(tmp_path, PHASES, lambda at: (kind if at >= 20 else OK, 0.01), until=26, events=events)
+    (reason, *_) = verdict(run).reasons
+    assert reason.text.startswith(
+        f"The credentials of process a (1 more as well) were refused ({kind}) from 20 s after the start on, which "
+        f"ended the run: {do}"
+    )
+
+
+def test_a_short_spell_of_refusals_says_how_many_and_that_no_error_rate_counts_them(tmp_path: Path) -> None:
+    run = played(tmp_path, PHASES, lambda at: ("expired_token" if 30 <= at < 30.5 else OK, 0.01))
+    (reason,) = verdict(run).reasons
+    assert reason.text == (
+        "In 10 requests our credentials were refused (expired_token 10); no error rate counts them, and they are few "
+        "enough to read the rest as it is: see that credentials are renewed in time."
+    )
 
 
 def sent(parent: Path, raised: int, reported: int, events: tuple[Event, ...] = ()) -> Run:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from sm_locust.aws import endpoint, scaling
+from sm_locust.aws import capacity, endpoint, scaling
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -24,6 +25,7 @@ DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 WHICH = {"ServiceNamespace": "sagemaker", "ResourceId": RESOURCE, "ScalableDimension": DIMENSION}
 METRIC = "SageMakerVariantInvocationsPerInstance"
 WANTED = {"min_instances": 1, "max_instances": 4, "metric": METRIC, "target": 25000}
+CLEAN = ScalingState(RESOURCE, DIMENSION, None, (), (), 1)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +38,12 @@ def url() -> Iterator[str]:
 def here(url: str) -> Iterator[RunConfig]:
     """A configuration for one instance and no scaling, as it is again after the test."""
     here = config(url, scaling=WANTED)
-    clean = ScalingState(RESOURCE, DIMENSION, None, (), (), 1)
-    assert scaling.read(here) == clean
+    assert scaling.read(here) == CLEAN
     yield here
     aws = client(url, "application-autoscaling")
     for policy in aws.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]:
         aws.delete_scaling_policy(PolicyName=policy["PolicyName"], **WHICH)
-    restored(here, clean)
+    restored(here, CLEAN)
     steady(here)
 
 
@@ -51,7 +52,11 @@ def restored(here: RunConfig, state: ScalingState, say: Callable[[str], None] = 
 
 
 def steady(here: RunConfig, instances: int | None = None) -> None:
-    endpoint.wait_until_steady(here, instances, patience=10, every=0.05, say=lambda _: None)
+    capacity.wait_until_steady(here, instances, patience=10, every=0.05, say=lambda _: None)
+
+
+def applied(here: RunConfig) -> list[str]:
+    return scaling.apply(here, scaling.read(here))
 
 
 def tracking(target: float, **more: Any) -> dict[str, Any]:
@@ -80,19 +85,17 @@ def somebodys_scaling(url: str) -> None:
 
 
 def test_what_is_set_up_is_what_the_configuration_says(here: RunConfig) -> None:
-    assert scaling.apply(here) == [
+    assert applied(here) == [
         f"{RESOURCE} scales from 1 to 4 instances.",
         f"Policy sm-locust-{METRIC} keeps {METRIC} at 25000.",
     ]
     state = scaling.read(here)
+    assert state.target is not None
+    assert state.target.pop("RoleARN").endswith("AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint")
     assert state.target == {
         "MinCapacity": 1,
         "MaxCapacity": 4,
-        "SuspendedState": {
-            "DynamicScalingInSuspended": False,
-            "DynamicScalingOutSuspended": False,
-            "ScheduledScalingSuspended": True,
-        },
+        "SuspendedState": dict.fromkeys(scaling.PAUSED, False),  # there is no scheduled action
     }
     (policy,) = state.policies
     assert policy == {
@@ -103,21 +106,56 @@ def test_what_is_set_up_is_what_the_configuration_says(here: RunConfig) -> None:
 
 
 def test_setting_up_twice_is_setting_up_once(here: RunConfig) -> None:
-    scaling.apply(here)
+    applied(here)
     once = scaling.read(here)
-    scaling.apply(here)
+    applied(here)
     assert scaling.read(here) == once
 
 
-def test_other_policies_in_force_are_named(url: str, here: RunConfig) -> None:
+def test_what_others_had_set_up_is_taken_away_and_said(url: str, here: RunConfig) -> None:
     somebodys_scaling(url)
-    assert scaling.apply(here)[-1] == "Also in force, and the largest number of instances wins: team-policy."
+    assert applied(here)[0] == "Policy team-policy is taken away."
+    (policy,) = scaling.read(here).policies
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == tracking(25000.0)
 
 
-def test_a_policy_that_would_never_be_removed_is_not_set_up(here: RunConfig) -> None:
-    with pytest.raises(ConfigError, match="'mine': its name must begin with sm-locust-"):
-        scaling.apply(here, "mine")
-    assert scaling.read(here).target is None
+def test_policies_that_came_in_between_are_named(url: str, here: RunConfig) -> None:
+    before = scaling.read(here)
+    somebodys_scaling(url)
+    assert scaling.apply(here, before)[-1] == ("Also in force, and the largest number of instances wins: team-policy.")
+
+
+def test_a_custom_metric_is_of_the_watched_variant_and_cooldowns_are_seconds(url: str, here: RunConfig) -> None:
+    custom = {"namespace": "AWS/SageMaker", "name": "Invocations", "statistic": "Sum"}
+    section = {**WANTED, "metric": custom, "target": 10, "scale_out_cooldown": "1m", "scale_in_cooldown": 600}
+    assert scaling.apply(config(url, scaling=section), scaling.read(here))[-1] == (
+        "Policy sm-locust-Invocations keeps Invocations at 10."
+    )
+    (policy,) = scaling.read(here).policies
+    dimensions = {"EndpointName": "decision-trees-sample", "VariantName": "AllTraffic"}
+    assert policy["TargetTrackingScalingPolicyConfiguration"] == {
+        "TargetValue": 10.0,
+        "CustomizedMetricSpecification": {
+            "MetricName": "Invocations",
+            "Namespace": "AWS/SageMaker",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+            "Statistic": "Sum",
+        },
+        "ScaleOutCooldown": 60,
+        "ScaleInCooldown": 600,
+    }
+
+
+def test_a_custom_metric_may_have_dimensions_and_a_unit_of_its_own() -> None:
+    custom = {"namespace": "T", "name": "Q", "statistic": "Average", "dimensions": {"Queue": "a"}, "unit": "Count"}
+    found = scaling.policy(config("http://127.0.0.1:1", scaling={**WANTED, "metric": custom}))
+    assert found["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"] == {
+        "MetricName": "Q",
+        "Namespace": "T",
+        "Dimensions": [{"Name": "Queue", "Value": "a"}],
+        "Statistic": "Average",
+        "Unit": "Count",
+    }
 
 
 @pytest.mark.parametrize(
@@ -126,14 +164,108 @@ def test_a_policy_that_would_never_be_removed_is_not_set_up(here: RunConfig) -> 
         ({}, "scaling: missing; required: min_instances, max_instances, metric and target"),
         (
             {"scaling": {**WANTED, "metric": "SageMakerInferenceComponentInvocationsPerCopy"}},
-            "SageMakerInferenceComponentInvocationsPerCopy is of inference components, which are not supported yet",
+            r"request\.inference_component: missing; required: the inference component",
         ),
     ],
 )
 def test_what_cannot_be_set_up_is_refused_before_aws_is_asked(section: dict[str, Any], says: str) -> None:
     with scripted({}) as aws, pytest.raises(ConfigError, match=says):
-        scaling.apply(config(aws.url, **section))
+        scaling.apply(config(aws.url, **section), CLEAN)
     assert aws.requests == []
+
+
+MORNINGS = {"ScheduledActionName": "mornings", "Schedule": "rate(1 day)", "ScalableTargetAction": {"MinCapacity": 2}}
+TEAM = {"PolicyName": "team-policy", "PolicyType": "StepScaling"}
+OURS = {"PolicyName": "sm-locust-Old", "PolicyType": "TargetTrackingScaling"}
+
+
+@pytest.mark.parametrize(
+    ("found", "replace_others", "says"),
+    [
+        ({}, False, None),
+        ({"policies": (OURS,)}, False, None),
+        ({"instances": 4}, False, None),
+        (
+            {"instances": 6},
+            True,
+            f"scaling.max_instances: 4 is not accepted: {RESOURCE} has 6 instances, and those above the maximum would "
+            "be gone at once; 6 or more",
+        ),
+        ({"instances": None}, True, f"{RESOURCE} is serverless: its instances cannot be scaled"),
+        (
+            {"policies": (OURS, TEAM)},
+            False,
+            f"{RESOURCE} has the scaling policy team-policy, not ours, and they would scale it together with the "
+            "configuration's policy: give --replace to take policies away and suspend scheduled actions; they come "
+            "back",
+        ),
+        ({"policies": (OURS, TEAM)}, True, None),
+        (
+            {"policies": (TEAM, {**TEAM, "PolicyName": "b"}), "scheduled_actions": (MORNINGS,)},
+            False,
+            f"{RESOURCE} has the scaling policies team-policy, b and the scheduled action mornings, not ours, and they",
+        ),
+        ({"scheduled_actions": (MORNINGS,)}, False, f"{RESOURCE} has the scheduled action mornings, not ours"),
+        ({"scheduled_actions": (MORNINGS,)}, True, None),
+    ],
+)
+def test_what_must_not_be_done_is_refused_before_aws_is_asked(
+    found: dict[str, Any], replace_others: bool, says: str | None
+) -> None:
+    here = config("http://127.0.0.1:1", scaling=WANTED)
+    state = replace(CLEAN, **found)
+    if says is None:
+        scaling.check(here, state, replace=replace_others)
+    else:
+        with pytest.raises(ConfigError) as caught:
+            scaling.check(here, state, replace=replace_others)
+        assert str(caught.value).startswith(says)
+
+
+# Showing
+
+
+def test_a_difference_names_what_would_change_and_what_would_not() -> None:
+    target = {"MinCapacity": 2, "MaxCapacity": 6, "SuspendedState": {"DynamicScalingInSuspended": True}}
+    team = {
+        "PolicyName": "team-policy",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": tracking(9000, ScaleInCooldown=900, DisableScaleIn=True),
+    }
+    state = ScalingState(RESOURCE, DIMENSION, target, (team,), (MORNINGS,), 3, {"team": "a"})
+    found = scaling.difference(config("http://127.0.0.1:1", scaling=WANTED), state, serving=2)
+    assert [(row.what, row.now, row.then) for row in found] == [
+        ("bounds", "2 to 6 instances", "1 to 4 instances"),
+        ("suspended", "DynamicScalingIn", "ScheduledScaling"),
+        (f"policy sm-locust-{METRIC}", "–", f"{METRIC} at 25000"),
+        ("policy team-policy", f"{METRIC} at 9000, cooldown in 900 s, never in", "–"),
+        ("scheduled action mornings", "rate(1 day) MinCapacity 2", "rate(1 day) MinCapacity 2"),
+        ("instances", "3 instances, 2 serving", "3 instances, 2 serving"),
+        ("tags", "team=a", "team=a"),
+    ]
+
+
+def test_once_it_is_set_up_nothing_differs(here: RunConfig) -> None:
+    assert any(row.changes for row in scaling.difference(here, scaling.read(here), 1))
+    applied(here)
+    assert not any(row.changes for row in scaling.difference(here, scaling.read(here), 1))
+
+
+# Taking away
+
+
+def test_what_is_ours_goes_and_what_is_not_stays(url: str, here: RunConfig) -> None:
+    somebodys_scaling(url)
+    assert scaling.remove(here, registered_by_us=True) == [
+        f"Policy sm-locust-{METRIC} is deleted.",
+        f"{RESOURCE} stays registered for scaling, for what is not ours: team-policy.",
+    ]
+    client(url, "application-autoscaling").delete_scaling_policy(PolicyName="team-policy", **WHICH)
+    assert scaling.remove(here, registered_by_us=False) == [
+        f"{RESOURCE} stays registered for scaling: it was not we who registered it."
+    ]
+    assert scaling.remove(here, registered_by_us=True) == [f"{RESOURCE} is no longer registered for scaling."]
+    assert scaling.remove(here, registered_by_us=True) == []
 
 
 # Pausing
@@ -144,7 +276,8 @@ def test_a_registered_target_is_paused_and_loses_nothing(url: str, here: RunConf
     before = scaling.read(here)
     scaling.suspend(here, before)
     after = scaling.read(here)
-    assert after.target == {"MinCapacity": 1, "MaxCapacity": 3, "SuspendedState": scaling.PAUSED}
+    assert after.target is not None and before.target is not None
+    assert after.target == {**before.target, "SuspendedState": scaling.PAUSED}
     assert after.policies == before.policies
 
 
@@ -158,7 +291,7 @@ def test_what_is_not_registered_is_not_registered_to_be_paused(here: RunConfig) 
 
 def test_where_there_was_no_scaling_there_is_none_again(here: RunConfig) -> None:
     before = scaling.read(here)
-    scaling.apply(here)
+    applied(here)
     endpoint.set_instances(here, 2)  # and the endpoint is Updating when it is to be put back
     assert restored(here, before) == [
         f"Policy sm-locust-{METRIC} is deleted.",
@@ -176,15 +309,14 @@ def test_somebodys_scaling_is_put_back_exactly(url: str, here: RunConfig) -> Non
     kept = ScalingState.from_dict(json.loads(json.dumps(before.as_dict())))  # as it is kept for an interrupted run
     assert kept == before
     scaling.suspend(here, kept)
-    scaling.apply(config(url, scaling={**WANTED, "min_instances": 2}))
-    scaling.apply(here, "sm-locust-second")
-    client(url, "application-autoscaling").delete_scaling_policy(PolicyName="team-policy", **WHICH)
+    second = {"namespace": "AWS/SageMaker", "name": "Invocations", "statistic": "Sum"}
+    applied(config(url, scaling={**WANTED, "min_instances": 2, "metric": second}))
     assert scaling.read(here).instances == 2
     assert restored(here, kept) == [
-        "Policy sm-locust-second is deleted.",
-        f"{RESOURCE} scales from 1 to 3 instances again, DynamicScalingIn suspended.",
+        "Policy sm-locust-Invocations is deleted.",
         f"Policy sm-locust-{METRIC} is as it was.",
         "Policy team-policy is as it was.",
+        f"{RESOURCE} scales from 1 to 3 instances again, DynamicScalingIn suspended.",
         "decision-trees-sample is asked for 1 instance again.",
     ]
     steady(here, 1)
@@ -196,13 +328,18 @@ def test_a_target_that_somebody_deregistered_is_registered_again(url: str, here:
     somebodys_scaling(url)
     before = scaling.read(here)
     client(url, "application-autoscaling").deregister_scalable_target(**WHICH)
-    assert len(restored(here, before)) == 3
+    assert restored(here, before) == [
+        f"{RESOURCE} is registered for scaling again.",
+        f"Policy sm-locust-{METRIC} is as it was.",
+        "Policy team-policy is as it was.",
+        f"{RESOURCE} scales from 1 to 3 instances again, DynamicScalingIn suspended.",
+    ]
     assert scaling.read(here) == before
 
 
 def test_a_target_stays_where_somebody_has_put_a_policy_on_it(url: str, here: RunConfig) -> None:
     before = scaling.read(here)
-    scaling.apply(here)
+    applied(here)
     client(url, "application-autoscaling").put_scaling_policy(
         **WHICH,
         PolicyName="team-policy",
@@ -215,9 +352,18 @@ def test_a_target_stays_where_somebody_has_put_a_policy_on_it(url: str, here: Ru
     ]
 
 
+def test_a_registration_that_is_not_ours_stays(here: RunConfig) -> None:
+    before = scaling.read(here)
+    applied(here)
+    assert scaling.restore(here, before, registered_by_us=False, patience=10, every=0.05) == [
+        f"Policy sm-locust-{METRIC} is deleted.",
+        f"{RESOURCE} stays registered for scaling: it was not we who registered it.",
+    ]
+
+
 def test_putting_back_goes_on_where_it_was_interrupted(here: RunConfig) -> None:
     before = scaling.read(here)
-    scaling.apply(here)
+    applied(here)
     endpoint.set_instances(here, 3)
 
     def interrupt(_: str) -> None:
@@ -232,7 +378,7 @@ def test_putting_back_goes_on_where_it_was_interrupted(here: RunConfig) -> None:
 
 def test_a_step_that_is_refused_does_not_keep_the_others_from_being_done(url: str, here: RunConfig) -> None:
     before = scaling.read(here)
-    scaling.apply(here)
+    applied(here)
     endpoint.set_instances(here, 2)
     refuse(url, "application-autoscaling", 1, "AccessDeniedException")  # the first step's first question
     with pytest.raises(AwsFault) as caught:
@@ -284,7 +430,7 @@ def test_an_endpoint_that_is_not_there_is_told_by_name(url: str) -> None:
 
 def test_a_scale_out_is_told_when_it_began_and_when_its_instances_serve(url: str, here: RunConfig) -> None:
     before, started_at = scaling.read(here), float(int(time.time()))
-    scaling.apply(config(url, scaling={**WANTED, "min_instances": 2}))
+    applied(config(url, scaling={**WANTED, "min_instances": 2}))
     steady(here, 2)
     asked_for, serving = scaling.activities(here, started_at, 60, since=started_at)
     assert (asked_for.desired, asked_for.in_service) == (2, None)

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sm_locust.aws.session import SERVICES, AwsFault, addresses, ask, ask_all, client, watched
+from sm_locust.aws.session import BESIDE_A_RUN, AwsFault, addresses, ask, ask_all, client, watched
 from sm_locust.config import ConfigError, RunConfig
 from tests.aws.harness import asked, config, refused, said, scripted
 from tests.oracles.answers import CLOSE, AnswerServer, answer
@@ -43,7 +43,7 @@ def test_any_other_target_leaves_the_address_to_botocore() -> None:
 def test_a_variable_of_the_environment_wins_over_both(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", "http://127.0.0.1:2")
-    found = dict(zip(SERVICES, addresses(config(url)), strict=True))
+    found = dict(zip(BESIDE_A_RUN, addresses(config(url)), strict=True))
     assert found.pop("application-autoscaling") == "http://127.0.0.1:2"
     assert set(found.values()) == {"http://127.0.0.1:1"}
 

@@ -15,23 +15,24 @@ from botocore.credentials import Credentials
 
 ROOT = Path(__file__).parents[2]
 
-# A source of credentials that gives others each time and says that they end soon.
+# A source of credentials that gives others each time and says that they end in three seconds.
 ROTATING = """
 import datetime, json, pathlib, sys
 used = pathlib.Path(sys.argv[1])
 number = len(used.read_text()) + 1 if used.exists() else 1
 used.write_text("x" * number)
-end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=5)
+end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=3)
 print(json.dumps({"Version": 1, "AccessKeyId": f"AKID{number}", "SecretAccessKey": f"secret{number}",
                   "SessionToken": f"token{number}", "Expiration": end.isoformat()}))
 """
 
 SIGN = """
-import json, sys
+import json, sys, time
 from sm_locust import requests_auth
 import requests
 url, arguments = sys.argv[1], json.loads(sys.argv[2])
-for _ in range(2):
+for pause in (0, 0, 1.6):
+    time.sleep(pause)
     auth = requests_auth(**arguments)
     headers = {"Content-Type": "text/csv", "X-Amzn-SageMaker-Custom-Attributes": "trace=1"}
     prepared = auth(requests.Request("POST", url, data=b"5,3.5", headers=headers).prepare())
@@ -40,7 +41,7 @@ for _ in range(2):
 
 
 def signed(url: str, tmp_path: Path, env: dict[str, str], **arguments: Any) -> list[dict[str, str]]:
-    """The headers of two requests."""
+    """The headers of three requests, the last of them a second and a half after the others."""
     done = run(url, tmp_path, env, arguments)
     assert done.returncode == 0, done.stderr
     return [{name.lower(): value for name, value in json.loads(line).items()} for line in done.stdout.splitlines()]
@@ -85,7 +86,7 @@ def test_host_port_token_and_sagemakers_headers_are_signed_and_renewed_keys_are_
         for name in ("host", "content-type", "x-amz-security-token", "x-amzn-sagemaker-custom-attributes"):
             assert name in headers["authorization"]
         numbers.append(number)
-    assert numbers[1] > numbers[0]
+    assert numbers[2] > numbers[1] == numbers[0], "a source is not asked for each request"
 
 
 def test_a_region_given_wins_and_the_service_is_sagemaker_unless_said_otherwise(tmp_path: Path) -> None:

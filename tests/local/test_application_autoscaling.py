@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -139,9 +140,119 @@ def test_policies_answer_with_their_alarms_and_go_with_the_target(url: str, scal
     assert cloudwatch.describe_alarms()["MetricAlarms"] == []
 
 
-def test_there_are_no_scheduled_actions(scaling: Any) -> None:
+def action(name: str, schedule: str, **more: Any) -> dict[str, Any]:
+    return {**TARGET, "ScheduledActionName": name, "Schedule": schedule, "ScalableTargetAction": {}, **more}
+
+
+def in_seconds(seconds: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
+
+
+def at(when: datetime) -> str:
+    return f"at({when:%Y-%m-%dT%H:%M:%S})"
+
+
+def test_scheduled_actions_are_described_as_they_were_put_and_go_with_the_target(scaling: Any) -> None:
     assert scaling.describe_scheduled_actions(**NAMESPACE)["ScheduledActions"] == []
-    assert pages(scaling, "describe_scheduled_actions", **NAMESPACE) == []
+    scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    morning = action(
+        "morning",
+        "cron(0 8 ? * MON-FRI *)",
+        Timezone="Europe/Vienna",
+        StartTime=in_seconds(3600),
+        EndTime=in_seconds(7200),
+        ScalableTargetAction={"MinCapacity": 2, "MaxCapacity": 6},
+    )
+    scaling.put_scheduled_action(**morning)
+    scaling.put_scheduled_action(**action("hourly", "rate(1 hour)", ScalableTargetAction={"MinCapacity": 3}))
+    first, second = scaling.describe_scheduled_actions(**TARGET)["ScheduledActions"]
+    assert {name: first[name] for name in morning} == morning
+    assert first["ScheduledActionARN"].startswith("arn:aws:autoscaling:us-east-1:123456789012:scheduledAction:")
+    assert second["ScalableTargetAction"] == {"MinCapacity": 3}
+    assert not {"Timezone", "StartTime", "EndTime"} & set(second)
+    assert pages(scaling, "describe_scheduled_actions", **NAMESPACE) == [first, second]
+    assert pages(scaling, "describe_scheduled_actions", **NAMESPACE, ScheduledActionNames=["hourly"]) == [second]
+    assert pages(scaling, "describe_scheduled_actions", ServiceNamespace="ecs") == []
+
+    scaling.put_scheduled_action(**TARGET, ScheduledActionName="morning", Schedule="cron(0 9 ? * MON-FRI *)")
+    (changed,) = pages(scaling, "describe_scheduled_actions", **NAMESPACE, ScheduledActionNames=["morning"])
+    assert (changed["Schedule"], changed["Timezone"]) == ("cron(0 9 ? * MON-FRI *)", "Europe/Vienna")
+    assert changed["ScalableTargetAction"] == morning["ScalableTargetAction"]
+    assert changed["ScheduledActionARN"] == first["ScheduledActionARN"]
+    assert "StartTime" not in changed and "EndTime" not in changed, "an update that names none deletes them"
+
+    scaling.delete_scheduled_action(**TARGET, ScheduledActionName="morning")
+    assert [a["ScheduledActionName"] for a in pages(scaling, "describe_scheduled_actions", **NAMESPACE)] == ["hourly"]
+    assert code_of(scaling.delete_scheduled_action, **TARGET, ScheduledActionName="morning") == (
+        "ObjectNotFoundException"
+    )
+    scaling.deregister_scalable_target(**TARGET)
+    assert scaling.describe_scheduled_actions(**NAMESPACE)["ScheduledActions"] == []
+    assert code_of(scaling.put_scheduled_action, **morning) == "ObjectNotFoundException"
+    scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=1)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"Schedule": "tomorrow"},
+        {"Schedule": "at(2026-13-01T00:00:00)"},
+        {"Schedule": "rate(0 minutes)"},
+        {"Schedule": "cron(0 8 * * *)"},
+        {"Timezone": "Europe/Nowhere"},
+        {"Timezone": "../zone"},
+        {"ScalableTargetAction": {}},
+        {"ScalableTargetAction": {"MinCapacity": 3, "MaxCapacity": 2}},
+        {"ScalableTargetAction": {"MinCapacity": -1}},
+        {"StartTime": datetime(2026, 1, 2, tzinfo=UTC), "EndTime": datetime(2026, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_a_scheduled_action_that_cannot_be_is_a_validation_exception(scaling: Any, what: dict[str, Any]) -> None:
+    scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=1)
+    good = action("a", "at(2026-01-01T00:00:00)", ScalableTargetAction={"MinCapacity": 2, "MaxCapacity": 3})
+    assert code_of(scaling.put_scheduled_action, **{**good, **what}) == "ValidationException"
+    assert scaling.describe_scheduled_actions(**NAMESPACE)["ScheduledActions"] == []
+
+
+def test_a_scheduled_action_sets_the_bounds_when_it_is_due_and_moves_the_capacity_inside(
+    url: str, scaling: Any
+) -> None:
+    sagemaker = client(url, "sagemaker")
+    scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    scaling.put_scheduled_action(**action("more", at(in_seconds(2)), ScalableTargetAction={"MinCapacity": 3}))
+    assert variant(sagemaker) == (1, 1)
+    until(lambda: variant(sagemaker)[1] == 3, 10, lambda: time.sleep(0.1))
+    (found,) = scaling.describe_scalable_targets(**NAMESPACE)["ScalableTargets"]
+    assert (found["MinCapacity"], found["MaxCapacity"]) == (3, 4)
+    moved, acted = scaling.describe_scaling_activities(**TARGET, MaxResults=2)["ScalingActivities"]
+    assert (acted["Description"], acted["StatusCode"]) == ("Setting min capacity to 3", "Successful")
+    assert acted["Cause"] == "scheduled action name more was triggered"
+    assert (moved["Description"], moved["Cause"]) == (
+        "Setting desired instance count to 3.",
+        "minimum capacity was set to 3",
+    )
+
+
+def test_tags_are_given_with_a_new_target_and_changed_by_its_arn(scaling: Any) -> None:
+    arn = scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=1, Tags={"team": "ml"})[
+        "ScalableTargetARN"
+    ]
+    assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"team": "ml"}
+    scaling.tag_resource(ResourceARN=arn, Tags={"created-by": "sm-locust", "team": "ops"})
+    scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=2)
+    assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"team": "ops", "created-by": "sm-locust"}
+    scaling.untag_resource(ResourceARN=arn, TagKeys=["team", "unknown"])
+    assert scaling.list_tags_for_resource(ResourceARN=arn)["Tags"] == {"created-by": "sm-locust"}
+    again = {**TARGET, "MinCapacity": 1, "MaxCapacity": 1, "Tags": {"late": ""}}
+    assert code_of(scaling.register_scalable_target, **again) == "ValidationException"
+    assert code_of(scaling.tag_resource, ResourceARN=arn, Tags={"aws:x": "y"}) == "ValidationException"
+    many = {f"key-{n}": "" for n in range(50)}
+    assert code_of(scaling.tag_resource, ResourceARN=arn, Tags=many) == "TooManyTagsException"
+    scaling.deregister_scalable_target(**TARGET)
+    assert code_of(scaling.list_tags_for_resource, ResourceARN=arn) == "ResourceNotFoundException"
+    assert code_of(scaling.tag_resource, ResourceARN="arn:aws:a:b", Tags={}) == "ResourceNotFoundException"
+    fresh = scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=1)["ScalableTargetARN"]
+    assert scaling.list_tags_for_resource(ResourceARN=fresh)["Tags"] == {}
 
 
 def test_what_is_not_registered_is_an_object_not_found(scaling: Any) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sm_locust.local.autoscaling import DIMENSION
 from sm_locust.local.errors import AwsError
+from sm_locust.local.scaled import CONCURRENCY, DIMENSION
 from sm_locust.local.settings import Settings
 from tests.local.virtual import RESOURCE, START, World
 
@@ -170,6 +170,17 @@ class TestRegistering:
 
 
 class TestPolicies:
+    def test_one_of_concurrency_scales_out_by_the_requests_an_instance_has_at_a_time(self) -> None:
+        world = World()
+        world.register()
+        world.put(target=1.5, PredefinedMetricSpecification={"PredefinedMetricType": CONCURRENCY})
+        high, _ = world.scaling.alarms()
+        assert (high["MetricName"], high["Statistic"]) == ("ConcurrentRequestsPerModel", "Maximum")
+        world.load(100, 5)  # of 8.5 ms each: 0.85 at a time
+        assert world.fleet.desired == 1
+        world.load(300, 10)
+        assert world.fleet.desired == world.fleet.in_service == 2
+
     def test_putting_one_makes_two_alarms_which_describe_it(self) -> None:
         world = World(speed=1)
         world.register()

@@ -209,7 +209,14 @@ def test_past_the_backlog_requests_are_refused_at_once_and_the_rest_is_served(sm
 def test_operations_of_aws_that_are_not_played_here_are_unknown(endpoint: str, service: str) -> None:
     calls = {
         "cloudwatch": lambda other: other.list_dashboards(),
-        "application-autoscaling": lambda other: other.list_tags_for_resource(ResourceARN="arn:aws:none"),
+        "application-autoscaling": lambda other: other.get_predictive_scaling_forecast(
+            ServiceNamespace="sagemaker",
+            ResourceId="r",
+            ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+            PolicyName="p",
+            StartTime=0,
+            EndTime=1,
+        ),
         "sagemaker": lambda other: other.list_models(),
         "dynamodb": lambda other: other.list_tables(),
     }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sm_locust.local.settings import Settings
-from tests.local.harness import client, running
+from tests.local.harness import client, counts, invoke, running
 
 SETTINGS = Settings(instances=2, provisioning_time=60)
 NAME = SETTINGS.endpoint
@@ -27,6 +30,16 @@ def sagemaker() -> Iterator[Any]:
 def resize(sagemaker: Any, instances: int, **more: Any) -> Any:
     wanted = {"VariantName": SETTINGS.variant, "DesiredInstanceCount": instances, **more}
     return sagemaker.update_endpoint_weights_and_capacities(EndpointName=NAME, DesiredWeightsAndCapacities=[wanted])
+
+
+def order(url: str, body: bytes) -> tuple[int, bytes]:
+    """Status and text of the answer to an order of a state."""
+    try:
+        with urllib.request.urlopen(f"{url}/_local/endpoint", body, timeout=10) as answer:
+            return int(answer.status), answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()
 
 
 def error(call: Any, **parameters: Any) -> tuple[str, str]:
@@ -156,6 +169,77 @@ def test_a_page_or_a_name_that_cannot_be_is_a_validation_exception(sagemaker: An
 
 
 def test_an_operation_that_is_not_there_is_unknown(sagemaker: Any) -> None:
-    code, message = error(sagemaker.delete_endpoint, EndpointName=NAME)
+    code, message = error(sagemaker.delete_model, ModelName=NAME)
     assert code == "UnknownOperationException"
-    assert "SageMaker.DeleteEndpoint" in message
+    assert "SageMaker.DeleteModel" in message
+
+
+def test_a_state_that_was_ordered_is_said_for_as_long_and_changes_are_refused_meanwhile(sagemaker: Any) -> None:
+    url = sagemaker.meta.endpoint_url
+
+    def status() -> str:
+        return str(sagemaker.describe_endpoint(EndpointName=NAME)["EndpointStatus"])
+
+    before = sagemaker.describe_endpoint(EndpointName=NAME)["LastModifiedTime"]
+    assert order(url, b'{"status": "Updating", "for": 0.5}')[0] == 204
+    assert status() == "Updating"
+    assert sagemaker.describe_endpoint(EndpointName=NAME)["LastModifiedTime"] > before
+    assert sagemaker.list_endpoints(StatusEquals="Updating")["Endpoints"]
+    for call in (lambda: resize(sagemaker, 3), lambda: sagemaker.delete_endpoint(EndpointName=NAME)):
+        assert error(call) == ("ValidationException", f'Cannot update in-progress endpoint "{ARN}".')
+    assert invoke(client(url))["Body"].read() == b"setosa\n"
+    deadline = time.monotonic() + 10
+    while status() != "InService":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert order(url, b'{"status": "Failed"}')[0] == 204
+    assert status() == "Failed"
+    assert sagemaker.describe_endpoint(EndpointName=NAME)["FailureReason"]
+    assert order(url, b'{"status": "InService"}')[0] == 204
+    assert status() == "InService"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"status": "Asleep"}', b"status 'Asleep'"),
+        (b'{"status": "Failed", "for": 0}', b"for 0"),
+        (b'{"status": "Failed", "seconds": 5}', b"seconds 5"),
+        (b"{}", b"status"),
+        (b"[]", b"[]"),
+        (b"\xff{", b"JSON"),
+    ],
+)
+def test_an_order_of_a_state_that_cannot_be_is_refused_by_name(sagemaker: Any, body: bytes, named: bytes) -> None:
+    status, said = order(sagemaker.meta.endpoint_url, body)
+    assert status == 400
+    assert named in said
+    assert sagemaker.describe_endpoint(EndpointName=NAME)["EndpointStatus"] == "InService"
+
+
+def test_a_deleted_endpoint_is_found_by_nobody_and_what_scaled_it_is_gone() -> None:
+    with running(Settings(service_time=0.5), speed=60) as url, ThreadPoolExecutor(1) as pool:
+        sagemaker, runtime, scaling = client(url, "sagemaker"), client(url), client(url, "application-autoscaling")
+        target = {
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": f"endpoint/{NAME}/variant/AllTraffic",
+            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        }
+        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=2)
+        in_flight = pool.submit(lambda: invoke(runtime)["Body"].read())
+        while not counts(url)["invocations"]:
+            time.sleep(0.01)
+        sagemaker.delete_endpoint(EndpointName=NAME)
+        gone = ("ValidationException", f'Could not find endpoint "{ARN}".')
+        assert error(sagemaker.describe_endpoint, EndpointName=NAME) == gone
+        assert error(sagemaker.delete_endpoint, EndpointName=NAME) == gone
+        assert error(lambda: resize(sagemaker, 2)) == gone
+        assert sagemaker.list_endpoints()["Endpoints"] == []
+        assert sagemaker.describe_endpoint_config(EndpointConfigName=NAME)["EndpointConfigName"] == NAME
+        missing = f"Endpoint {NAME} of account 123456789012 not found."
+        assert error(lambda: invoke(runtime)) == ("ValidationError", missing)
+        assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+        code, _ = error(scaling.register_scalable_target, **target, MinCapacity=1, MaxCapacity=2)
+        assert code == "ValidationException"
+        assert order(url, b'{"status": "InService"}')[0] == 400
+        assert in_flight.result() == b"setosa\n", "what it had accepted is still answered"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_locust.local.errors import AwsError
+from sm_locust.local.sessions import Session, Sessions
 from sm_locust.local.signature import Verifier
 
 KEY, SECRET, REGION = "AKIDEXAMPLE", "secret/+=", "us-east-1"
@@ -43,7 +44,7 @@ def signed(
 
 
 def verifier(token: str | None = None, minutes_later: float = 0) -> Verifier:
-    return Verifier(KEY, SECRET, token, REGION, "sagemaker", now=lambda: time.time() + minutes_later * 60)
+    return Verifier(KEY, SECRET, token, REGION, "sagemaker", Sessions(), now=lambda: time.time() + minutes_later * 60)
 
 
 def refusal(request: Wire, by: Verifier | None = None) -> tuple[int, str, str]:
@@ -213,10 +214,49 @@ def test_a_request_whose_host_was_not_signed_is_refused() -> None:
 
 
 def test_a_key_is_good_again_on_the_next_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = Verifier(KEY, SECRET, None, REGION, "sagemaker", now=lambda: clock)
+    check = Verifier(KEY, SECRET, None, REGION, "sagemaker", Sessions(), now=lambda: clock)
     for day in (1, 2, 3):
         stamp = time.strptime(f"2026-03-0{day} 12:00:00", "%Y-%m-%d %H:%M:%S")
         clock = float(calendar.timegm(stamp))
         moment = botocore.auth.datetime.datetime(*stamp[:6])
         monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda moment=moment: moment)
         check.verify(*signed())
+
+
+class TestTemporaryCredentials:
+    def setup_method(self) -> None:
+        self.sessions = Sessions()
+        self.clock = time.time()
+        self.check = Verifier(KEY, SECRET, None, REGION, "sagemaker", self.sessions, now=lambda: self.clock)
+
+    def request(self, session: Session, secret: str | None = None, token: str | None = None) -> Wire:
+        wanted = secret or session.secret_access_key, session.session_token if token is None else token
+        return signed(key=session.access_key_id, secret=wanted[0], token=wanted[1])
+
+    def test_they_are_as_good_as_the_first_pair_until_they_expire(self) -> None:
+        session = self.sessions.issue({"lifetime": "20"}, self.clock)
+        request = self.request(session)
+        assert self.check.verify(*request) == session.access_key_id
+        assert self.check.verify(*signed()) == KEY
+        self.clock += 19
+        assert self.check.verify(*request) == session.access_key_id
+        self.clock += 1
+        status, code, message = refusal(request, self.check)
+        assert (status, code) == (403, "ExpiredTokenException")
+        assert "The security token included in the request is expired" in message
+        assert self.check.verify(*signed()) == KEY
+
+    def test_another_token_or_none_or_another_secret_is_not_theirs(self) -> None:
+        first, second = (self.sessions.issue({}, self.clock) for _ in range(2))
+        for token in (second.session_token, "a", ""):
+            assert refusal(self.request(first, token=token), self.check)[1] == "UnrecognizedClientException"
+        wrong = self.request(first, secret=second.secret_access_key)
+        assert refusal(wrong, self.check)[1] == "InvalidSignatureException"
+        assert refusal(self.request(first), verifier())[1] == "UnrecognizedClientException"
+
+    @pytest.mark.parametrize(
+        "query", [{"lifetime": "0"}, {"lifetime": "-1"}, {"lifetime": "nan"}, {"lifetime": "1h"}, {"duration": "20"}]
+    )
+    def test_a_lifetime_that_cannot_be_is_refused_by_its_name(self, query: dict[str, str]) -> None:
+        with pytest.raises(ValueError, match="lifetime"):
+            self.sessions.issue(query, self.clock)

@@ -141,7 +141,14 @@ def test_an_order_that_cannot_be_is_refused_and_refuses_nothing(endpoint: str, w
         ("cloudwatch", lambda aws: aws.list_dashboards(), "UnknownOperationException", 404),
         (
             "application-autoscaling",
-            lambda aws: aws.list_tags_for_resource(ResourceARN="arn:aws:a:b"),
+            lambda aws: aws.get_predictive_scaling_forecast(
+                ServiceNamespace="sagemaker",
+                ResourceId="r",
+                ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+                PolicyName="p",
+                StartTime=0,
+                EndTime=1,
+            ),
             "UnknownOperationException",
             404,
         ),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sm_locust.local.autoscaling import DIMENSION, PREDEFINED, AutoScaling
+from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.fleet import Fleet
 from sm_locust.local.metrics import Metrics
+from sm_locust.local.scaled import DIMENSION, PREDEFINED
 from sm_locust.local.settings import Settings
 
 START = 1_700_000_040  # a whole minute of Unix time

@@ -58,6 +58,10 @@ def test_the_headline_names_minute_and_rate_at_which_it_broke(tmp_path: Path) ->
     [
         (lambda at: (OK, 0.01), "No request failed."),
         (
+            lambda at: ("expired_token" if at > 90 else OK, 0.01),
+            "No request failed but those in which our credentials were refused.",
+        ),
+        (
             lambda at: (OK, 0.01 if at < 60 else 0.02),
             "No request failed; SLO latency_mean ≤ 15 ms first broken at minute 1 (600 a minute).",
         ),

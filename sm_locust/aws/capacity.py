@@ -1,0 +1,158 @@
+"""What automatic scaling scales: the watched variant's instances, or the watched inference component's copies.
+
+How many there are, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling
+itself, which asks for numbers of its own, is scaling's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sm_locust.aws import endpoint
+from sm_locust.aws.session import AwsFault, ask, client, watched
+from sm_locust.config import ConfigError, RunConfig, format_duration
+
+STEADY = "InService"
+HOPELESS = ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting")  # no waiting helps
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """What is scaled, as Application Auto Scaling names it.
+
+    name       of the endpoint or inference component
+    unit       what there are more or fewer of
+    component  whether it is an inference component
+    """
+
+    resource_id: str
+    dimension: str
+    name: str
+    unit: str
+    component: bool
+
+    def counted(self, n: int) -> str:
+        plural = {"instance": "instances", "copy": "copies"}[self.unit]
+        return f"{n} {self.unit if n == 1 else plural}"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many there are at one moment.
+
+    status   as SageMaker names it: InService, Updating while some are added, …
+    current  that serve; None for a serverless variant
+    desired  that are wanted; None for a serverless variant
+    arn      of the endpoint or inference component
+    """
+
+    status: str
+    current: int | None
+    desired: int | None
+    arn: str
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether everything wanted serves and nothing else is on its way in or out."""
+        return self.status == STEADY and self.current == self.desired
+
+
+def scaled(config: RunConfig) -> Scaled:
+    """An inference component when the scaling metric is of one, or is none of ours and requests name one.
+
+    Raises ConfigError when the configuration does not name it.
+    """
+    component = config.request.inference_component
+    of_components = config.scaling.of_components if config.scaling is not None else None
+    if of_components and component is None:
+        raise ConfigError(
+            f"request.inference_component: missing; required: the inference component that scaling.metric "
+            f"{config.scaling.metric_name if config.scaling else ''} is of"
+        )
+    if component is not None and of_components is not False:
+        dimension = "sagemaker:inference-component:DesiredCopyCount"
+        return Scaled(f"inference-component/{component}", dimension, component, "copy", component=True)
+    name, variant = watched(config)
+    dimension = "sagemaker:variant:DesiredInstanceCount"
+    return Scaled(f"endpoint/{name}/variant/{variant}", dimension, name, "instance", component=False)
+
+
+def describe(config: RunConfig) -> Capacity:
+    """As it is now. Raises AwsFault, also when there is no such variant or component."""
+    what = scaled(config)
+    if not what.component:
+        variant = endpoint.describe(config)
+        return Capacity(variant.status, variant.current, variant.desired, variant.arn)
+    answer = ask(client(config, "sagemaker"), "DescribeInferenceComponent", InferenceComponentName=what.name)
+    copies = answer.get("RuntimeConfig") or {}
+    return Capacity(
+        str(answer["InferenceComponentStatus"]),
+        copies.get("CurrentCopyCount"),
+        copies.get("DesiredCopyCount"),
+        str(answer["InferenceComponentArn"]),
+    )
+
+
+def ask_for(config: RunConfig, n: int) -> None:
+    """Asks for a number of instances or copies; it is Updating until they serve.
+
+    Raises AwsFault, also while it is Updating: see `wait_until_steady`.
+    """
+    what = scaled(config)
+    if what.component:
+        ask(
+            client(config, "sagemaker"),
+            "UpdateInferenceComponentRuntimeConfig",
+            InferenceComponentName=what.name,
+            DesiredRuntimeConfig={"CopyCount": n},
+        )
+    else:
+        endpoint.set_instances(config, n)
+
+
+def wait_until_steady(
+    config: RunConfig,
+    n: int | None,
+    *,
+    patience: float,
+    every: float,
+    say: Callable[[str], None],
+) -> Capacity:
+    """Waits until it is InService and as many serve as are wanted.
+
+    n         that number; None for whatever is wanted
+    patience  seconds to wait at most
+    every     seconds between two questions
+    say       told what is being waited for, each time that it changes
+
+    Raises AwsFault when patience ends (code NotSteady) or AWS refuses; faults that pass are waited out.
+    """
+    what = scaled(config)
+    units = what.counted(2).removeprefix("2 ")
+    wanted = units if n is None else what.counted(n)
+    kind = "inference component" if what.component else "endpoint"
+    deadline = time.monotonic() + patience
+    before = ""
+    while True:
+        try:
+            found = describe(config)
+            if found.is_steady and (n is None or found.current == n):
+                return found
+            if found.status in HOPELESS:
+                raise AwsFault(f"{kind} {what.name} is {found.status}", found.status)
+            now = f"{what.name} is {found.status}, {found.current} of {found.desired} {units} serve"
+        except AwsFault as e:
+            if not e.passing:
+                raise
+            now = str(e)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise AwsFault(
+                f"{now}: not steady with {wanted} within {format_duration(patience)}", "NotSteady", passing=True
+            )
+        if now != before:
+            say(now)
+            before = now
+        time.sleep(min(every, left))

@@ -1,0 +1,217 @@
+"""Somebody's scaling in our hands: recorded before it is changed, given back as it was, from the record alone.
+
+Both who changes it for good (`sm-locust scaling`) and who only borrows it (the experiment) go through here. What is
+there and what is asked of AWS is aws/scaling's, how the record lies on disk record/prior's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sm_locust.aws import capacity, scaling
+from sm_locust.aws.scaling import ScalingState
+from sm_locust.aws.session import AwsFault
+from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.record import prior
+from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
+
+STEADY_PATIENCE = 1800.0  # schedule seconds: an instance takes minutes to come and to go
+RESTORE_ATTEMPTS = 4
+RESTORE_PAUSE = 2.0  # real seconds more before each
+
+
+def patience(speed: int) -> float:
+    """Real seconds for instances to come or go."""
+    return STEADY_PATIENCE / speed + 10
+
+
+def every(speed: int) -> float:
+    """Real seconds between two questions about them."""
+    return max(0.5, 15 / speed)
+
+
+def refuse_owed(run_dir: Path, state: ScalingState) -> None:
+    """Refuses to touch scaling that a record in `run_dir` has yet to put back: what is there now is not what was.
+
+    Raises PriorError, which names the folder and the ways out.
+    """
+    for owed in prior.unrestored(run_dir):
+        if (owed.arn, owed.resource_id) != (state.arn, state.resource_id):
+            continue
+        owed.claim()  # or whoever is at work on it is named
+        owed.release()
+        resume = f", or go on with it: sm-locust experiment --resume {owed.folder}"
+        raise PriorError(
+            f"scaling of {state.resource_id} is not as it was before {owed.folder} was begun at {owed.at}: put it back "
+            f"first: sm-locust scaling restore {owed.folder}{resume if owed.path.name == EXPERIMENT else ''}"
+        )
+
+
+def take(path: Path, config: RunConfig, state: ScalingState, speed: int, **more: Any) -> Prior:
+    """The record of `state` at `path`, on disk and claimed. Raises PriorError, also for what `refuse_owed` refuses."""
+    refuse_owed(path.parent.parent, state)
+    return Prior.create(
+        path,
+        resource_id=state.resource_id,
+        arn=state.arn,
+        config=config.as_dict(),
+        speed=speed,
+        scaling_before=state.as_dict(),
+        **more,
+    )
+
+
+def set_up(record: Prior, config: RunConfig, state: ScalingState) -> list[str]:
+    """scaling.apply, recorded: once it is asked for, a registration that was not there is known to be ours."""
+    if state.target is None:
+        record.write(registered_by_us=True)
+    return scaling.apply(config, state)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What there is, beside what a configuration would make of it."""
+
+    config: RunConfig
+    state: ScalingState
+    rows: tuple[scaling.Difference, ...]
+
+    @property
+    def differs(self) -> bool:
+        return any(row.changes for row in self.rows)
+
+
+def look(config_file: Path, endpoint: str | None, region: str | None, url: str | None) -> Seen:
+    """Reads a configuration and the scaling that it is of. Raises ConfigError or AwsFault."""
+    config = load(config_file).with_overrides(endpoint=endpoint, region=region, url=url)
+    scaling.wanted(config)
+    state = scaling.read(config)
+    return Seen(config, state, tuple(scaling.difference(config, state, capacity.describe(config).current)))
+
+
+def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
+    """Raises ConfigError or PriorError for what `apply` must not do."""
+    scaling.check(seen.config, seen.state, replace=replace)
+    refuse_owed(run_dir, seen.state)
+
+
+def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
+    """Sets up what the configuration says, to stay; the record of what there was, and what was done in sentences.
+
+    Raises PriorError before anything was changed, ConfigError or AwsFault.
+    """
+    folder = run_dir / ("scaling-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    record = take(folder / APPLIED, seen.config, seen.state, 1)
+    done = set_up(record, seen.config, seen.state)
+    record.write(kept=True)
+    return record, done
+
+
+def removable(seen: Seen, run_dir: Path) -> list[str]:
+    """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
+    refuse_owed(run_dir, seen.state)
+    names = [str(there["PolicyName"]) for there in seen.state.policies]
+    ours = [f"policy {name}" for name in names if name.startswith(scaling.PREFIX)]
+    needed = seen.state.foreign_policies or seen.state.scheduled_actions
+    if seen.state.target is not None and not needed and _registrations(seen, run_dir):
+        ours.append(f"the registration of {seen.state.resource_id}, which we made")
+    return ours
+
+
+def remove(seen: Seen, run_dir: Path) -> list[str]:
+    """Takes away what is ours; what was done, in sentences. Raises AwsFault."""
+    records = _registrations(seen, run_dir)
+    done = scaling.remove(seen.config, registered_by_us=bool(records))
+    if scaling.read(seen.config).target is None:
+        for record in records:  # whoever registers it from now on, it is not we
+            record.write(registered_by_us=False)
+    return done
+
+
+def _registrations(seen: Seen, run_dir: Path) -> list[Prior]:
+    return prior.of_our_registration(run_dir, seen.state.arn, seen.state.resource_id)
+
+
+def state_of(record: Prior) -> ScalingState:
+    """What the record says that was there. Raises PriorError when it cannot be read."""
+    before: Mapping[str, Any] = record.found["scaling_before"]
+    try:
+        return ScalingState.from_dict(before)
+    except (KeyError, TypeError) as e:
+        raise PriorError(f"{record.path}: scaling_before cannot be read: {e}") from None
+
+
+def config_of(record: Prior) -> RunConfig:
+    """The configuration that the record holds. Raises ConfigError."""
+    return RunConfig.from_dict(record.found["config"], f"{record.path}: config")
+
+
+def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str]:
+    """Puts back what the record holds: what was done, and why not all of it, in sentences; the record holds both.
+
+    What AWS refuses for the moment is tried again. Raises nothing: whoever is interrupted must be able to call it.
+    """
+    done: list[str] = []
+    not_restored = ""
+    for attempt in range(RESTORE_ATTEMPTS):
+        time.sleep(attempt * RESTORE_PAUSE)
+        try:
+            config, state = config_of(record), state_of(record)
+            here = capacity.describe(config).arn
+            if here != record.arn:
+                not_restored = (
+                    f"the record is of {record.arn}, and what answers here is {here}: another account or region"
+                )
+                break
+            done += scaling.restore(
+                config,
+                state,
+                registered_by_us=record.registered_by_us,
+                patience=patience(record.speed),
+                every=every(record.speed),
+                say=say,
+            )
+        except (AwsFault, ConfigError, PriorError) as e:
+            not_restored = str(e)
+            if not getattr(e, "passing", False):
+                break
+        else:
+            not_restored = ""
+            break
+    with contextlib.suppress(OSError):  # a full disk changes nothing of what was done
+        record.write_restored(done, not_restored)
+    return done, not_restored
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A line that is rewritten in place on a terminal; elsewhere what has changed is said on a line of its own."""
+    last = ""
+
+    def told(line: str) -> None:
+        nonlocal last
+        if sys.stderr.isatty():
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"\r\x1b[2K  {line}")
+                sys.stderr.flush()
+        elif not last:
+            say(f"  {line}")
+        last = line
+
+    yield told
+    if last and sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+
+
+def say(line: str) -> None:
+    """On stderr; the terminal may be gone, what is under way is not."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

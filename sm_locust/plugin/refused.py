@@ -1,0 +1,86 @@
+"""When credentials that are refused end a run: once a process has heard nothing else for five seconds.
+
+Pure: it is told what processes have counted, second by second, and says which of them send in vain. Each is looked at
+alone, since a worker's credentials are its own. Ending the run is LiveRun's, the verdict's words are the analysis's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sm_locust.record.interval import Interval
+from sm_locust.record.outcome import (
+    CONNECT,
+    DNS,
+    PROTOCOL,
+    REFUSED,
+    RESET,
+    TASK_ERROR,
+    THROTTLED,
+    TIMEOUT,
+    TLS,
+)
+
+PATIENCE = 5.0  # real seconds
+A_FEW = 3  # answers, at least
+
+# These do not say whether the credentials are good: nobody looked at them, or not yet.
+_SAY_NOTHING = frozenset({TIMEOUT, CONNECT, RESET, TLS, DNS, PROTOCOL, TASK_ERROR, THROTTLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A process whose credentials are refused.
+
+    since  real seconds of the run
+    kind   the most frequent of the refusals
+    """
+
+    process: str
+    since: float
+    kind: str
+
+
+@dataclass(slots=True)
+class _Spell:
+    """What one process has heard in answer to requests of one name."""
+
+    accepted: float = float("-inf")  # the last second in which credentials were accepted
+    refused: dict[float, Counter[str]] = field(default_factory=dict)  # after it: second → kind → requests
+
+    def add(self, counted: Interval) -> None:
+        kinds = counted.by_kind
+        if counted.ok or not kinds.keys() <= REFUSED | _SAY_NOTHING:
+            self.accepted = max(self.accepted, counted.second)
+            self.refused = {second: n for second, n in self.refused.items() if second > self.accepted}
+        elif counted.refused and counted.second > self.accepted:
+            refusals = Counter({kind: n for kind, n in kinds.items() if kind in REFUSED})
+            self.refused[counted.second] = self.refused.get(counted.second, Counter()) + refusals
+
+    def refusal(self, process: str) -> Refusal | None:
+        kinds = sum(self.refused.values(), Counter[str]())
+        if kinds.total() < A_FEW or max(self.refused) + 1 - min(self.refused) < PATIENCE:
+            return None
+        return Refusal(process, min(self.refused), min(kinds, key=lambda kind: (-kinds[kind], kind)))
+
+
+class Refused:
+    """`add` what a process has counted, in any order and in as many parts as it comes."""
+
+    def __init__(self) -> None:
+        # Requests of another name may go to another target, which lets the same credentials in.
+        self._spells: dict[str, dict[str, _Spell]] = {}
+
+    def add(self, process: str, counted: Interval) -> None:
+        """counted  of one second and one name; a second belongs to the requests that were scheduled in it"""
+        self._spells.setdefault(process, {}).setdefault(counted.name, _Spell()).add(counted)
+
+    def refusals(self) -> list[Refusal]:
+        """The processes whose answers to requests of some name have been nothing but refusals for PATIENCE."""
+        found = []
+        for process, spells in self._spells.items():
+            refusals = [refusal for spell in spells.values() if (refusal := spell.refusal(process))]
+            if refusals:
+                found.append(min(refusals, key=lambda refusal: refusal.since))
+        return found

@@ -1,0 +1,237 @@
+"""How scaling was before it was changed: the record that it is put back from, whatever becomes of who changed it.
+
+It is on disk, file and folder, before the first change is asked for, and grows as the work goes on; an experiment keeps
+its stages in it too. Finding out what was there and putting it back is aws/scaling's; here nothing is known of AWS.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+EXPERIMENT = "experiment.json"  # in the folder of an experiment
+APPLIED = "scaling.json"  # in the folder that `sm-locust scaling apply` makes
+NAMES = (EXPERIMENT, APPLIED)
+
+_REQUIRED = {
+    "at": str,
+    "resource_id": str,
+    "arn": str,
+    "config": dict,
+    "speed": int,
+    "scaling_before": dict,
+    "registered_by_us": bool,
+}
+
+
+class PriorError(Exception):
+    """A record that cannot be written, read or used now; its text is one sentence for the user."""
+
+
+class Prior:
+    """One record. `Prior.create` for who is about to change scaling, `Prior.open` for who puts it back.
+
+    Its file holds one JSON object:
+
+    schema_version   1
+    at               when it was made, UTC
+    resource_id      of Application Auto Scaling, such as endpoint/E/variant/V
+    arn              of the endpoint or inference component, in which account and region are
+    config           the resolved configuration; it can hold no secret
+    speed            schedule seconds for one real second
+    scaling_before   what was there, as aws.scaling.ScalingState.as_dict has it
+    registered_by_us whether it was we who registered the scalable target: written before that is asked for
+    kept             whether what was set up is to stay: `scaling apply` that came to its end
+    restored, not_restored, restored_at   what was done to put it back, why not all of it, and when all of it was
+    """
+
+    def __init__(self, path: Path, found: dict[str, Any]) -> None:
+        self.path = path
+        self.found = found
+        self._claim: int | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        resource_id: str,
+        arn: str,
+        config: Mapping[str, Any],
+        speed: int,
+        scaling_before: Mapping[str, Any],
+        **more: Any,
+    ) -> Prior:
+        """Makes the folder if it is not there, and the record, claimed. Raises PriorError."""
+        found = {
+            "schema_version": SCHEMA_VERSION,
+            "at": _now(),
+            "resource_id": resource_id,
+            "arn": arn,
+            "config": dict(config),
+            "speed": speed,
+            "scaling_before": dict(scaling_before),
+            "registered_by_us": False,
+            **more,
+        }
+        prior = cls(path, found)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            prior.claim()
+            if path.exists():
+                raise PriorError(f"{path}: there is a record already, and it is not written over")
+            prior.write()
+            _sync(path.parent.parent)  # or a power cut could take the folder, with what is in it
+        except OSError as e:
+            raise PriorError(f"{path.parent}: not a folder that can be written: {e.strerror}") from None
+        return prior
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Prior:
+        """The record in a folder. Raises PriorError when there is none of a version that we know."""
+        folder = Path(folder)
+        path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+        if path is None:
+            raise PriorError(
+                f"{folder}: not a folder of an experiment or of scaling apply: no {' and no '.join(NAMES)}"
+            )
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as e:
+            raise PriorError(f"{path}: cannot be read: {e}") from None
+        version = found.get("schema_version") if isinstance(found, dict) else None
+        if version != SCHEMA_VERSION:
+            raise PriorError(f"{path}: schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
+        for key, kind in _REQUIRED.items():
+            if not isinstance(found.get(key), kind):
+                raise PriorError(f"{path}: {key}: missing, or no {kind.__name__}: it was not written by this sm-locust")
+        return cls(path, found)
+
+    def __repr__(self) -> str:
+        return f"Prior({str(self.path)!r})"
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def resource_id(self) -> str:
+        return str(self.found["resource_id"])
+
+    @property
+    def at(self) -> str:
+        """When it was made: UTC, ISO 8601."""
+        return str(self.found["at"])
+
+    @property
+    def arn(self) -> str:
+        return str(self.found["arn"])
+
+    @property
+    def speed(self) -> int:
+        return int(self.found["speed"])
+
+    @property
+    def registered_by_us(self) -> bool:
+        return bool(self.found["registered_by_us"])
+
+    @property
+    def restored_at(self) -> str | None:
+        """When all of it was put back; None before that."""
+        return self.found.get("restored_at")
+
+    @property
+    def owed(self) -> bool:
+        """Whether something may have been changed that was neither put back nor meant to stay."""
+        return self.restored_at is None and not self.found.get("kept")
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages of an experiment that were begun, in that order."""
+        return [str(stage["stage"]) for stage in self.found.get("stages") or ()]
+
+    def claim(self) -> None:
+        """Keeps others from working on it for as long as this process lives. Raises PriorError when another does."""
+        if self._claim is not None:
+            return
+        try:
+            held = os.open(self.folder, os.O_RDONLY)
+        except OSError as e:
+            raise PriorError(f"{self.folder}: cannot be opened: {e.strerror}") from None
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            raise PriorError(f"{self.folder}: another sm-locust is still at work on it") from None
+        self._claim = held
+
+    def release(self) -> None:
+        if self._claim is not None:
+            fcntl.flock(self._claim, fcntl.LOCK_UN)
+            os.close(self._claim)
+            self._claim = None
+
+    def stage(self, name: str) -> None:
+        """An experiment begins a stage."""
+        self.write(stages=[*self.found.get("stages", []), {"stage": name, "at": _now()}])
+
+    def write(self, **more: Any) -> None:
+        """Adds to it; on disk when it returns, whole or not at all. Raises OSError."""
+        self.found.update(more)
+        beside = self.path.with_name(self.path.name + ".part")
+        with open(beside, "w", encoding="utf-8") as file:
+            json.dump(self.found, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)
+        _sync(self.folder)
+
+    def write_restored(self, done: list[str], not_restored: str = "") -> None:
+        """What was done to put it back; without `not_restored` it is then as it was. Raises OSError."""
+        at = {} if not_restored else {"restored_at": _now()}
+        self.write(restored=done, not_restored=not_restored, **at)
+
+
+def unrestored(run_dir: str | Path) -> list[Prior]:
+    """The records in a folder of runs whose scaling was not put back, oldest first; what is no record is passed over.
+
+    One that another process is still at work on is among them.
+    """
+    return [record for record in _records(run_dir) if record.owed]
+
+
+def of_our_registration(run_dir: str | Path, arn: str, resource_id: str) -> list[Prior]:
+    """The records in a folder of runs by which it is we who registered a scalable target."""
+    found = [record for record in _records(run_dir) if (record.arn, record.resource_id) == (arn, resource_id)]
+    return [record for record in found if record.registered_by_us and record.restored_at is None]
+
+
+def _records(run_dir: str | Path) -> list[Prior]:
+    found = []
+    with suppress(OSError):
+        for folder in Path(run_dir).iterdir():
+            with suppress(PriorError, OSError):
+                found.append(Prior.open(folder))
+    return sorted(found, key=lambda record: (record.at, record.folder.name))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _sync(folder: Path) -> None:
+    """A name in a folder is on disk only when the folder is."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

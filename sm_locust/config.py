@@ -49,10 +49,10 @@ A_RATE = "a number of arrivals a second, 0 or more"
 A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
 A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
-A_DATE = "the day that they are of, such as 2026-11-24"
-A_PRICE = "a number of US dollars, 0 or more"
 A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
 A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
+A_DATE = "the day that they are of, such as 2026-11-24"
+A_PRICE = "a number of US dollars, 0 or more"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
@@ -439,7 +439,7 @@ class Scaling(Section):
 
     @property
     def per_minute(self) -> float | None:
-        """The requests a minute that one instance or copy is to have; None for a metric that counts something else."""
+        """The requests a minute that one instance or copy is to have; None where something else is counted."""
         return self.target if isinstance(self.metric, str) and "Invocations" in self.metric else None
 
 

@@ -36,13 +36,13 @@ def every(speed: int) -> float:
     return max(0.5, 15 / speed)
 
 
-def refuse_owed(run_dir: Path, state: ScalingState) -> None:
+def refuse_owed(run_dir: Path, config: RunConfig, state: ScalingState) -> None:
     """Refuses to touch scaling that a record in `run_dir` has yet to put back: what is there now is not what was.
 
     Raises PriorError, which names the folder and the ways out.
     """
     for owed in prior.unrestored(run_dir):
-        if (owed.arn, owed.resource_id) != (state.arn, state.resource_id):
+        if not owed.is_of(state.arn, state.resource_id, _address(config)):
             continue
         owed.claim()  # or whoever is at work on it is named
         owed.release()
@@ -53,9 +53,13 @@ def refuse_owed(run_dir: Path, state: ScalingState) -> None:
         )
 
 
+def _address(config: RunConfig) -> str | None:
+    return (config.target.url or config.target.api_gateway) if config.target else None
+
+
 def take(path: Path, config: RunConfig, state: ScalingState, speed: int, **more: Any) -> Prior:
     """The record of `state` at `path`, on disk and claimed. Raises PriorError, also for what `refuse_owed` refuses."""
-    refuse_owed(path.parent.parent, state)
+    refuse_owed(path.parent.parent, config, state)
     return Prior.create(
         path,
         resource_id=state.resource_id,
@@ -98,7 +102,7 @@ def look(config_file: Path, endpoint: str | None, region: str | None, url: str |
 def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
     """Raises ConfigError or PriorError for what `apply` must not do."""
     scaling.check(seen.config, seen.state, replace=replace)
-    refuse_owed(run_dir, seen.state)
+    refuse_owed(run_dir, seen.config, seen.state)
 
 
 def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
@@ -108,14 +112,17 @@ def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
     """
     folder = run_dir / ("scaling-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     record = take(folder / APPLIED, seen.config, seen.state, 1)
-    done = set_up(record, seen.config, seen.state)
-    record.write(kept=True)
+    try:
+        done = set_up(record, seen.config, seen.state)
+        record.write(kept=True)
+    finally:
+        record.release()
     return record, done
 
 
 def removable(seen: Seen, run_dir: Path) -> list[str]:
     """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
-    refuse_owed(run_dir, seen.state)
+    refuse_owed(run_dir, seen.config, seen.state)
     names = [str(there["PolicyName"]) for there in seen.state.policies]
     ours = [f"policy {name}" for name in names if name.startswith(scaling.PREFIX)]
     needed = seen.state.foreign_policies or seen.state.scheduled_actions
@@ -135,7 +142,7 @@ def remove(seen: Seen, run_dir: Path) -> list[str]:
 
 
 def _registrations(seen: Seen, run_dir: Path) -> list[Prior]:
-    return prior.of_our_registration(run_dir, seen.state.arn, seen.state.resource_id)
+    return prior.of_our_registration(run_dir, seen.state.arn, seen.state.resource_id, _address(seen.config))
 
 
 def state_of(record: Prior) -> ScalingState:

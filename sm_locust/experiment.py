@@ -138,7 +138,7 @@ def resume(folder: Path) -> Comparison:
         before = custody.state_of(record)
     else:
         before = _found(experiment, config)
-        custody.refuse_owed(folder.parent, before)
+        custody.refuse_owed(folder.parent, config, before)
         record.write(
             scaling_before=before.as_dict(), registered_by_us=False, restored=[], not_restored="", restored_at=None
         )

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
@@ -61,6 +62,7 @@ class Summary:
     limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
+    lags      the scale-outs, in order
     """
 
     folder: Path
@@ -73,6 +75,7 @@ class Summary:
     phases: tuple[PhaseSummary, ...]
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
+    lags: tuple[Lag, ...]
 
     @classmethod
     def of(cls, run: Run) -> Summary:
@@ -95,11 +98,12 @@ class Summary:
             minutes=minutes,
             watched=watched,
             limits=limits,
-            verdict=Verdict.of(minutes, meta),
+            verdict=Verdict.of(minutes, meta, watched),
             slo=SloResult.of(limits, stretches),
             phases=phases,
             onsets=tuple(_onsets(minutes, watched, limits)),
             failures=tuple(run.failures()),
+            lags=tuple(Lag.of(watched, minutes, limits)) if watched is not None else (),
         )
 
     @property
@@ -163,7 +167,7 @@ class Summary:
             "recommendation": None,
             "cloudwatch": watched and watched.cloudwatch_dict(),
             "reconciliation": watched and watched.reconciliation_dict(whole),
-            "scaling": watched and watched.scaling_dict(),
+            "scaling": watched and {**watched.scaling_dict(), "lag": [lag.as_dict() for lag in self.lags]},
             "stopped": None,
         }
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
 
 MIN_DELIVERED = 0.99
@@ -65,8 +66,10 @@ class Verdict:
         return not any(reason.invalidates for reason in self.reasons)
 
     @classmethod
-    def of(cls, minutes: Minutes, meta: Mapping[str, Any]) -> Verdict:
-        """meta  what run.json holds"""
+    def of(cls, minutes: Minutes, meta: Mapping[str, Any], watched: Watched | None = None) -> Verdict:
+        """meta     what run.json holds
+        watched  what CloudWatch and scaling saw; None when nobody watched
+        """
         whole, finished = minutes.whole, "ended" in meta
         spans = minutes.phases or [whole]
         found: list[Reason] = []
@@ -81,17 +84,20 @@ class Verdict:
         if not whole.sent:
             text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
             found.append(Reason("nothing sent", text))
+        found += _refused(minutes, whole, "", _slack(meta, whole))
         found += _delivery(minutes, whole, "", _slack(meta, whole), endpoint_drops(spans))
         for span in spans:
             found += _late(span, minutes.name_of(span))
         for span in spans:
             found += _busy(minutes, span)
-        found += _refused(minutes, whole, "", _slack(meta, whole))
         found += _lost(minutes, meta)
         found += _unaccounted(whole, "", explained=not finished or _any_lost(minutes))
         for span in spans:
             found += _stalled(span, minutes.name_of(span))
         found += _not_begun(minutes)
+        if watched is not None:
+            found += _not_alone(watched)
+            found += _another_endpoint(watched)
         return cls(tuple(found))
 
     @classmethod
@@ -99,10 +105,10 @@ class Verdict:
         """span  one of `minutes.phases`"""
         name = minutes.name_of(span)
         slack = _slack(meta, span) + _shifted(minutes, span)
-        found = _delivery(minutes, span, name, slack, endpoint_drops([span]))
+        found = _refused(minutes, span, name, slack)
+        found += _delivery(minutes, span, name, slack, endpoint_drops([span]))
         found += _late(span, name)
         found += _busy(minutes, span)
-        found += _refused(minutes, span, name, _slack(meta, span))
         found += _lost(minutes, meta, span)
         found += _unaccounted(span, name, explained="ended" not in meta or _any_lost(minutes))
         found += _stalled(span, name)
@@ -326,3 +332,37 @@ def _not_begun(minutes: Minutes) -> list[Reason]:
         f"{which} never began, since the run was ended before; only what ran is judged, so run it whole to judge all."
     )
     return [Reason("not begun", text, invalidates=False)]
+
+
+def _not_alone(watched: Watched) -> list[Reason]:
+    """Somebody else's requests, where they were enough to make another load of it."""
+    periods = watched.foreign
+    if not periods:
+        return []
+    more = sum(period.foreign or 0.0 for period in periods)
+    minutes = [int(period.at_s // 60) for period in periods]
+    when = f"in minute {minutes[0]}" if len(set(minutes)) == 1 else f"from minute {minutes[0]} to {minutes[-1]}"
+    text = (
+        f"CloudWatch counts {more:,.0f} more requests than we sent {when}: somebody else used the endpoint, and its "
+        "latency and capacity are those of both loads; take an endpoint of your own and run it again."
+    )
+    return [Reason("foreign traffic", text, invalidates=False)]
+
+
+def _another_endpoint(watched: Watched) -> list[Reason]:
+    """The endpoint was not whole, or not there, all the time."""
+    found = []
+    status, gone = watched.endpoint_at_start, watched.gone_at_s
+    if status is not None and status != "InService":
+        text = (
+            f"The endpoint was {status} when the load began, so the run may have measured two states of it; wait until "
+            "it is InService (sm-locust check says so) and run it again."
+        )
+        found.append(Reason("endpoint not in service", text, invalidates=False))
+    if gone is not None:
+        text = (
+            f"The endpoint was deleted, as was seen in minute {int(gone // 60)}: what failed from then on says nothing "
+            "of what it can take; judge the time before, or run it again."
+        )
+        found.append(Reason("endpoint gone", text, invalidates=False))
+    return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.record.histogram import PERCENTILES
-from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 from sm_locust.record.outcome import (
     ACCESS_DENIED,
     CANCELLED,
@@ -40,10 +40,13 @@ from sm_locust.record.outcome import (
 from sm_locust.record.run import Run
 
 SAGEMAKER = "AWS/SageMaker"
+API_GATEWAY, LAMBDA = "AWS/ApiGateway:", "AWS/Lambda:"  # how their sources begin; the names follow
+SHARED = ("InvocationsPerInstance", "InvocationsPerCopy")  # of a variant, of an inference component
 PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"  # the scaling metric whose target is a rate a minute
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target
+FOREIGN_SHARE = 0.01  # of what we sent in a period: as much as a generator may miss its plan by
 COMPLETE = 0.99  # of our answers that CloudWatch must have measured for a limit to be shown to hold
 
 # A request that failed so was turned away, or never left: no Invocation counts it.
@@ -105,6 +108,59 @@ class ModelLatency:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """What a mean service time is made of, in seconds, by means alone: percentiles cannot be added.
+
+    client       ours, from the send to the end of the answer
+    model        ModelLatency
+    overhead     OverheadLatency; None where it was not measured
+    rest         what remains: the network, and what stands before SageMaker
+    api, integration, function   of API Gateway's Latency and IntegrationLatency and of Lambda's Duration, each of which
+                                 holds the next; None for a run that goes another way
+    """
+
+    client: float
+    model: float
+    overhead: float | None
+    api: float | None = None
+    integration: float | None = None
+    function: float | None = None
+
+    @property
+    def rest(self) -> float:
+        return self.client - self.model - (self.overhead or 0.0)
+
+    @classmethod
+    def merged(cls, periods: Iterable[Period]) -> Split | None:
+        """Weighted by our good answers; a part that any period lacks is not known. None where no period has one."""
+        known = [(split, period.client.requests.ok) for period in periods if (split := period.split) is not None]
+        count = sum(n for _, n in known)
+        if not count:
+            return None
+
+        def mean(part: str) -> float | None:
+            values = [(getattr(split, part), n) for split, n in known]
+            if any(value is None for value, _ in values):
+                return None
+            return float(sum(value * n for value, n in values) / count)
+
+        parts = ("overhead", "api", "integration", "function")
+        return cls(mean("client") or 0.0, mean("model") or 0.0, *(mean(part) for part in parts))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Milliseconds."""
+        return {
+            "client_ms": _ms(self.client),
+            "model_latency_ms": _ms(self.model),
+            "overhead_latency_ms": _ms(self.overhead),
+            "rest_ms": _ms(self.rest),
+            "api_latency_ms": _ms(self.api),
+            "integration_latency_ms": _ms(self.integration),
+            "function_duration_ms": _ms(self.function),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Period:
     """One CloudWatch period.
 
@@ -116,6 +172,10 @@ class Period:
     per_instance   InvocationsPerInstance, the sum as CloudWatch gave it
     overhead_mean  seconds
     in_service     instances at its end; None where nobody knows
+    arrived        Invocations of all that our requests may have gone to: several variants may share them
+    crossing       requests that may have been sent on one side of an edge of the period and counted on the other
+    before         mean seconds of API Gateway's Latency and IntegrationLatency and of Lambda's Duration; None for each
+                   that was not measured
     """
 
     at_s: float
@@ -130,6 +190,27 @@ class Period:
     model_latency: ModelLatency | None
     overhead_mean: float | None
     in_service: int | None
+    arrived: float | None
+    crossing: int
+    before: tuple[float | None, float | None, float | None]
+
+    @property
+    def foreign(self) -> float | None:
+        """Invocations beyond what of ours may have arrived; None where that cannot be told: it was not counted, or
+        arrivals did not go on for all of it."""
+        if self.arrived is None or self.partial:
+            return None
+        never = sum(n for kind, n in self.client.requests.by_kind.items() if kind in NEVER_ARRIVED)
+        return max(0.0, self.arrived - (self.client.sent - never) - self.crossing)
+
+    @property
+    def split(self) -> Split | None:
+        """None where our service time and ModelLatency cannot be held against each other."""
+        model = self.model_latency.metric("mean") if self.model_latency else None
+        client = self.client.requests.service_time.mean
+        if self.latency_difference is None or model is None or client is None:
+            return None
+        return Split(client, model, self.overhead_mean, *self.before)
 
     @property
     def middle_s(self) -> float:
@@ -250,6 +331,7 @@ class Watched:
     periods   without a gap from the start of the run to its end
     events    what became of the instances
     state     the scaling the run started with, as run.json has it; None when it was not read
+    endpoint_at_start  the endpoint's status when the load began, as SageMaker names it; None when it was not read
     """
 
     period_s: float
@@ -258,6 +340,7 @@ class Watched:
     periods: tuple[Period, ...]
     events: tuple[ScalingEvent, ...]
     state: Mapping[str, Any] | None
+    endpoint_at_start: str | None
 
     @classmethod
     def of(cls, run: Run, minutes: Minutes) -> Watched | None:
@@ -268,13 +351,15 @@ class Watched:
             return None
         about = about or {}
         period_s = float(about.get("period_s", PERIOD))
+        sources = _Sources.of(about.get("subjects") or ())
         return cls(
             period_s=period_s,
             settled=about.get("settled"),
             missing=tuple(map(str, about.get("missing") or ())),
-            periods=tuple(_periods(minutes, observations, events, period_s)),
+            periods=tuple(_periods(minutes, observations, events, period_s, sources)),
             events=tuple(events),
             state=state,
+            endpoint_at_start=about.get("endpoint_at_start"),
         )
 
     @property
@@ -308,6 +393,21 @@ class Watched:
         return ModelLatency.merged(self.periods)
 
     @property
+    def split(self) -> Split | None:
+        """What our mean service time was made of, over the periods in which that can be told."""
+        return Split.merged(self.periods)
+
+    @property
+    def foreign(self) -> list[Period]:
+        """The periods in which somebody else sent so much that the load was another than planned."""
+        return [p for p in self.periods if p.foreign and p.foreign > FOREIGN_SHARE * p.client.sent]
+
+    @property
+    def gone_at_s(self) -> float | None:
+        """When the endpoint was found to be no more, in schedule seconds; None for one that is still there."""
+        return next((event.at_s for event in self.events if event.event == ENDPOINT_GONE), None)
+
+    @property
     def most_per_instance(self) -> float | None:
         """Invocations a minute for one instance, in the busiest period."""
         rates = (period.per_minute(period.per_instance) for period in self.periods)
@@ -329,7 +429,7 @@ class Watched:
             sent=whole.sent,
             never_arrived=never,
             uncertain=uncertain,
-            invocations=self.total("invocations"),
+            invocations=self.total("arrived"),
             failed=whole.requests.failed - sum(never.values()),
             errors=self.total("errors"),
             compared=len(compared),
@@ -363,6 +463,11 @@ class Watched:
             "difference": found.difference,
             "failed": found.failed,
             "errors": found.errors,
+            "foreign": {
+                "requests": round(sum(period.foreign or 0.0 for period in self.foreign)),
+                "periods_at_s": [period.at_s for period in self.foreign],
+            },
+            "split": None if self.split is None else self.split.as_dict(),
             "latency": {
                 "compared": found.compared,
                 "worst_at_s": None if found.worst is None else found.worst.at_s,
@@ -373,8 +478,14 @@ class Watched:
                     "at_s": period.at_s,
                     "partial": period.partial,
                     "sent": period.client.sent,
-                    "invocations": period.invocations,
+                    "ok": period.client.requests.ok,
+                    "failed": period.client.requests.failed,
+                    "invocations": period.arrived,
+                    "errors_4xx": period.errors_4xx,
+                    "errors_5xx": period.errors_5xx,
+                    "foreign": period.foreign,
                     "latency_difference_ms": _ms(period.latency_difference),
+                    **_split_dict(period.split),
                 }
                 for period in self.periods
             ],
@@ -396,30 +507,79 @@ def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1e3, 3)
 
 
+def _split_dict(split: Split | None) -> dict[str, Any]:
+    """The parts that a direct call has, too."""
+    found = {} if split is None else split.as_dict()
+    return {name: found.get(name) for name in ("model_latency_ms", "overhead_latency_ms", "rest_ms")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Which lines of cloudwatch.csv are whose.
+
+    watched  of the variant, or the inference component, that is watched
+    ours     of all that our requests may have gone to
+    """
+
+    watched: str = SAGEMAKER
+    ours: frozenset[str] = frozenset({SAGEMAKER})
+
+    @classmethod
+    def of(cls, subjects: Iterable[Mapping[str, Any]]) -> _Sources:
+        """subjects  run.json's, the watched one first; none in a folder of an older version"""
+        named = [(f"{SAGEMAKER}:{s['label']}" if s.get("label") else SAGEMAKER, s.get("ours")) for s in subjects]
+        return cls(named[0][0], frozenset(source for source, ours in named if ours)) if named else cls()
+
+
+_Point = dict[tuple[str, str, str], float]  # whose ("" for what is watched), metric, statistic → value
+
+
 def _periods(
-    minutes: Minutes, observations: Sequence[Observation], events: Sequence[ScalingEvent], period_s: float
+    minutes: Minutes,
+    observations: Sequence[Observation],
+    events: Sequence[ScalingEvent],
+    period_s: float,
+    sources: _Sources,
 ) -> Iterable[Period]:
     """A row for each period of the run, and for what CloudWatch has of the time around it."""
     speed, end_s = minutes.speed, minutes.end * minutes.speed
     # CloudWatch's periods begin on whole minutes of the wall clock, the run on any second. Finer than that is only the
     # error of a clock, and would move every second of ours to the period before or after its own.
     anchor = round(observations[0].at_s / speed) * speed % period_s if observations else 0.0
-    points: dict[int, dict[tuple[str, str], float]] = {}
+    points: dict[int, _Point] = {}
+    arrived: dict[int, float] = {}
     for found in observations:
-        if found.source == SAGEMAKER:
-            index = round((found.at_s - anchor) / period_s)
-            points.setdefault(index, {})[found.metric, found.statistic] = found.value
+        index = round((found.at_s - anchor) / period_s)
+        if found.source == sources.watched:
+            points.setdefault(index, {})["", found.metric, found.statistic] = found.value
+        for way in (API_GATEWAY, LAMBDA):
+            if found.source.startswith(way):
+                points.setdefault(index, {})[way, found.metric, found.statistic] = found.value
+        if found.source in sources.ours and (found.metric, found.statistic) == ("Invocations", "Sum"):
+            arrived[index] = arrived.get(index, 0.0) + found.value
     run = range(math.floor(-anchor / period_s), math.ceil((end_s - anchor) / period_s - 1e-6))
     starts = [span.at_s for span in minutes.seconds]
     levels = [event for event in events if event.in_service is not None]
-    for index in sorted({*run, *points}):
+    in_flight = 0
+    for index in sorted({*run, *points, *arrived}):
         at_s = anchor + index * period_s
         until_s = at_s + period_s
         client = Span(at_s / speed, speed)
-        for span in minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]:
+        spans = minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]
+        for span in spans:
             client.merge(span)
-        partial = at_s < -1e-6 or until_s > end_s + 1e-6
-        yield _period(at_s, period_s / speed, partial, client, points.get(index, {}), _level(levels, until_s))
+        then = spans[-1].in_flight if spans else 0
+        yield _period(
+            at_s,
+            period_s / speed,
+            at_s < -1e-6 or until_s > end_s + 1e-6,
+            client,
+            points.get(index, {}),
+            _level(levels, until_s),
+            arrived.get(index),
+            in_flight + then + 1,
+        )
+        in_flight = then
 
 
 def _period(
@@ -427,32 +587,43 @@ def _period(
     seconds: float,
     partial: bool,
     client: Span,
-    point: Mapping[tuple[str, str], float],
+    point: _Point,
     in_service: int | None,
+    arrived: float | None,
+    crossing: int,
 ) -> Period:
-    invocations = point.get(("Invocations", "Sum"))
+    def told(metric: str, statistic: str, otherwise: float | None = None, way: str = "") -> float | None:
+        return point.get((way, metric, statistic), otherwise)
+
+    def mean(metric: str, way: str = "") -> float | None:
+        in_ms = told(metric, "Average", way=way)
+        return None if in_ms is None else in_ms / 1e3
+
+    invocations = told("Invocations", "Sum")
     # SageMaker publishes no zero: no point of an error, where there are invocations, is none of them.
     none_counted = None if invocations is None else 0.0
     latency = {
-        name: point["ModelLatency", statistic] / 1e3
+        name: value / 1e3
         for name, statistic in _STATISTICS.items()
-        if ("ModelLatency", statistic) in point
+        if (value := told("ModelLatency", statistic)) is not None
     }
-    measured = round(point.get(("ModelLatency", "SampleCount"), 0))
-    overhead = point.get(("OverheadLatency", "Average"))
+    measured = round(told("ModelLatency", "SampleCount") or 0)
     return Period(
         at_s=round(at_s, 6),
         seconds=seconds,
         partial=partial,
         client=client,
         invocations=invocations,
-        per_instance=point.get(("InvocationsPerInstance", "Sum")),
-        errors_4xx=point.get(("Invocation4XXErrors", "Sum"), none_counted),
-        errors_5xx=point.get(("Invocation5XXErrors", "Sum"), none_counted),
-        model_errors=point.get(("InvocationModelErrors", "Sum"), none_counted),
+        per_instance=next((value for name in SHARED if (value := told(name, "Sum")) is not None), None),
+        errors_4xx=told("Invocation4XXErrors", "Sum", none_counted),
+        errors_5xx=told("Invocation5XXErrors", "Sum", none_counted),
+        model_errors=told("InvocationModelErrors", "Sum", none_counted),
         model_latency=ModelLatency(latency, measured, client.requests.ok) if latency else None,
-        overhead_mean=None if overhead is None else overhead / 1e3,
+        overhead_mean=mean("OverheadLatency"),
         in_service=in_service,
+        arrived=arrived,
+        crossing=crossing,
+        before=(mean("Latency", API_GATEWAY), mean("IntegrationLatency", API_GATEWAY), mean("Duration", LAMBDA)),
     )
 
 

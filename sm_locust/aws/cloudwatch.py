@@ -1,143 +1,184 @@
-"""What CloudWatch says of the watched variant, as Observations.
+"""What CloudWatch says of a run, as Observations.
 
-Here its periods, its clock and its microseconds become the run's. When to ask, and when all of it has come, is the
-caller's to decide; what it means is the analysis's.
+Here its periods, its clock and its units become the run's. Whose metrics there are is subjects'. When to ask, and when
+all of it has come, is the caller's to decide; what it means is the analysis's.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from sm_locust.aws.session import AwsFault, ask_all, client, watched
+from sm_locust.aws.metrics import COUNT, Metric
+from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
+from sm_locust.aws.subjects import Subject
 from sm_locust.config import ConfigError, RunConfig, format_duration
 from sm_locust.record.clock import RunClock
 from sm_locust.record.observation import Observation
 
-REQUESTS = "AWS/SageMaker"
-INSTANCES = "/aws/sagemaker/Endpoints"
-
 CLOCKS_AGREE = 2.0  # seconds; an HTTP Date is whole seconds, and old by the time it is read
+MOST_QUERIES = 500  # in one call; of points a call gives 100,800, and the rest on further pages
+
+INVOCATIONS = "Invocations"
 
 
-class Metric(NamedTuple):
-    """A metric of a variant, with CloudWatch's names; `per_unit` of CloudWatch's make one of ours."""
-
-    namespace: str
-    name: str
-    statistics: tuple[str, ...]
-    unit: str = "count"
-    per_unit: float = 1.0
+class _Query(NamedTuple):
+    subject: Subject
+    metric: Metric
+    statistic: str
 
 
-# Amazon SageMaker developer guide, "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch".
-METRICS = (
-    Metric(REQUESTS, "Invocations", ("Sum",)),
-    Metric(REQUESTS, "InvocationsPerInstance", ("Sum",)),
-    Metric(REQUESTS, "Invocation4XXErrors", ("Sum",)),
-    Metric(REQUESTS, "Invocation5XXErrors", ("Sum",)),
-    Metric(REQUESTS, "InvocationModelErrors", ("Sum",)),
-    Metric(REQUESTS, "ModelLatency", ("Average", "p50", "p90", "p95", "p99", "p99.9", "Maximum"), "ms", 1000.0),
-    Metric(REQUESTS, "ModelLatency", ("SampleCount",)),
-    Metric(REQUESTS, "OverheadLatency", ("Average", "p99"), "ms", 1000.0),
-    Metric(REQUESTS, "ConcurrentRequestsPerModel", ("Maximum",)),
-    Metric(INSTANCES, "CPUUtilization", ("Average",), "percent"),
-    Metric(INSTANCES, "MemoryUtilization", ("Average",), "percent"),
-)
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What was asked for and what came of it.
+
+    asked       labels of the subjects
+    faults      by label: its subject was not told of, or not of all its metrics
+    unanswered  labels of those that nothing at all was told of
+    """
+
+    observations: list[Observation]
+    asked: frozenset[str]
+    faults: dict[str, AwsFault]
+    unanswered: frozenset[str] = frozenset()
 
 
 class CloudWatch:
-    """The metrics of one run's variant.
+    """The metrics of one run's subjects.
 
+    subjects      what is asked for, the live one first
     started_at    Unix seconds, on our clock, of the run's start
     speed         schedule seconds for one real second
-    period        real seconds of one point
-    clock_offset  seconds that AWS's clock is ahead of ours, as its first answer said; 0 within what a Date can tell
+    clock_offset  seconds that AWS's clock is ahead of ours; None for what its first answer says: 0 within what a Date
+                  can tell
+    attempts      of one call
 
-    Raises ConfigError for a configuration without an endpoint or a region, and for a period CloudWatch has not.
+    Raises ConfigError for a configuration without a region, and for a period CloudWatch has not.
     """
 
-    def __init__(self, config: RunConfig, started_at: float, speed: int) -> None:
-        self.period = period(config, speed)
-        self.clock_offset = 0.0
-        self._is_anchored = False
+    def __init__(
+        self,
+        config: RunConfig,
+        subjects: Sequence[Subject],
+        started_at: float,
+        speed: int,
+        *,
+        clock_offset: float | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.period = period(config, speed)  # real seconds of one point
+        self.clock_offset = clock_offset or 0.0
+        self.subjects = tuple(subjects)
+        self._is_anchored = clock_offset is not None
         self._clock = RunClock(0.0, started_at, speed)
-        self._client = client(config, "cloudwatch")
-        dimensions = [
-            {"Name": name, "Value": value}
-            for name, value in zip(("EndpointName", "VariantName"), watched(config), strict=True)
-        ]
-        self._asked = {
-            f"m{i}": (metric, statistic)
-            for i, (metric, statistic) in enumerate((m, s) for m in METRICS for s in m.statistics)
-        }
-        self._queries = [
-            {
-                "Id": id_,
-                "MetricStat": {
-                    "Metric": {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions},
-                    "Period": self.period,
-                    "Stat": statistic,
-                },
-            }
-            for id_, (metric, statistic) in self._asked.items()
-        ]
+        self._client = client(config, "cloudwatch", attempts=attempts)
 
-    def pull(self, since_wall: float, until_wall: float) -> list[Observation]:
-        """Every point of the periods that had begun by `since_wall` or later and had ended by `until_wall`.
+    def pull(self, since_wall: float, until_wall: float) -> Pulled:
+        """The few metrics that are looked at while the load goes, in one call.
 
-        A point may come late, and change until it is two or three minutes old: ask again. None comes for a period
-        without traffic.
+        Every point of the periods that had begun by `since_wall` or later and had ended by `until_wall`. A point may
+        come late, and change until it is two or three minutes old: ask again. None comes for a period without traffic.
 
         since_wall, until_wall  Unix seconds on our clock
-
-        Raises AwsFault.
         """
-        before = self.clock_offset
-        found = self._points(since_wall, until_wall)
-        return found if self.clock_offset == before else self._points(since_wall, until_wall)  # that was another time
+        queries = [
+            _Query(subject, metric, statistic)
+            for subject in self.subjects
+            for metric in subject.metrics
+            for statistic in _live(subject, metric)
+        ]
+        return self._pulled([queries], since_wall, until_wall)
 
-    def _points(self, since_wall: float, until_wall: float) -> list[Observation]:
+    def pull_all(self, since_wall: float, until_wall: float) -> Pulled:
+        """Every metric of every subject, a call for each: what may not be read of one loses nothing of another."""
+        calls = [
+            [_Query(subject, metric, statistic) for metric in subject.metrics for statistic in metric.statistics]
+            for subject in self.subjects
+        ]
+        return self._pulled(calls, since_wall, until_wall)
+
+    def _pulled(self, calls: list[list[_Query]], since_wall: float, until_wall: float) -> Pulled:
+        before = self.clock_offset
+        pulled = self._points(calls, since_wall, until_wall)
+        return pulled if self.clock_offset == before else self._points(calls, since_wall, until_wall)  # another time
+
+    def _points(self, calls: list[list[_Query]], since_wall: float, until_wall: float) -> Pulled:
         start = math.floor((since_wall + self.clock_offset) / self.period) * self.period
         end = math.floor((until_wall + self.clock_offset) / self.period) * self.period
-        if end <= start:
-            return []
-        found = []
-        for result in self._results(start, end):
-            metric, statistic = self._asked[result["Id"]]
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                at_s = self._clock.at_s(self._clock.at(at.timestamp() - self.clock_offset))
-                value = value / metric.per_unit
-                found.append(Observation(at_s, metric.namespace, metric.name, statistic, value, metric.unit))
-        return found
+        asked = frozenset(query.subject.label for queries in calls for query in queries)
+        found: list[Observation] = []
+        faults: dict[str, AwsFault] = {}
+        answered: set[str] = set()
+        for queries in calls if end > start else ():
+            refused: dict[tuple[str, str], list[_Query]] = {}
+            try:
+                for query, result in self._results(queries, start, end):
+                    status, label = result.get("StatusCode", "Complete"), query.subject.label
+                    if status in ("Forbidden", "InternalError"):
+                        refused.setdefault((label, status), []).append(query)
+                    else:
+                        answered.add(label)
+                        found += self._observations(query, result)
+            except AwsFault as e:
+                faults |= dict.fromkeys((query.subject.label for query in queries), e)
+                if e.passing:  # nobody answers, or not now: the others would only be waited for in their turn
+                    faults |= dict.fromkeys(asked - answered, e)
+                    break
+            for (label, status), lacking in refused.items():
+                faults.setdefault(label, _not_given(status, lacking))
+        return Pulled(found, asked, faults, frozenset(faults) - answered)
 
-    def _results(self, start: int, end: int) -> Iterator[dict[str, Any]]:
+    def _observations(self, query: _Query, result: dict[str, Any]) -> Iterator[Observation]:
+        subject, metric, statistic = query
+        per_unit, unit = (1.0, "count") if statistic == COUNT else (metric.per_unit, metric.unit)
+        for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+            at_s = self._clock.at_s(self._clock.at(at.timestamp() - self.clock_offset))
+            yield Observation(at_s, subject.source(metric.namespace), metric.name, statistic, value / per_unit, unit)
+
+    def _results(self, queries: Sequence[_Query], start: int, end: int) -> Iterator[tuple[_Query, dict[str, Any]]]:
         """MetricDataResults of all pages; a metric's points may be spread over several (PartialData)."""
-        pages = ask_all(
-            self._client,
-            "GetMetricData",
-            MetricDataQueries=self._queries,
-            StartTime=start,
-            EndTime=end,
-            ScanBy="TimestampAscending",
-        )
-        for page in pages:
-            if not self._is_anchored:  # once: a point must keep its time when it is asked for again
-                self._is_anchored, self.clock_offset = True, _offset(page, time.time())
-            for result in page["MetricDataResults"]:
-                status = result.get("StatusCode", "Complete")
-                if status in ("Forbidden", "InternalError"):
-                    metric, statistic = self._asked[result["Id"]]
-                    needed = "; the permission it needs is cloudwatch:GetMetricData" if status == "Forbidden" else ""
-                    raise AwsFault(
-                        f"CloudWatch GetMetricData gave no {metric.name} ({statistic}): {status}{needed}",
-                        "AccessDenied" if status == "Forbidden" else status,
-                        passing=status == "InternalError",
-                    )
-                yield result
+        for first in range(0, len(queries), MOST_QUERIES):
+            asked = {f"m{i}": query for i, query in enumerate(queries[first : first + MOST_QUERIES])}
+            pages = ask_all(
+                self._client,
+                "GetMetricData",
+                MetricDataQueries=[self._asked(id_, query) for id_, query in asked.items()],
+                StartTime=start,
+                EndTime=end,
+                ScanBy="TimestampAscending",
+            )
+            for page in pages:
+                if not self._is_anchored:  # once: a point must keep its time when it is asked for again
+                    self._is_anchored, self.clock_offset = True, _offset(page, time.time())
+                for result in page["MetricDataResults"]:
+                    yield asked[result["Id"]], result
+
+    def _asked(self, id_: str, query: _Query) -> dict[str, Any]:
+        dimensions = [{"Name": name, "Value": value} for name, value in query.subject.dimensions]
+        metric = {"Namespace": query.metric.namespace, "MetricName": query.metric.name, "Dimensions": dimensions}
+        return {"Id": id_, "MetricStat": {"Metric": metric, "Period": self.period, "Stat": query.statistic}}
+
+
+def _live(subject: Subject, metric: Metric) -> Iterable[str]:
+    """Of another variant that our requests may go to, only how many did."""
+    if subject.live:
+        return metric.live
+    return metric.live if subject.ours and metric.name == INVOCATIONS else ()
+
+
+def _not_given(status: str, queries: Sequence[_Query]) -> AwsFault:
+    """status  Forbidden or InternalError, of those metrics; what else was asked for came"""
+    metrics = ", ".join(f"{query.metric.name} ({query.statistic})" for query in queries)
+    needed = "; the permission it needs is cloudwatch:GetMetricData" if status == "Forbidden" else ""
+    return AwsFault(
+        f"CloudWatch GetMetricData gave no {metrics}: {status}{needed}",
+        "AccessDenied" if status == "Forbidden" else status,
+        passing=status == "InternalError",
+    )
 
 
 def period(config: RunConfig, speed: int) -> int:

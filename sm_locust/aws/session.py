@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from sm_locust.config import ConfigError, RunConfig, Target
 from sm_locust.loopback import is_this_machine
 
-SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of botocore's variables end
+SERVICES = {  # boto3's name, which but for IAM_PREFIXES is IAM's too → how the names of botocore's variables end
     "cloudwatch": "CLOUDWATCH",
     "application-autoscaling": "APPLICATION_AUTO_SCALING",
     "sagemaker": "SAGEMAKER",
@@ -33,10 +34,12 @@ SERVICES = {  # boto3's name, which is IAM's prefix too → how the names of bot
     "pricing": "PRICING",
     "service-quotas": "SERVICE_QUOTAS",
 }
+IAM_PREFIXES = {"service-quotas": "servicequotas"}
 BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # the ones that are asked while it goes
 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
+SHORT_WINDOW = 0.6  # of a session's life, before its end, in which its source is asked for another
 MESSAGE_KEPT = 300  # characters of what AWS says, at most
 
 # Where the Pricing API is, whatever region is asked about: the start of that region's name → the nearest of them.
@@ -86,7 +89,8 @@ class Runtime:
     def keys(self) -> Keys:
         """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
 
-        botocore asks the source in the last 15 minutes of the keys' life, and raises what it raises in the last 10.
+        The source is asked in the last 15 minutes of the keys' life, or the last 60% of a short one. What it raises is
+        raised only in the last 10 minutes, or in all of the 60%.
         """
         frozen = self._credentials.get_frozen_credentials()
         # botocore tells nobody when its credentials expire; those that never do have no such attribute.
@@ -112,7 +116,9 @@ def runtime(config: RunConfig) -> Runtime:
     try:
         credentials = session.get_credentials()
         if credentials is not None:
+            _leave_in_peace(credentials)  # a program has been asked by now, a role has not
             credentials.get_frozen_credentials()
+            _leave_in_peace(credentials)
     except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
         raise ConfigError(f"no AWS credentials could be had: {_short(str(e)) or type(e).__name__}") from None
     if credentials is None:
@@ -135,6 +141,19 @@ def runtime(config: RunConfig) -> Runtime:
     )
 
 
+def _leave_in_peace(credentials: Any) -> None:
+    """Has the source of short sessions asked once for each.
+
+    botocore asks it in the last 15 minutes of a session: if none lasts longer, for every call that is signed.
+    """
+    expires = getattr(credentials, "_expiry_time", None)
+    if expires is None or "_advisory_refresh_timeout" in vars(credentials):
+        return
+    window = (expires.timestamp() - time.time()) * SHORT_WINDOW
+    if window < credentials._advisory_refresh_timeout:
+        credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = window
+
+
 def _renews(source: str, profile: Mapping[str, Any]) -> bool:
     """Variables stay as they were when the process began, and a code of MFA is good for one session."""
     return source != "env" and not (source == "assume-role" and "mfa_serial" in profile)
@@ -149,6 +168,24 @@ def _starts_a_process(profiles: Mapping[str, Any], name: str) -> bool:
         seen.add(name)
         name = profiles[name].get("source_profile", "")
     return False
+
+
+def partition_and_region(config: RunConfig) -> tuple[str, str | None]:
+    """The partition (aws, aws-cn, aws-us-gov, …) of the region, and the region; None without one.
+
+    Raises ConfigError for a profile that is not there.
+    """
+    from botocore.exceptions import BotoCoreError, UnknownRegionError
+
+    try:
+        session = _boto3_session()
+        region = (config.target.region if config.target else None) or session.region_name
+    except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
+        raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
+    try:
+        return (str(session.get_partition_for_region(region)) if region else "aws"), region
+    except UnknownRegionError:  # newer than this botocore
+        return "aws", region
 
 
 def warm() -> None:
@@ -191,8 +228,10 @@ def watched(config: RunConfig) -> Watched:
     return Watched(config.target.endpoint, config.target.variant)
 
 
-def client(config: RunConfig, service: str) -> Any:
+def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
     """A boto3 client of one of SERVICES, for `ask` and `ask_all`. One a process for each address.
+
+    attempts  of one call; 1 where nobody should wait for an AWS that does not answer
 
     Where its calls go is botocore's own resolution: region, AWS_ENDPOINT_URL and its kin, the shared configuration
     file. But where `target.url` or `target.api_gateway` names this machine (localhost, 127.0.0.0/8, ::1), the local
@@ -207,9 +246,9 @@ def client(config: RunConfig, service: str) -> Any:
     if service == "pricing":
         region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
     try:
-        return _control_plane(service, region, _stand_in(config, service))
+        return _control_plane(service, region, _stand_in(config, service), attempts)
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"{service} cannot be addressed: {_without_user(str(e))}") from None
+        raise ConfigError(f"{service} cannot be addressed: {_without_secrets(e)}") from None
 
 
 def region_of(config: RunConfig) -> str:
@@ -250,7 +289,7 @@ def ask_all(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str
 @contextlib.contextmanager
 def _faults(client: Any, operation: str) -> Iterator[None]:
     """Whatever botocore raises becomes an AwsFault: which call, what AWS said, and what permission it wants."""
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
     from botocore.exceptions import ConnectionError as NoConnection
     from botocore.parsers import ResponseParserError
 
@@ -263,7 +302,8 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         needed = ""
         if code.startswith(("AccessDenied", "UnauthorizedOperation")):
             named = re.search(r"to perform: ([\w-]+:\w+)", message)
-            needed = f"; the permission it needs is {named[1] if named else f'{model.service_name}:{operation}'}"
+            action = f"{IAM_PREFIXES.get(model.service_name, model.service_name)}:{operation}"
+            needed = f"; the permission it needs is {named[1] if named else action}"
         status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         passing = status >= 500 or any(word in code for word in _PASSING)
         said = _short(message, code)
@@ -272,16 +312,12 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
         raise AwsFault(
-            f"{call} was not answered: {_without_user(_short(str(e)))}",
+            f"{call} was not answered: {_short(_without_secrets(e))}",
             type(e).__name__,
-            passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError),
+            passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError | CredentialRetrievalError),
         ) from None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as e:  # a source of credentials, asked before the call, raises what it will
-        raise AwsFault(f"{call} was not answered: {_without_user(_short(str(e)))}", type(e).__name__) from None
+    except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
+        raise AwsFault(f"{call} was not answered: {_short(_without_secrets(e))}", type(e).__name__) from None
 
 
 def _short(message: str, code: str = "") -> str:
@@ -293,13 +329,17 @@ def _short(message: str, code: str = "") -> str:
     return (message if len(message) <= MESSAGE_KEPT else message[: MESSAGE_KEPT - 2] + " …").rstrip(".")
 
 
-def _without_user(text: str) -> str:
-    """An address that the environment names may hold a user and a password."""
-    return re.sub(r"//[^/\s\"'@]*@", "//", text)
+def _without_secrets(error: Exception) -> str:
+    """An address may hold a user and a password; the words of a source of credentials that fails, anything."""
+    from botocore.exceptions import CredentialRetrievalError
+
+    if isinstance(error, CredentialRetrievalError):
+        return f"no credentials could be had from {error.kwargs.get('provider')}"
+    return re.sub(r"//[^/\s\"'@]*@", "//", str(error))
 
 
 @functools.cache
-def _control_plane(service: str, region: str, url: str | None) -> Any:
+def _control_plane(service: str, region: str, url: str | None, attempts: int) -> Any:
     from botocore.config import Config
 
     return _boto3_session().client(
@@ -307,7 +347,7 @@ def _control_plane(service: str, region: str, url: str | None) -> Any:
         region_name=region,
         endpoint_url=url,
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
         ),
@@ -366,4 +406,4 @@ def _client(session: Any, config: RunConfig) -> Any:
             endpoint_url=target.url if target else None,
         )
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"SageMaker Runtime cannot be addressed: {e}") from None
+        raise ConfigError(f"SageMaker Runtime cannot be addressed: {_without_secrets(e)}") from None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from sm_locust.cli.check import check
 from sm_locust.cli.demo import demo
 from sm_locust.cli.experiment import experiment
 from sm_locust.cli.local import local
 from sm_locust.cli.plan import plan
 from sm_locust.cli.runs import compare, summarize
 from sm_locust.cli.scaling import scaling
+from sm_locust.cli.stack import stack
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,10 +20,12 @@ def main() -> None:
     """Load tests of Amazon SageMaker endpoints with Locust: how much one takes, and what its scaling should be."""
 
 
+main.add_command(check)
 main.add_command(demo)
 main.add_command(experiment)
 main.add_command(local)
-main.add_command(plan)
 main.add_command(scaling)
+main.add_command(plan)
 main.add_command(compare)
 main.add_command(summarize)
+main.add_command(stack)

@@ -20,10 +20,11 @@ def demo(run_dir: str, real_time: bool) -> None:
     from sm_locust.demo import DemoError
     from sm_locust.demo import demo as play
     from sm_locust.experiment import ExperimentError
+    from sm_locust.record.prior import PriorError
 
     try:
         sys.exit(play(run_dir, real_time=real_time))
-    except (DemoError, ExperimentError, ConfigError, AwsFault, RunError) as e:
+    except (DemoError, ExperimentError, ConfigError, AwsFault, PriorError, RunError) as e:
         refuse(e)
     except KeyboardInterrupt:
         click.echo("\nInterrupted; nothing is left running.", err=True)

@@ -57,7 +57,7 @@ def experiment(
     from sm_locust.report import compare
 
     given = [config, endpoint, region, url, replace, *locust]
-    if resume is not None and (any(given) or speed != "1"):
+    if resume is not None and (any(given) or (run_dir, speed) != ("runs", "1")):
         refuse("--resume takes neither CONFIG nor other options: what is played is in the folder's record")
     if resume is None and config is None:
         refuse("CONFIG: missing; required: a YAML file, or --resume FOLDER")

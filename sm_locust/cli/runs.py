@@ -34,11 +34,18 @@ def compare(before: Path, after: Path, out: Path | None) -> None:
 @click.command()
 @click.argument("run", type=click.Path())
 def summarize(run: str) -> None:
-    """Makes summary, timeline and report of a run folder again, from its ledger alone."""
+    """Makes summary, timeline and report of a run folder again, from its ledger.
+
+    What CloudWatch had not said of the run by its end is asked for now; without network or credentials that is a
+    sentence, and the rest is made all the same.
+    """
+    from sm_locust import completion
     from sm_locust.report import folder, text
 
     try:
         opened = Run.open(run)
+        for sentence in completion.complete(opened):
+            click.echo(f"sm-locust: {sentence}", err=True)
         summary = folder.write(opened)
     except (RunError, OSError) as e:
         refuse(e)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
 
 DIFFERS = 1  # there is something to do, and nobody has said --yes
@@ -104,6 +105,7 @@ def remove(config: Path, endpoint: str | None, region: str | None, url: str | No
             sys.exit(DIFFERS)
         done = custody.remove(seen, run_dir)
     _say(done)
+    billing.show(seen.config, sys.stdout)
 
 
 @scaling.command()
@@ -119,12 +121,15 @@ def restore(run: Path) -> None:
 
     with _refusals():
         record = Prior.open(run)
-        record.claim()
         if record.restored_at is not None:
             click.echo(f"Scaling of {record.resource_id} was put back at {record.restored_at}: nothing was done.")
             return
-        with Interrupts(), custody.progress() as told:
-            done, not_restored = custody.give_back(record, told)
+        record.claim()
+        try:
+            with Interrupts(), custody.progress() as told:
+                done, not_restored = custody.give_back(record, told)
+        finally:
+            record.release()
     if not_restored:
         refuse(f"{not_restored}; the record is {record.path}")
     _say(done or [f"Scaling of {record.resource_id} is as it was: nothing had to be put back."])

@@ -1,8 +1,8 @@
 """The keys that a process signs with, renewed in good time: how often their source is asked, what is said if it fails.
 
-botocore renews what expires, but only when it is asked to, and in the last 15 minutes of the keys' life it asks their
-source each time. So it is asked when those begin, and then at half of what is left. Keys in use stay in use while the
-source fails: they may be good for a while. Asking beside the load is the generator's, what keys there are is aws's.
+botocore renews what expires, but only when somebody asks it, and not before the last 15 minutes of the keys' life. So
+it is asked when those begin, and then at half of what is left. Keys in use stay in use while the source fails: they may
+be good for a while. Asking beside the load is the generator's, what keys there are is aws's.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ MAX_IN_FLIGHT = "max_in_flight"  # why arrivals are dropped
 ISOLATED = "isolated"
 
 CPU_SAMPLE = 5.0  # seconds
-_CREDENTIALS_PATIENCE = 60.0  # seconds for a source of credentials that does not answer
+_CREDENTIALS_PATIENCE = 20.0  # seconds for a source of credentials that does not answer
 _KILL_PATIENCE = 1.0
 _LOOK = 0.01  # how often the drain looks whether all have landed
 

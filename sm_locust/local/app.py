@@ -28,9 +28,12 @@ from sm_locust.local.counts import Counts
 from sm_locust.local.departures import Departures
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
-from sm_locust.local.gateway import STAGE, Gateway, function_failed
+from sm_locust.local.function import Function
+from sm_locust.local.gateway import STAGE, Gateway
+from sm_locust.local.gateway_metrics import GatewayMetrics
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.model import ContainerAnswer
+from sm_locust.local.refusals import RUNTIME
 from sm_locust.local.sessions import Sessions
 from sm_locust.local.settings import ACCOUNT, Settings
 from sm_locust.local.signature import Verifier
@@ -44,13 +47,14 @@ _PREFIX = "/endpoints/"
 _SUFFIX = "/invocations"
 
 
-def create_app(settings: Settings, speed: int = 1) -> ASGIApp:
+def create_app(settings: Settings, url: str, speed: int = 1) -> ASGIApp:
     """The application, its model trained. Serve it on one event loop of one process: it holds the queues' state.
 
+    url    where it is served, for the function behind its API
     speed  a minute of the schedule lasts 60 / speed real seconds: what the schedule times is divided by it
            (provisioning, publishing, alarms, cooldowns), no latency and no count is
     """
-    return _LocalEndpoint(settings, speed)
+    return _LocalEndpoint(settings, url, speed)
 
 
 class _Answer(NamedTuple):
@@ -64,7 +68,7 @@ class _Disconnected(Exception):
 
 
 class _LocalEndpoint:
-    def __init__(self, settings: Settings, speed: int) -> None:
+    def __init__(self, settings: Settings, url: str, speed: int) -> None:
         self._settings = settings
         self._speed = speed
         self._fleet = Fleet(settings, speed)
@@ -74,8 +78,15 @@ class _LocalEndpoint:
         self._controller = Controller(self._autoscaling, speed)
         self._sessions = Sessions()
         self._state = EndpointState(self._fleet)
+        self._gateway_metrics = GatewayMetrics()
         self._services = AwsServices(
-            settings, self._fleet, self._metrics, self._autoscaling, self._sessions, self._state
+            settings,
+            self._fleet,
+            self._metrics,
+            self._gateway_metrics,
+            self._autoscaling,
+            self._sessions,
+            self._state,
         )
         self._verifier = Verifier(
             settings.access_key_id,
@@ -85,7 +96,8 @@ class _LocalEndpoint:
             "sagemaker",
             self._sessions,
         )
-        self._gateway = Gateway(settings, self._sessions)
+        self._function = Function(settings, url, self._gateway_metrics)
+        self._gateway = Gateway(settings, self._sessions, self._function)
         self._departures = Departures()
         self._counts = Counts(self._metrics)
         # A request id looks like a UUID; its tail is a counter, because making a random one costs more than a tree.
@@ -109,6 +121,7 @@ class _LocalEndpoint:
         controller = asyncio.create_task(self._controller.run())
         yield
         controller.cancel()
+        await self._function.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST":
@@ -131,7 +144,8 @@ class _LocalEndpoint:
             # The last byte is in: this is the arrival. What follows until the departure runs in one go, so that
             # arrivals reach the queue in order.
             arrived_at = time.perf_counter()
-            self._verifier.verify(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            caller = self._verifier.verify(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
+            self._services.refusals.check(RUNTIME, "InvokeEndpoint", self._sessions.arn(caller))
             self._check_target(endpoint, headers)
             inference = self._variant.infer(headers.get(b"content-type", b""), body, arrived_at)
             answer = self._answer_of(inference.container, headers)
@@ -143,26 +157,27 @@ class _LocalEndpoint:
         await self._leave(inference, answer, send)
 
     async def _invoke_through_gateway(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inference: Inference | None = None
+        began, asked, took = time.perf_counter(), 0.0, None
         try:
             headers = _combined(scope["headers"])
             body = await self._read(headers, receive)
-            arrived_at = time.perf_counter()
             self._gateway.admit(scope["method"], scope["raw_path"], scope["query_string"], headers, body)
-            inference = self._variant.infer(headers.get(b"content-type", b""), body, arrived_at)
-            container = inference.container
-            answer = self._answer_of(container, headers)
-            if container is None or answer.status != 200:
-                answer = self._refusal(function_failed())
-            else:
-                answer = self._answer(200, container.content_type, container.body)
+            asked = time.perf_counter()
+            proxied = await self._gateway.integrate(headers, body)
+            answer = self._answer(proxied.status, proxied.headers, proxied.body)
         except AwsError as error:
-            self._counts.reject(error.name)
+            if not asked:
+                self._counts.reject(error.name)
             answer = self._refusal(error)
         except _Disconnected:
             return
+        ended = time.perf_counter()
+        if asked:
+            took = ended - asked
         answer.headers.append((b"x-amz-apigw-id", self._gateway.id()))
-        await self._leave(inference, answer, send)
+        self._gateway_metrics.answered(int(time.time()), answer.status, ended - began, took)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     async def _leave(self, inference: Inference | None, answer: _Answer, send: Send) -> None:
         if inference is not None:
@@ -228,7 +243,7 @@ class _LocalEndpoint:
             )
         if container.status != 200:
             return self._failure(self._model_error(container))
-        answer = self._answer(200, container.content_type, container.body)
+        answer = self._answer(200, [(b"content-type", container.content_type)], container.body)
         answer.headers.append((b"x-amzn-invoked-production-variant", self._settings.variant.encode()))
         if CUSTOM_ATTRIBUTES in headers:
             answer.headers.append((CUSTOM_ATTRIBUTES, headers[CUSTOM_ATTRIBUTES]))
@@ -260,15 +275,15 @@ class _LocalEndpoint:
         )
 
     def _refusal(self, error: AwsError) -> _Answer:
-        answer = self._answer(error.status, error.content_type, error.body)
+        answer = self._answer(error.status, [(b"content-type", error.content_type)], error.body)
         if error.code:
             answer.headers.append((b"x-amzn-errortype", error.code.encode()))
         return answer
 
-    def _answer(self, status: int, content_type: bytes, body: bytes) -> _Answer:
+    def _answer(self, status: int, more: list[tuple[bytes, bytes]], body: bytes) -> _Answer:
         headers = [
             (b"x-amzn-requestid", self._request_id().encode()),
-            (b"content-type", content_type),
+            *more,
             (b"content-length", b"%d" % len(body)),
         ]
         return _Answer(status, headers, body)

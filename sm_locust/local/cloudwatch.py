@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from sm_locust.local.autoscaling import AutoScaling
+from sm_locust.local.gateway_metrics import GatewayMetrics
 from sm_locust.local.metrics import MetricName, Metrics
 from sm_locust.local.paging import page, read_token, token
 from sm_locust.local.shapes import invalid
@@ -32,8 +33,9 @@ Members = dict[str, Any]
 class CloudWatch:
     """`operations` by name: each takes a request's parameters and the time, and gives the members of its answer."""
 
-    def __init__(self, metrics: Metrics, autoscaling: AutoScaling) -> None:
+    def __init__(self, metrics: Metrics, gateway_metrics: GatewayMetrics, autoscaling: AutoScaling) -> None:
         self._metrics = metrics
+        self._gateway_metrics = gateway_metrics
         self._autoscaling = autoscaling
         self.operations = {
             "GetMetricData": self._get_metric_data,
@@ -88,27 +90,32 @@ class CloudWatch:
         name, namespace = metric.get("MetricName", ""), metric.get("Namespace", "")
         dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric.get("Dimensions", [])}
         try:
-            points = self._metrics.points(
-                namespace,
-                name,
-                wanted["Stat"],
-                wanted["Period"],
-                parameters["StartTime"],
-                parameters["EndTime"],
-                now=visible_until,
-            )
+            points = [
+                point
+                for source in (self._metrics, self._gateway_metrics)
+                for point in source.points(
+                    namespace,
+                    name,
+                    wanted["Stat"],
+                    wanted["Period"],
+                    parameters["StartTime"],
+                    parameters["EndTime"],
+                    now=visible_until,
+                )
+            ]
         except ValueError:
             raise invalid(
                 f"The value {wanted['Stat']} for parameter {_member(number)}.MetricStat.Stat is not a valid statistic."
             ) from None
-        if not any(
-            (m.namespace, m.metric, m.dimensions) == (namespace, name, dimensions) for m in self._metrics.names()
-        ):
+        if not any((m.namespace, m.metric, m.dimensions) == (namespace, name, dimensions) for m in self._names()):
             return []
         return points if parameters.get("ScanBy") == _OLDEST_FIRST else points[::-1]
 
+    def _names(self) -> list[MetricName]:
+        return self._metrics.names() + self._gateway_metrics.names()
+
     def _list_metrics(self, parameters: Members, now: float) -> Members:
-        metrics = [metric for metric in self._metrics.names() if _is_wanted(metric, parameters)]
+        metrics = [metric for metric in self._names() if _is_wanted(metric, parameters)]
         metrics, next_token = page(metrics, str, _METRICS_A_PAGE, parameters, _REFUSED_TOKEN)
         listed = [
             {

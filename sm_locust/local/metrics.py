@@ -194,7 +194,7 @@ class Metrics:
         Whether a metric has those dimensions is for `names` to say.
         Raises ValueError for a statistic that is none of Sum, Average, SampleCount, Minimum, Maximum and p0 to p100.
         """
-        reduce = _reduction(statistic)
+        reduce = reduction(statistic)
         if (namespace, metric) not in _METRICS + _COMPONENT_METRICS or not self._seconds:
             return []
         if metric in ("InvocationsPerInstance", "InvocationsPerCopy") and statistic != "Sum":
@@ -248,7 +248,8 @@ def _flags(rows: list[_Second], ones: int) -> Samples:
     return flags
 
 
-def _reduction(statistic: str) -> Callable[[Samples], float]:
+def reduction(statistic: str) -> Callable[[Samples], float]:
+    """What makes one value of a period's samples. Raises ValueError for a statistic that there is not."""
     match statistic:
         case "Sum":
             return lambda samples: float(samples.sum())

@@ -18,7 +18,8 @@ from sm_locust.local.shapes import invalid
 from sm_locust.local.state import IN_PROGRESS, EndpointState
 
 _PAGE = 10
-FAILED = ("Failed", "UpdateRollbackFailed")
+_ROUTING = {"random": "RANDOM", "least-outstanding": "LEAST_OUTSTANDING_REQUESTS"}
+_FAILED = ("Failed", "UpdateRollbackFailed")
 
 Members = dict[str, Any]
 
@@ -68,7 +69,7 @@ class SageMaker:
             **self._summary(),
             "EndpointConfigName": self._settings.endpoint,
             "ProductionVariants": [variant],
-            "FailureReason": "The state was ordered." if self._state.status in FAILED else None,
+            "FailureReason": "The state was ordered." if self._state.status in _FAILED else None,
         }
 
     def _describe_endpoint_config(self, parameters: Members, now: float) -> Members:
@@ -78,10 +79,12 @@ class SageMaker:
             raise invalid(f'Could not find endpoint configuration "{arn}".')
         variant = {
             "VariantName": self._settings.variant,
-            "ModelName": self._settings.endpoint,
+            # Models are their inference component's where there is one.
+            "ModelName": self._settings.endpoint if self._settings.inference_component is None else None,
             "InitialInstanceCount": self._settings.instances,
             "InstanceType": self._settings.instance_type,
             "InitialVariantWeight": 1.0,
+            "RoutingConfig": {"RoutingStrategy": _ROUTING[self._settings.routing]},
         }
         return {
             "EndpointConfigName": name,

@@ -56,7 +56,7 @@ def serve(
             os.write(ready, f"{port}\n".encode())
 
     config = uvicorn.Config(
-        create_app(settings, speed),
+        create_app(settings, _url(host, port), speed),
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -120,8 +120,12 @@ def _allow_many_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def _banner(settings: Settings, host: str, port: int, speed: int) -> str:
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = _url(host, port)
     instances = "one instance:" if settings.instances == 1 else f"{settings.instances} instances, each"
     lines = [
         f"local SageMaker endpoint {settings.endpoint} on {url}",

@@ -44,6 +44,11 @@ class Settings(BaseModel):
     seed               of the random routing
     gateway_auth       what the API in front of the endpoint, POST /DummyStage/DT, asks of its callers
     gateway_api_key    the key it asks for with `api-key`
+    gateway_rate       requests a second that its stage lets through; one more is answered 429
+    gateway_burst      requests that the stage lets through at once
+    gateway_timeout    seconds for which it waits for its function; then it answers 504
+    function_timeout   seconds after which Lambda ends the function, which the API answers with 502
+    function_concurrency  executions of the function at once; one more is throttled, which the API answers with 500
     The credentials are the example pair of AWS's documentation: they open nothing anywhere.
     """
 
@@ -68,6 +73,11 @@ class Settings(BaseModel):
     seed: int = 0
     gateway_auth: Literal["none", "iam", "api-key"] = "none"
     gateway_api_key: NotEmpty = "local-endpoint-EXAMPLEKEY"
+    gateway_rate: float = Field(default=10_000, gt=0)
+    gateway_burst: int = Field(default=5_000, ge=1)
+    gateway_timeout: float = Field(default=29, gt=0, le=29)
+    function_timeout: float = Field(default=28, gt=0, le=900)
+    function_concurrency: int = Field(default=1_000, ge=0, le=1_000)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

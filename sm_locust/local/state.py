@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sm_locust.local.fleet import IN_SERVICE, UPDATING, Fleet
+from sm_locust.local.orders import read
 
 IN_PROGRESS = frozenset({"Creating", UPDATING, "SystemUpdating", "RollingBack"})
 """States in which SageMaker takes no other change."""
@@ -60,11 +61,7 @@ class EndpointState:
 
     def order(self, body: bytes) -> None:
         """Takes an order. Raises ValueError, naming the key, its value and what is accepted."""
-        try:
-            order = _Order.model_validate_json(body)
-        except ValidationError as error:
-            problems = [f"{'.'.join(map(str, e['loc']))} {e['input']!r}: {e['msg']}" for e in error.errors()]
-            raise ValueError("; ".join(problems)) from None
+        order = read(_Order, body)
         if self.deleted:
             raise ValueError(f"status {order.status!r}: the endpoint was deleted")
         now = self._ordered_at = self._clock()

@@ -25,6 +25,7 @@ from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.cloudwatch import CloudWatch
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import Fleet
+from sm_locust.local.gateway_metrics import GatewayMetrics
 from sm_locust.local.inference_component import InferenceComponents
 from sm_locust.local.metrics import Metrics
 from sm_locust.local.refusals import Refusals
@@ -67,18 +68,18 @@ class AwsServices:
         settings: Settings,
         fleet: Fleet,
         metrics: Metrics,
+        gateway_metrics: GatewayMetrics,
         autoscaling: AutoScaling,
         sessions: Sessions,
         state: EndpointState,
     ) -> None:
         sagemaker = SageMaker(settings, fleet, state, autoscaling).operations
         components = InferenceComponents(settings, fleet, state).operations
-        self.refusals = Refusals()
         self._sessions = sessions
         self._services = {
             scope: _service(name, scope, settings, sessions, operations)
             for scope, name, operations in (
-                ("monitoring", "cloudwatch", CloudWatch(metrics, autoscaling).operations),
+                ("monitoring", "cloudwatch", CloudWatch(metrics, gateway_metrics, autoscaling).operations),
                 (
                     "application-autoscaling",
                     "application-autoscaling",
@@ -88,6 +89,7 @@ class AwsServices:
                 ("sts", "sts", Sts(sessions).operations),
             )
         }
+        self.refusals = Refusals({scope: service.operations for scope, service in self._services.items()})
 
     def handle(self, raw_path: bytes, query: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """The answer to a POST of `raw_path`, an error's too; `headers` by lower-case name."""

@@ -39,7 +39,7 @@ from sm_locust.plugin.progress import Progress
 from sm_locust.plugin.refused import Refused
 from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
-from sm_locust.record.clock import RunClock
+from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, Event, Plan, Run, RunError, Sample
@@ -247,7 +247,7 @@ class LiveRun:
                 "locust": version("locust"),
                 "python": platform.python_version(),
             },
-            "started_at": _iso(time.time()),
+            "started_at": iso(time.time()),
             "workers": [],
         }
 
@@ -343,6 +343,8 @@ class LiveRun:
 
     def _write_every_second(self, active: Active) -> None:
         """All that was noted in a second is one write: on a master the shipments of every worker."""
+        started_at = iso(active.clock.started_at)
+        self._on_disk(active, lambda: active.run.finish(started_at=started_at))  # as it is, should we be killed
         while True:
             gevent.sleep(WRITE_EVERY)
             if self._active is not active:
@@ -475,7 +477,7 @@ class LiveRun:
                 return
             self._on_disk(active, active.run.flush)
             self.finished = active.run
-            ended = _iso(active.clock.wall(active.clock.now()))
+            ended = iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:
                 active.watch.end()
             self._conclude(
@@ -483,7 +485,7 @@ class LiveRun:
                 ended_at=ended,
                 ended_s=active.ended_at,
                 ended=active.why,
-                started_at=_iso(active.clock.started_at),
+                started_at=iso(active.clock.started_at),
                 workers=self._master.workers if self._master is not None else [LOCAL],
             )
             if active.watch is not None:
@@ -521,8 +523,3 @@ def _watch(order: Order) -> Watch | None:
     """Where there is an endpoint to watch."""
     target = order.config.target
     return Watch(order.config, order.speed) if target is not None and target.endpoint is not None else None
-
-
-def _iso(wall: float) -> str:
-    """Unix seconds as ISO 8601, UTC, milliseconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall)) + f".{int(wall % 1 * 1000):03d}Z"

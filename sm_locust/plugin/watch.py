@@ -15,14 +15,16 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
-from sm_locust.aws import capacity, scaling
+from sm_locust.aws import capacity, scaling, subjects
 from sm_locust.aws.alarms import Alarms
-from sm_locust.aws.cloudwatch import CloudWatch
+from sm_locust.aws.cloudwatch import INVOCATIONS, CloudWatch, Pulled
+from sm_locust.aws.metrics import REQUESTS
 from sm_locust.aws.session import AwsFault
+from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.plugin.settling import Settling
-from sm_locust.record.clock import RunClock
-from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.clock import RunClock, iso
+from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ LATE = 600.0  # schedule seconds for which a metric may still change, or come at
 
 SETTLE_EVERY = 0.5  # periods
 
-INVOCATIONS = ("AWS/SageMaker", "Invocations", "Sum")
+_NOT_FOUND = "could not find"  # what SageMaker says, in the midst of it, of an endpoint that is not there
 
 T = TypeVar("T")
 
@@ -50,6 +52,7 @@ class Watch:
         self._clock = RunClock.start(speed)
         self._found: Found = lambda observations, events: None
         self._period = config.cloudwatch.period / speed  # real seconds
+        self._subjects: Subjects | None = None  # what has metrics, once it was asked for
         self._cloudwatch: CloudWatch | None = None
         self._points: dict[tuple[float, str, str, str], Observation] = {}
         self._events: set[ScalingEvent] = set()
@@ -60,7 +63,9 @@ class Watch:
         self._over = Event()
         self._hurry = Event()
         self.scaling_at_start: dict[str, Any] | None = None
+        self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
         self.settled = False
+        self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
 
     def look(self) -> None:
         """Asks everything once, before the load: the first time costs some tenths of a second that none of it may pay.
@@ -74,8 +79,11 @@ class Watch:
     def _first_look(self) -> None:
         state = self._ask("scaling", lambda: scaling.read(self._config))
         self.scaling_at_start = state.as_dict() if state is not None else None
+        there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        self.status_at_start = None if there is None else there.status
+        self._find_subjects()
         now = time.time()
-        self._ask("CloudWatch", lambda: CloudWatch(self._config, now, self._clock.speed).pull(now - self._period, now))
+        self._told(self._ask("metrics", lambda: self._new_cloudwatch(now).pull(now - self._period, now)))
         self._ask("activities", lambda: scaling.activities(self._config, now, self._clock.speed, since=now))
 
     # -- while the load goes -----------------------------------------------------------------------------------------
@@ -120,21 +128,30 @@ class Watch:
         settling = Settling(answered, ended_at, self._period, self._clock.speed)
         while True:
             self._ask_for_all()
-            counted, readable = self._counted(), "CloudWatch" not in self._missing
-            over = settling.look(time.time(), counted, reaches_the_end=self._reaches(ended_at), readable=readable)
+            counted, unreadable = self._counted(), self._missing.get(self._live)
+            over = settling.look(
+                time.time(), counted, reaches_the_end=self._reaches(ended_at), readable=unreadable is None
+            )
             self.settled = settling.settled
-            if over or "CloudWatch" in self._denied:
-                return
-            state = self._missing.get("CloudWatch") or f"{counted:,} of {answered:,} requests counted"
+            if over or self._live in self._denied:
+                break
+            state = unreadable or f"{counted:,} of {answered:,} requests counted"
             say(f"waiting for CloudWatch: {state} (Ctrl-C goes on without)")
             if self._hurry.wait(min(POLL_EVERY, max(0.5, SETTLE_EVERY * self._period))):
-                return
+                break
+        self._ask_for_all(every_metric=True)
+        self.asked_at = time.time()
 
-    def _ask_for_all(self) -> None:
-        """Asks for the whole run; in a hurry an answer that does not come is not waited for."""
+    def _ask_for_all(self, *, every_metric: bool = False) -> None:
+        """Asks for the whole run; in a hurry an answer that does not come is not waited for.
+
+        every_metric  and not only the few that are looked at while the load goes
+        """
 
         def ask() -> None:
-            self._pull(self._clock.started_at, time.time())
+            if every_metric:
+                self._find_subjects()
+            self._pull(self._clock.started_at, time.time(), every_metric=every_metric)
             self._look_at_scaling()
 
         asking, hurried = gevent.spawn(ask), 0.0
@@ -143,15 +160,21 @@ class Watch:
             hurried += HURRIED_PATIENCE / 10 if self._hurry.is_set() else 0.0
         asking.kill()
 
+    def _invocations(self) -> dict[tuple[str, float], float]:
+        """Of all that our requests may have gone to: source and schedule seconds → the count."""
+        ours = {subject.source(REQUESTS) for subject in self._known.found if subject.ours}
+        return {
+            (point.source, point.at_s): point.value
+            for point in self._points.values()
+            if point.source in ours and (point.metric, point.statistic) == (INVOCATIONS, "Sum")
+        }
+
     def _counted(self) -> int:
-        return round(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == INVOCATIONS))
+        return round(sum(self._invocations().values()))
 
     def _reaches(self, ended_at: float) -> bool:
         """Whether the period in which the load ended has a count."""
-        last = max(
-            (at for (at, *key) in self._points if tuple(key) == INVOCATIONS),
-            default=float("-inf"),
-        )
+        last = max((at_s for _, at_s in self._invocations()), default=float("-inf"))
         ended_s = self._clock.at_s(self._clock.at(ended_at))
         return last + self._config.cloudwatch.period >= ended_s - 1e-6
 
@@ -164,37 +187,80 @@ class Watch:
         return list(self._events)
 
     def as_dict(self) -> dict[str, Any]:
-        """What run.json holds of it: schedule seconds of a period, whether all of it came, what did not and why."""
+        """What run.json holds of it: schedule seconds of a period, whether all of it came, what did not and why.
+
+        And what it takes to ask again later: whose metrics they are, how far AWS's clock was ahead, when it was asked.
+        """
         return {
             "period_s": self._config.cloudwatch.period,
             "settled": self.settled,
-            "missing": sorted(set(self._missing.values())),
+            "missing": sorted({*self._missing.values(), *self._known.missing}),
+            "subjects": [subject.as_dict() for subject in self._known.found],
+            "clock_offset_s": self._cloudwatch.clock_offset if self._cloudwatch is not None else None,
+            "asked_at": None if self.asked_at is None else iso(self.asked_at),
+            "endpoint_at_start": self.status_at_start,
         }
 
     # -- the questions -----------------------------------------------------------------------------------------------
 
+    @property
+    def _known(self) -> Subjects:
+        return self._subjects or Subjects((subjects.known(self._config),))
+
+    @property
+    def _live(self) -> str:
+        """What is asked about the subject that is watched while the load goes."""
+        return f"metrics of {self._known.found[0].label}"
+
+    def _find_subjects(self) -> None:
+        if self._subjects is None:
+            self._subjects = self._ask("subjects", lambda: subjects.find(self._config))
+
+    def _new_cloudwatch(self, started_at: float, clock_offset: float | None = None) -> CloudWatch:
+        return CloudWatch(self._config, self._known.found, started_at, self._clock.speed, clock_offset=clock_offset)
+
     def _asked_cloudwatch(self) -> CloudWatch:
-        if self._cloudwatch is None:
-            self._cloudwatch = CloudWatch(self._config, self._clock.started_at, self._clock.speed)
+        if self._cloudwatch is None or self._cloudwatch.subjects != self._known.found:
+            known = self._cloudwatch.clock_offset if self._cloudwatch is not None else None  # a point keeps its time
+            self._cloudwatch = self._new_cloudwatch(self._clock.started_at, known)
         return self._cloudwatch
 
-    def _pull(self, since: float, until: float) -> None:
-        points = self._ask("CloudWatch", lambda: self._asked_cloudwatch().pull(since, until)) or []
+    def _pull(self, since: float, until: float, *, every_metric: bool = False) -> None:
+        def pull() -> Pulled:
+            cloudwatch = self._asked_cloudwatch()
+            return (cloudwatch.pull_all if every_metric else cloudwatch.pull)(since, until)
+
+        if self._live in self._denied:
+            return
         fresh = []
-        for point in points:
+        for point in self._told(self._ask("metrics", pull)):
             if self._points.get(point.key) != point:
                 self._points[point.key] = point
                 fresh.append(point)
         if fresh:
             self._found(fresh, [])
 
+    def _told(self, pulled: Pulled | None) -> list[Observation]:
+        """The points of a pull. What was not told is a sentence; what was denied as a whole is asked no more."""
+        if pulled is None:
+            return []
+        for label in pulled.asked:
+            what, fault = f"metrics of {label}", pulled.faults.get(label)
+            if fault is None:
+                self._missing.pop(what, None)
+            else:
+                self._lacks(what, fault, for_good=not fault.passing and label in pulled.unanswered)
+        return pulled.observations
+
     def _look_at_scaling(self) -> None:
         fresh: list[ScalingEvent] = []
         there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        if there is None and self._level is not None and _NOT_FOUND in self._missing["endpoint"].lower():
+            fresh.append(ScalingEvent(self._now_s(), None, None, ENDPOINT_GONE))
+            self._level = None
         if there is not None and (there.desired, there.current) != self._level:
             self._level = (there.desired, there.current)
-            at_s = max(0.0, round(self._clock.at_s(self._clock.now()), 3))
-            fresh.append(ScalingEvent(at_s, there.desired, there.current, ""))
+            fresh.append(ScalingEvent(self._now_s(), there.desired, there.current, ""))
         started_at, speed = self._clock.started_at, self._clock.speed
         activities = self._ask(
             "activities", lambda: scaling.activities(self._config, started_at, speed, since=started_at)
@@ -205,6 +271,10 @@ class Watch:
             self._events.update(fresh)
             self._found([], fresh)
 
+    def _now_s(self) -> float:
+        """Schedule seconds."""
+        return max(0.0, round(self._clock.at_s(self._clock.now()), 3))
+
     def _ask(self, what: str, question: Callable[[], T]) -> T | None:
         """An answer, or None and a sentence. A fault that may pass is asked about again, any other is not."""
         if what in self._denied:
@@ -212,11 +282,14 @@ class Watch:
         try:
             answer = question()
         except (AwsFault, ConfigError) as e:
-            if what not in self._missing:
-                logger.warning("%s", e)
-            self._missing[what] = str(e)
-            if not getattr(e, "passing", False):
-                self._denied.add(what)
+            self._lacks(what, e, for_good=not getattr(e, "passing", False))
             return None
         self._missing.pop(what, None)
         return answer
+
+    def _lacks(self, what: str, why: Exception, *, for_good: bool) -> None:
+        if str(why) not in self._missing.values():
+            logger.warning("%s", why)
+        self._missing[what] = str(why)
+        if for_good:
+            self._denied.add(what)

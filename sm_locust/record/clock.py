@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 
 class RunClock:
@@ -85,3 +86,13 @@ class ClockOffset:
         if 0 <= round_trip < self.round_trip:
             self.round_trip = round_trip
             self.offset = theirs - (sent + received) / 2
+
+
+def iso(wall: float) -> str:
+    """Unix seconds as ISO 8601, UTC, milliseconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(wall)) + f".{int(wall % 1 * 1000):03d}Z"
+
+
+def unix(text: str) -> float:
+    """The inverse of `iso`. Raises ValueError for what is none."""
+    return datetime.fromisoformat(text).timestamp()

@@ -48,6 +48,9 @@ class Observation:
         return cls(_finite(at_s), source, metric, statistic, _finite(value), unit)
 
 
+ENDPOINT_GONE = "The endpoint is gone."  # the event of one that was deleted in mid-run
+
+
 @dataclass(frozen=True, slots=True)
 class ScalingEvent:
     """How many instances there were at a moment, or something that happened then.

@@ -136,6 +136,16 @@ class Prior:
         return str(self.found["arn"])
 
     @property
+    def address(self) -> str | None:
+        """Where AWS stands, if not where AWS is: a local endpoint has the ARNs of every other one."""
+        target = self.found["config"].get("target") or {}
+        return target.get("url") or target.get("api_gateway")
+
+    def is_of(self, arn: str, resource_id: str, address: str | None) -> bool:
+        """Whether it is of that resource, and of no other of the same name."""
+        return (self.arn, self.resource_id, self.address) == (arn, resource_id, address)
+
+    @property
     def speed(self) -> int:
         return int(self.found["speed"])
 
@@ -209,9 +219,9 @@ def unrestored(run_dir: str | Path) -> list[Prior]:
     return [record for record in _records(run_dir) if record.owed]
 
 
-def of_our_registration(run_dir: str | Path, arn: str, resource_id: str) -> list[Prior]:
-    """The records in a folder of runs by which it is we who registered a scalable target."""
-    found = [record for record in _records(run_dir) if (record.arn, record.resource_id) == (arn, resource_id)]
+def of_our_registration(run_dir: str | Path, arn: str, resource_id: str, address: str | None) -> list[Prior]:
+    """The records in a folder of runs by which it is we who registered a scalable target; see `Prior.is_of`."""
+    found = [record for record in _records(run_dir) if record.is_of(arn, resource_id, address)]
     return [record for record in found if record.registered_by_us and record.restored_at is None]
 
 

@@ -219,7 +219,7 @@ class Run:
             raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
 
     def finish(self, **meta: Any) -> None:
-        """Adds how it ended to run.json."""
+        """Adds to run.json: how it ended, most of all."""
         self.meta.update(meta)
         self._write_meta()
 

@@ -35,6 +35,8 @@ def render(summary: Summary) -> str:
     ]
     parts += [
         titled("CloudWatch and instances", wording.Table(("", ""), tuple(aws), words=2)),
+        titled("CloudWatch and us", wording.periods(summary)),
+        items(wording.lags(summary)),
         items(wording.gaps(summary.watched)),
         table(wording.distributions(whole)),
         titled("Phases", wording.phases(summary)),

@@ -147,6 +147,7 @@ def _aws(summary: Summary) -> str:
         "<section><h2>CloudWatch and instances</h2>"
         + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
         + (table(wording.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
+        + "".join(f'<p class="sub">{escape(line)}</p>' for line in wording.lags(summary))
         + folded("What became of the instances", events)
         + "</section>"
     )

@@ -7,8 +7,8 @@ from typing import Protocol, TextIO
 
 from rich.text import Text
 
-from sm_locust.report.text import LOG_WIDTH, console_for, print_table
-from sm_locust.report.wording import Table, printable
+from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for
+from sm_locust.report.wording import printable
 
 
 class Row(Protocol):
@@ -25,11 +25,11 @@ class Row(Protocol):
 
 
 def show(resource_id: str, rows: Sequence[Row], stream: TextIO) -> None:
-    """Prints a table: what stays as it is has nothing behind its arrow."""
+    """Prints a line for each, never wrapped: `what: now`, or `what: now → then` where it would change."""
     console = console_for(stream, LOG_WIDTH)
-    console.print(Text(printable(resource_id), style="bold"))
-    cells = tuple(
-        (printable(row.what), printable(row.now), f"→ {printable(row.then)}" if row.changes else "") for row in rows
-    )
-    print_table(console, Table(("", "now", "with the configuration"), cells, words=3))
-    console.print()
+    console.print(Text(printable(resource_id), style="bold"), soft_wrap=True)
+    for row in rows:
+        line = Text.assemble((f"  {printable(row.what)}: ", DIM), printable(row.now))
+        if row.changes:
+            line.append(f" → {printable(row.then)}", style=WARN)
+        console.print(line, soft_wrap=True)

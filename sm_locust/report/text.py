@@ -56,6 +56,8 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     for gap in wording.gaps(summary.watched):
         console.print(Padding(Text(gap, style=WARN), (0, 0, 0, 11), expand=False))
     _pairs(console, "instances", wording.instances(summary))
+    for lag in wording.lags(summary):
+        console.print(Padding(Text(lag), (0, 0, 0, 11), expand=False))
     print_table(console, wording.distributions(whole))
     print_table(console, wording.phases(summary))
     _reasons(console, wording.phase_reasons(summary))

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
-from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Watched
+from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
@@ -261,9 +262,56 @@ def cloudwatch(summary: Summary) -> list[tuple[str, str]]:
         by, minute = ms(abs(found.worst.latency_difference or 0.0)), int(found.worst.at_s // 60)
         where = f"in each of {number(found.compared)} minutes, worst minute {minute}"
         pairs.append(("our service time", f"within {by} of it {where}"))
+    if watched.split is not None:
+        pairs.append(("of it", split(watched.split)))
     if busiest is not None:
         pairs.append(("busiest minute", f"{number(busiest)} for one instance"))
     return pairs
+
+
+def split(found: Split) -> str:
+    """A mean service time as the sum that it is, the parts of the rest behind it."""
+    parts = [("model", found.model), ("overhead", found.overhead), ("rest", found.rest)]
+    text = f"{ms(found.client)} = {' + '.join(f'{name} {ms(part)}' for name, part in parts if part is not None)}"
+    before = [("API Gateway", found.api), ("its integration", found.integration), ("function", found.function)]
+    named = ", ".join(f"{name} {ms(part)}" for name, part in before if part is not None)
+    return f"{text} (seen on the way: {named})" if named else text
+
+
+def periods(summary: Summary) -> Table:
+    """CloudWatch against us, a row a period: those that a table of minutes would show."""
+    watched = summary.watched
+    rows = []
+    for period in watched.periods if watched is not None and watched.known else ():
+        found = period.split
+        rows.append(
+            (
+                clock(max(0.0, period.at_s)) + (" in part" if period.partial else ""),
+                number(period.client.sent),
+                number(period.arrived),
+                number(period.foreign),
+                number(period.client.requests.failed),
+                number(period.errors),
+                *(ms(part).removesuffix(" ms") for part in _parts(found)),
+            )
+        )
+    header = ("period", "sent", "Invocations", "foreign", "failed", "4XX and 5XX", "service time", "model", "overhead")
+    note = (
+        "Foreign: what CloudWatch counts beyond all that may have come from us. Mean milliseconds: service time = "
+        "model + overhead + rest, where sends were on time."
+    )
+    return Table((*header, "rest"), _thinned(rows), note=note if rows else "")
+
+
+def _parts(found: Split | None) -> tuple[float | None, ...]:
+    return (None,) * 4 if found is None else (found.client, found.model, found.overhead, found.rest)
+
+
+def _thinned(rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Evenly, both ends kept, where there are more than TABLE_ROWS."""
+    if len(rows) <= TABLE_ROWS:
+        return tuple(rows)
+    return tuple(rows[round(i * (len(rows) - 1) / (TABLE_ROWS - 1))] for i in range(TABLE_ROWS))
 
 
 def _counted(found: Reconciliation) -> str:
@@ -287,6 +335,34 @@ def instances(summary: Summary) -> list[tuple[str, str]]:
         ("at most", count(most)),
         ("scaling", scaling(watched)),
     ]
+
+
+def lags(summary: Summary) -> list[str]:
+    """How long each scale-out took, a line each: when it was crossed, and each step counted from the one before."""
+    return [f"scale-out {n}: {_lag(lag)}" for n, lag in enumerate(summary.lags, 1)]
+
+
+def _lag(lag: Lag) -> str:
+    steps = [
+        ("crossed", lag.crossed_s),
+        ("alarm", lag.alarm_s),
+        ("desired", lag.desired_s),
+        ("in service", lag.in_service_s),
+    ]
+    if lag.latency == BACK:
+        steps.append(("latency back", lag.back_s))
+    parts, before = [], None
+    for name, at_s in steps:
+        if at_s is None:
+            parts.append(f"{name} unknown")
+        elif before is None or at_s < before:  # an alarm that was on already
+            parts.append(f"{name} at {clock(at_s)}")
+        else:
+            parts.append(f"{name} +{at_s - before:,.0f} s")
+        before = before if at_s is None else at_s if before is None else max(before, at_s)
+    if lag.latency != BACK:
+        parts.append(f"latency back: {lag.latency}")
+    return ", ".join(parts)
 
 
 def count(instances: float | None) -> str:

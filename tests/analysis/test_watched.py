@@ -11,7 +11,7 @@ import pytest
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.watched import ModelLatency, Setting, Watched
-from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase
@@ -207,6 +207,131 @@ def test_minutes_in_which_we_were_late_and_those_cut_short_are_not_compared(tmp_
     run = played(tmp_path, FLAT, late=lambda at: 0.03 if 70 < at < 71 else 0.0002, until=200)
     found = watched(watch(run)).reconciliation(Minutes.of(run).whole)
     assert found.compared == 2  # of minutes 0 to 3
+
+
+def more(at_s: float, sum_: float, source: str = "AWS/SageMaker") -> Observation:
+    return Observation(at_s, source, "Invocations", "Sum", sum_, "count")
+
+
+@pytest.mark.parametrize(
+    ("counted", "foreign", "matters"),
+    [
+        (600.0, 0.0, False),  # all of it ours
+        (606.0, 0.0, False),  # three in flight at either edge, and one by the error of a clock, may be its neighbours'
+        (610.0, 3.0, False),  # somebody's, and too few to matter
+        (750.0, 143.0, True),
+    ],
+)
+def test_what_cloudwatch_counts_beyond_what_may_have_come_from_us_is_somebody_elses(
+    counted: float, foreign: float, matters: bool, tmp_path: Path
+) -> None:
+    run = watch(played(tmp_path, FLAT))
+    run.append_observations([more(120.0, counted)])
+    found = watched(run)
+    assert [period.foreign for period in found.periods] == [0.0, 0.0, foreign, 0.0, 0.0]
+    assert [period.at_s for period in found.foreign] == ([120.0] if matters else [])
+    reasons = {reason.code: reason for reason in Summary.of(run).verdict.reasons}
+    assert ("foreign traffic" in reasons) is matters
+    if matters:
+        assert not reasons["foreign traffic"].invalidates
+        assert "CloudWatch counts 143 more requests than we sent in minute 2" in reasons["foreign traffic"].text
+
+
+def test_of_a_period_that_the_load_covered_in_part_nobody_knows_whose_the_rest_is(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT), offset_s=30)
+    run.append_observations([more(-30.0, 9_000.0)])
+    found = watched(run)
+    assert [period.foreign for period in found.periods] == [None, 0.0, 0.0, 0.0, 0.0, None]
+    assert found.foreign == []
+
+
+def test_a_load_that_several_variants_share_is_counted_over_all_that_it_may_go_to(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    sources = ("AWS/SageMaker", "AWS/SageMaker:variant/B", "AWS/SageMaker:variant/Shadow")
+    run.append_observations([more(60.0 * n, 300.0, source) for n in range(5) for source in sources])
+    subjects = [
+        {"label": "", "ours": True},
+        {"label": "variant/B", "ours": True},
+        {"label": "variant/Shadow", "ours": False},
+    ]
+    run.finish(cloudwatch={**run.meta["cloudwatch"], "subjects": subjects})
+    found = watched(run)
+    assert [(each.invocations, each.arrived, each.foreign) for each in found.periods] == [(300.0, 600.0, 0.0)] * 5
+    assert found.reconciliation(Minutes.of(run).whole).difference == 0
+
+
+def test_an_inference_component_is_what_is_watched_when_requests_name_one(tmp_path: Path) -> None:
+    run = played(tmp_path, FLAT)
+    source = "AWS/SageMaker:component/trees"
+    run.append_observations([more(60.0 * n, 600.0, source) for n in range(5)])
+    per_copy = [Observation(60.0 * n, source, "InvocationsPerCopy", "Sum", 200.0, "count") for n in range(5)]
+    run.append_observations(per_copy)
+    run.finish(cloudwatch={"period_s": 60.0, "settled": True, "subjects": [{"label": "component/trees", "ours": True}]})
+    found = watched(run)
+    assert [(period.invocations, period.per_instance) for period in found.periods] == [(600.0, 200.0)] * 5
+
+
+def test_a_mean_service_time_is_split_into_model_overhead_and_the_rest(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT, lambda at: (OK, 0.008 if at < 60 else 0.012)))
+    told = [Observation(60.0 * n, "AWS/SageMaker", "OverheadLatency", "Average", 0.3, "ms") for n in range(5)]
+    run.append_observations(told)
+    found = watched(run)
+    first, whole = found.periods[0].split, found.split
+    assert first is not None and whole is not None
+    assert first.as_dict() == pytest.approx(
+        {
+            "client_ms": 8.0,
+            "model_latency_ms": 7.6,
+            "overhead_latency_ms": 0.3,
+            "rest_ms": 0.1,
+            "api_latency_ms": None,
+            "integration_latency_ms": None,
+            "function_duration_ms": None,
+        },
+        abs=0.02,
+    )
+    assert (whole.client, whole.model) == pytest.approx((0.0112, 0.0108), abs=2e-5)  # weighted by requests
+    assert whole.client == pytest.approx(whole.model + (whole.overhead or 0) + whole.rest)
+    row = found.reconciliation_dict(Minutes.of(run).whole)["periods"][0]
+    parts = (row["model_latency_ms"], row["overhead_latency_ms"], row["rest_ms"])
+    assert parts == pytest.approx((7.6, 0.3, 0.1), abs=0.02)
+
+
+def test_on_the_way_through_an_api_its_own_parts_are_told(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    way = {
+        ("AWS/ApiGateway:DecisionTreeAPI/DummyStage", "Latency"): 7.9,
+        ("AWS/ApiGateway:DecisionTreeAPI/DummyStage", "IntegrationLatency"): 7.85,
+        ("AWS/Lambda:InvokeDecisionTreeSMEP", "Duration"): 7.8,
+    }
+    run.append_observations(
+        [Observation(60.0 * n, s, name, "Average", value, "ms") for n in range(5) for (s, name), value in way.items()]
+    )
+    split = watched(run).split
+    assert split is not None
+    assert (split.api, split.integration, split.function) == pytest.approx((0.0079, 0.00785, 0.0078))
+
+
+def test_where_sends_were_late_a_mean_is_not_taken_apart(tmp_path: Path) -> None:
+    assert watched(watch(played(tmp_path, FLAT, late=lambda at: 0.03))).split is None
+
+
+@pytest.mark.parametrize(
+    ("about", "events", "code", "says"),
+    [
+        ({"endpoint_at_start": "InService"}, [], "", ""),
+        ({"endpoint_at_start": "Updating"}, [], "endpoint not in service", "was Updating when the load began"),
+        ({}, [ScalingEvent(130.0, None, None, ENDPOINT_GONE)], "endpoint gone", "was deleted, as was seen in minute 2"),
+    ],
+)
+def test_an_endpoint_that_was_not_whole_or_not_there_all_the_time_is_a_remark(
+    about: dict[str, Any], events: list[ScalingEvent], code: str, says: str, tmp_path: Path
+) -> None:
+    run = watch(played(tmp_path, FLAT), events=events)
+    run.finish(cloudwatch={**run.meta["cloudwatch"], **about})
+    reasons = Summary.of(run).verdict.reasons
+    assert [reason.code for reason in reasons] == ([code] if code else [])
+    assert all(says in reason.text and not reason.invalidates for reason in reasons)
 
 
 # -- instances and scaling ---------------------------------------------------------------------------------------------

@@ -29,8 +29,10 @@ def refused(code: str, message: str, status: int = 400) -> bytes:
 
 
 def operation_of(request: bytes) -> str:
+    """As JSON and query protocols name it; of a request in REST its method and path, such as `GET /account`."""
     found = re.search(rb"^x-amz-target: *\w+\.(\w+)", request, re.IGNORECASE | re.MULTILINE)
-    return found[1].decode() if found else ""
+    found = found or re.search(rb"\r\n\r\nAction=(\w+)", request)
+    return found[1].decode() if found else request.split(b"?")[0].split(b" HTTP/")[0].decode()
 
 
 def asked(request: bytes) -> dict[str, Any]:

@@ -15,11 +15,18 @@ from pathlib import Path
 import pytest
 
 from sm_locust.aws import session
-from sm_locust.aws.session import Runtime, runtime
+from sm_locust.aws.session import AwsFault, Runtime, ask, client, runtime
 from sm_locust.config import ConfigError
 from tests.aws.harness import config
-from tests.oracles import sessions
 
+ACCESS_KEY, SECRET_KEY = "ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+# A session of two seconds, another one each time.
+SESSION = (
+    "import datetime, json, time; "
+    "end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2); "
+    "print(json.dumps({'Version': 1, 'AccessKeyId': 'ASIA', 'SecretAccessKey': 's', "
+    "'SessionToken': str(time.time_ns()), 'Expiration': end.isoformat()}))"
+)
 ROLE = "[profile r]\nregion = us-east-1\nrole_arn = arn:aws:iam::111122223333:role/r\nsource_profile = "
 
 
@@ -43,9 +50,9 @@ def found() -> Runtime:
 def variables(monkeypatch: pytest.MonkeyPatch, lasts: float) -> float:
     """Puts a session into the environment; when it ends, Unix seconds."""
     until = time.time() + lasts
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", sessions.ACCESS_KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", sessions.SECRET_KEY)
-    monkeypatch.setenv("AWS_SESSION_TOKEN", sessions.token(until))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", datetime.fromtimestamp(until, UTC).isoformat())
     return until
 
@@ -63,17 +70,25 @@ def test_keys_of_a_user_say_nothing_of_an_end(monkeypatch: pytest.MonkeyPatch) -
     assert found().keys().expires_at is None
 
 
-def test_a_program_is_asked_each_time_within_its_sessions_last_minutes(
+def asking(program: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Makes a program of Python the default profile's source of credentials."""
+    path = tmp_path / "aws.ini"
+    path.write_text(f"[default]\ncredential_process = {shlex.join([sys.executable, '-c', program])}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+
+
+def test_a_program_is_asked_once_for_each_short_session_and_before_it_ends(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(sessions.process(tmp_path, 20.0)))
+    asking(SESSION, monkeypatch, tmp_path)
     runtime = found()
     assert (runtime.source, runtime.renews, runtime.starts_a_process) == ("custom-process", True, True)
-    before = len(sessions.asked(tmp_path))
     first, second = runtime.keys(), runtime.keys()
-    assert first.token != second.token
-    assert second.expires_at == pytest.approx(time.time() + 20, abs=2)
-    assert len(sessions.asked(tmp_path)) == before + 2
+    assert first == second
+    time.sleep(1)
+    third = runtime.keys()
+    assert third.token != first.token
+    assert third.expires_at == pytest.approx(time.time() + 2, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +132,7 @@ def test_what_cannot_renew_itself(source: str, profile: dict[str, str], renews: 
 def test_a_program_that_gives_no_credentials_is_one_sentence(
     program: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = tmp_path / "aws.ini"
-    path.write_text(f"[default]\ncredential_process = {shlex.join([sys.executable, '-c', program])}\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    asking(program, monkeypatch, tmp_path)
     with pytest.raises(ConfigError, match="no AWS credentials could be had: ") as caught:
         found()
     assert said in str(caught.value)
@@ -134,6 +147,32 @@ def test_a_program_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyP
         found()
 
 
+def test_beside_a_run_the_words_of_a_source_that_fails_are_in_no_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They would stand in the run folder."""
+    asking(f"import sys; sys.exit('{SECRET_KEY}')", monkeypatch, tmp_path)
+    with pytest.raises(ConfigError, match=r"sagemaker cannot be addressed: no credentials .* custom-process") as caught:
+        client(config("http://127.0.0.1:1"), "sagemaker")
+    assert SECRET_KEY not in str(caught.value)
+
+
+def test_a_source_that_fails_while_a_run_goes_is_a_fault_that_may_pass(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = str(tmp_path / "asked")
+    once = f"import os, sys; os.path.exists({asked!r}) and sys.exit('{SECRET_KEY}'); open({asked!r}, 'w'); "
+    asking(once + SESSION, monkeypatch, tmp_path)
+    found()
+    time.sleep(1)
+    with pytest.raises(AwsFault) as caught:
+        ask(client(config("http://127.0.0.1:1"), "sagemaker"), "DescribeEndpoint", EndpointName="e")
+    assert str(caught.value) == (
+        "SageMaker DescribeEndpoint was not answered: no credentials could be had from custom-process"
+    )
+    assert caught.value.passing
+
+
 def test_a_session_that_has_ended_already_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -141,4 +180,4 @@ def test_a_session_that_has_ended_already_is_one_sentence(
     with caplog.at_level(logging.DEBUG), pytest.raises(ConfigError, match=r"could be had: .*still expired"):
         found()
     assert "Traceback" not in caplog.text
-    assert sessions.SECRET_KEY not in caplog.text
+    assert SECRET_KEY not in caplog.text

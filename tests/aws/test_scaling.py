@@ -361,6 +361,51 @@ def test_a_registration_that_is_not_ours_stays(here: RunConfig) -> None:
     ]
 
 
+def test_copies_of_an_inference_component_are_scaled_and_put_back_as_instances_are() -> None:
+    metric = "SageMakerInferenceComponentInvocationsPerCopy"
+    with running(Settings(provisioning_time=30, inference_component="trees"), speed=60) as url:
+        section = {**WANTED, "metric": metric, "min_instances": 2, "target": 9}
+        here = config(url, request={"inference_component": "trees"}, scaling=section)
+        started_at, before = float(int(time.time())), scaling.read(here)
+        assert (before.resource_id, before.instances) == ("inference-component/trees", 1)
+        assert before.dimension == "sagemaker:inference-component:DesiredCopyCount"
+        assert applied(here) == [
+            "inference-component/trees scales from 2 to 4 copies.",
+            f"Policy sm-locust-{metric} keeps {metric} at 9.",
+        ]
+        steady(here, 2)
+        assert [
+            (event.desired, event.in_service) for event in scaling.activities(here, started_at, 60, started_at)
+        ] == [
+            (2, None),
+            (2, 2),
+        ]
+        assert restored(here, before) == [
+            f"Policy sm-locust-{metric} is deleted.",
+            "inference-component/trees is no longer registered for scaling.",
+            "trees is asked for 1 copy again.",
+        ]
+        steady(here, 1)
+        assert scaling.read(here) == before
+
+
+def test_what_went_with_a_deregistered_target_is_put_back_with_its_tags(url: str, here: RunConfig) -> None:
+    aws = client(url, "application-autoscaling")
+    aws.register_scalable_target(**WHICH, MinCapacity=1, MaxCapacity=3, Tags={"team": "trees"})
+    aws.put_scheduled_action(**WHICH, **{**MORNINGS, "StartTime": datetime(2099, 1, 1, 6, tzinfo=UTC)})
+    before = scaling.read(here)
+    assert before.tags == {"team": "trees"}
+    kept = ScalingState.from_dict(json.loads(json.dumps(before.as_dict())))
+    aws.deregister_scalable_target(**WHICH)
+    assert restored(here, kept)[1:] == [
+        "Scheduled action mornings is as it was.",
+        f"{RESOURCE} scales from 1 to 3 instances again.",
+        "Tags team are as they were.",
+    ]
+    assert scaling.read(here) == before
+    aws.deregister_scalable_target(**WHICH)
+
+
 def test_putting_back_goes_on_where_it_was_interrupted(here: RunConfig) -> None:
     before = scaling.read(here)
     applied(here)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import gevent
 from locust import task
 from locust.env import Environment
 
@@ -18,9 +19,11 @@ from sm_locust.config import ConfigError, parse
 from sm_locust.load.generator import Generator
 from sm_locust.load.invoker import Invoker
 from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokerUser
+from sm_locust.local.settings import Settings
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock
 from sm_locust.record.outcome import Outcome
+from tests.local.harness import running
 from tests.oracles.answers import AnswerServer, answer, ok
 
 KEY = "a-key-of-twenty-letters"
@@ -220,6 +223,40 @@ def test_an_api_is_reached_through_the_proxy_that_the_environment_names(monkeypa
         monkeypatch.setenv("no_proxy", "api.invalid")
         assert send(invoker(Api, api("http://api.invalid"))).kind == kinds.DNS
     assert len(proxy.requests) == 1
+
+
+def test_the_errors_of_the_model_the_function_and_the_api_are_told_apart_at_a_local_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SM_LOCUST_API_KEY", KEY)
+    small = {"gateway_auth": "api-key", "gateway_api_key": KEY, "workers": 1, "backlog": 0, "service_time": 0.5}
+    with running(Settings(**small, gateway_burst=6, gateway_rate=0.001)) as url:
+        through = invoker(Api, api(url, "api-key"))
+
+        def sent(body: bytes) -> tuple[str, int]:
+            outcome = through.invoke(body, name="known", scheduled_at=time.monotonic())
+            return outcome.kind, outcome.status
+
+        assert sent(b"no,table") == (kinds.MODEL_ERROR, 424)
+        both = [gevent.spawn(sent, b"5,3.5,1.3,0.3") for _ in range(2)]
+        assert sorted(one.get() for one in both) == [(kinds.OK, 200), (kinds.UNAVAILABLE, 503)]
+        assert sent(b"1" * 5_000_000) == (kinds.TOO_LARGE, 413)  # for the function; base64 takes a third more
+        assert sent(b"1" * 7_000_000) == (kinds.TOO_LARGE, 413)  # for the API
+        assert send(through, headers={"x-api-key": "another"}).kind == kinds.FORBIDDEN
+        assert [sent(b"no,table")[0] for _ in range(3)] == [kinds.MODEL_ERROR, kinds.MODEL_ERROR, kinds.THROTTLED]
+
+
+def test_an_api_that_waits_no_longer_a_function_that_is_throttled_and_one_that_takes_too_long() -> None:
+    slow = {"service_time": 2, "function_concurrency": 1}
+    with running(Settings(**slow, gateway_timeout=0.2)) as url:
+        through = invoker(Api, api(url))
+        assert [(one.kind, one.status) for one in (send(through), send(through))] == [
+            (kinds.GATEWAY_TIMEOUT, 504),  # and the function goes on
+            (kinds.INTERNAL, 500),
+        ]
+    with running(Settings(**slow, function_timeout=0.2)) as url:
+        outcome = send(invoker(Api, api(url)))
+    assert (outcome.kind, outcome.status) == (kinds.INTERNAL, 502)
 
 
 # -- a container -----------------------------------------------------------------------------------------------------

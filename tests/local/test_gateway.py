@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from sm_locust.local.gateway import Bucket
 from sm_locust.local.settings import Settings
 from tests.local.harness import client, counts, invoke, running
 
@@ -77,12 +79,12 @@ def test_without_auth_the_body_reaches_the_model_and_counts_as_an_invocation(end
     assert (after["invocations"] - before["invocations"], after["ok"] - before["ok"]) == (2, 2)
 
 
-def test_a_model_that_fails_is_a_bad_gateway_that_says_nothing_and_the_endpoints_own_error_in_its_counts(
-    endpoint: str,
-) -> None:
+def test_a_model_that_fails_keeps_sagemakers_status_and_name_in_header_and_body(endpoint: str) -> None:
     before = counts(endpoint)["errors"].get("424 ModelError", 0)
     for answer in (call(endpoint, body=b"no,table"), call(endpoint, {"Content-Type": "application/json"})):
-        assert answer.refusal == (502, "InternalServerErrorException", "Internal server error")
+        status, name, message = answer.refusal
+        assert (status, name, json.loads(answer.body)["__type"]) == (424, "ModelError", "ModelError")
+        assert "from AllTraffic with message" in message
         assert answer.headers["x-amz-apigw-id"]
     assert counts(endpoint)["errors"]["424 ModelError"] - before == 2
 
@@ -114,13 +116,53 @@ def test_iam_takes_a_signature_for_execute_api_and_no_other(iam: str) -> None:
     assert call(iam, signature(iam, b"other")).refusal[:2] == (403, "InvalidSignatureException")
 
 
-def test_a_full_backlog_behind_the_gateway_is_a_bad_gateway(iam: str) -> None:
+def test_a_full_backlog_behind_the_gateway_is_the_endpoints_own_answer(iam: str) -> None:
     before = counts(iam)["errors"].get("503 ServiceUnavailable", 0)
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(lambda _: call(iam, signature(iam)).status, range(4)))
     assert statuses[0] == 200
-    assert statuses[-1] == 502
-    assert counts(iam)["errors"]["503 ServiceUnavailable"] - before == statuses.count(502)
+    assert statuses[-1] == 503
+    assert counts(iam)["errors"]["503 ServiceUnavailable"] - before == statuses.count(503)
+
+
+def test_cloudwatch_knows_the_api_and_its_function() -> None:
+    settings = Settings(publish_delay=0, service_time=0.001, function_concurrency=1, gateway_timeout=10)
+    with running(settings) as url:
+        assert [call(url).status, call(url, body=b"no,table").status, call(url, path="/DummyStage/x").status] == [
+            200,
+            424,
+            403,
+        ]
+        time.sleep(1.1)  # a period of one second must be over
+        cloudwatch = client(url, "cloudwatch")
+        listed = [m for m in cloudwatch.list_metrics()["Metrics"] if m["Namespace"] in ("AWS/ApiGateway", "AWS/Lambda")]
+        found = {m["MetricName"]: published(cloudwatch, m) for m in listed}
+    assert {m["MetricName"] for m in listed} == {
+        *("Count", "Latency", "IntegrationLatency", "4XXError", "5XXError"),
+        *("Invocations", "Duration", "Errors", "Throttles", "ConcurrentExecutions"),
+    }
+    sums = {name: sum(values) for name, values in found.items()}
+    assert (sums["Count"], sums["4XXError"], sums["5XXError"]) == (3, 2, 0)
+    assert (sums["Invocations"], sums["Errors"], sums["Throttles"], sums["ConcurrentExecutions"]) == (2, 0, 0, 2)
+    assert sums["Latency"] >= sums["IntegrationLatency"] >= sums["Duration"] > 2
+
+
+def published(cloudwatch: Any, metric: dict[str, Any]) -> list[float]:
+    """The sum of each second of the last minute."""
+    now = time.time()
+    query = {"Id": "asked", "MetricStat": {"Metric": metric, "Period": 1, "Stat": "Sum"}}
+    answer = cloudwatch.get_metric_data(MetricDataQueries=[query], StartTime=now - 60, EndTime=now)
+    return list(answer["MetricDataResults"][0]["Values"])
+
+
+def test_a_stage_lets_a_burst_through_and_then_its_rate() -> None:
+    now = [0.0]
+    bucket = Bucket(10, 3, lambda: now[0])
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now[0] = 0.1
+    assert [bucket.take(), bucket.take()] == [True, False]
+    now[0] = 60.0  # it holds no more than a burst, however long nobody came
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
 
 
 def test_an_api_key_opens_the_gateway_and_nothing_else(keyed: str) -> None:

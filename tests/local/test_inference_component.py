@@ -55,6 +55,8 @@ def test_it_is_described_and_listed_with_its_endpoint(url: str) -> None:
     assert (found["EndpointName"], found["VariantName"]) == (SETTINGS.endpoint, SETTINGS.variant)
     assert found["EndpointArn"].endswith(f":endpoint/{SETTINGS.endpoint}")
     assert copies(sagemaker) == (2, 2)
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=SETTINGS.endpoint)
+    assert "ModelName" not in config["ProductionVariants"][0]
     listing = sagemaker.get_paginator("list_inference_components")
     (page,) = listing.paginate(EndpointNameEquals=SETTINGS.endpoint, MaxResults=1)
     assert [each["InferenceComponentName"] for each in page["InferenceComponents"]] == ["trees"]

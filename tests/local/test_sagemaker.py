@@ -65,6 +65,7 @@ def test_its_configuration_has_the_instance_type(sagemaker: Any) -> None:
     (variant,) = found["ProductionVariants"]
     assert (variant["VariantName"], variant["InstanceType"]) == ("AllTraffic", "ml.m4.xlarge")
     assert variant["InitialInstanceCount"] == 2
+    assert (variant["ModelName"], variant["RoutingConfig"]) == (NAME, {"RoutingStrategy": "RANDOM"})
     assert found["EndpointConfigArn"].startswith("arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/")
 
 
@@ -204,9 +205,10 @@ def test_a_state_that_was_ordered_is_said_for_as_long_and_changes_are_refused_me
     [
         (b'{"status": "Asleep"}', b"status 'Asleep'"),
         (b'{"status": "Failed", "for": 0}', b"for 0"),
-        (b'{"status": "Failed", "seconds": 5}', b"seconds 5"),
-        (b"{}", b"status"),
-        (b"[]", b"[]"),
+        (b'{"status": "Failed", "seconds": 5}', b"seconds is no key of this order; accepted: status, for"),
+        (b'{"status": "' + b"x" * 500 + b'"}', b"xxx\xe2\x80\xa6: Input should be"),
+        (b"{}", b"status: missing"),
+        (b"[]", b"an order is a JSON object"),
         (b"\xff{", b"JSON"),
     ],
 )

@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from sm_locust.local.settings import Settings
-from tests.local.harness import client
+from tests.local.harness import client, counts, invoke
 
 CALLS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
     "monitoring": ("cloudwatch", lambda aws: aws.list_metrics(), "cloudwatch:ListMetrics"),
@@ -27,6 +27,7 @@ CALLS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
         "application-autoscaling:DescribeScalingPolicies",
     ),
     "sagemaker": ("sagemaker", lambda aws: aws.list_endpoints(), "sagemaker:ListEndpoints"),
+    "sagemaker-runtime": ("sagemaker-runtime", invoke, "sagemaker:InvokeEndpoint"),
     "sts": ("sts", lambda aws: aws.get_caller_identity(), "sts:GetCallerIdentity"),
 }
 
@@ -99,6 +100,45 @@ def test_a_denial_names_the_user_and_the_permission(endpoint: str, service: str,
     assert f"arn:aws:iam::123456789012:user/local is not authorized to perform: {permission} " in error["Message"]
 
 
+def test_an_order_for_one_operation_leaves_the_service_s_others_alone(endpoint: str, nothing_is_refused: None) -> None:
+    sagemaker = client(endpoint, "sagemaker")
+    assert order(endpoint, service="sagemaker", operation="DescribeEndpointConfig", next=1) == 204
+    name = Settings().endpoint
+    sagemaker.describe_endpoint(EndpointName=name)
+    describe = sagemaker.describe_endpoint_config
+    assert failure(lambda _: describe(EndpointConfigName=name), None)["Error"]["Code"] == "ThrottlingException"
+    assert describe(EndpointConfigName=name)
+    denied = {"service": "sagemaker", "error": "AccessDeniedException"}
+    assert order(endpoint, **denied, next=2) == 204
+    assert order(endpoint, **denied, operation="DescribeEndpointConfig", next=1) == 204
+    for call in (lambda: describe(EndpointConfigName=name), sagemaker.list_endpoints, sagemaker.list_endpoints):
+        assert failure(lambda _: call(), None)["Error"]["Code"] == "AccessDeniedException"  # noqa: B023
+    assert describe(EndpointConfigName=name)
+    invoke(client(endpoint))
+    assert order(endpoint, service="sagemaker", operation="DescribeEndpointConfig", next=5) == 204
+    assert order(endpoint, service="sagemaker", operation="DescribeEndpointConfig", next=0) == 204
+    assert describe(EndpointConfigName=name)
+
+
+def test_a_denied_invocation_is_a_403_and_no_invocation(endpoint: str, nothing_is_refused: None) -> None:
+    runtime, before = client(endpoint), counts(endpoint)
+    assert order(endpoint, service="sagemaker-runtime", next=1, error="AccessDeniedException") == 204
+    assert failure(invoke, runtime)["ResponseMetadata"]["HTTPStatusCode"] == 403
+    after = counts(endpoint)
+    assert after["invocations"] == before["invocations"]
+    name = "403 AccessDeniedException"
+    assert after["rejected"][name] == before["rejected"].get(name, 0) + 1
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "UnrecognizedClientException"])
+def test_credentials_can_be_said_to_be_no_longer_good(endpoint: str, code: str, nothing_is_refused: None) -> None:
+    for service in ("sagemaker-runtime", "sagemaker"):
+        assert order(endpoint, service=service, next=1, error=code) == 204
+        name, call, _ = CALLS[service]
+        response = failure(call, client(endpoint, name))
+        assert (response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]) == (403, code)
+
+
 def test_a_concurrent_update_is_the_exception_that_boto3_knows(endpoint: str, nothing_is_refused: None) -> None:
     aws = client(endpoint, "application-autoscaling")
     order(endpoint, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
@@ -128,6 +168,8 @@ def test_a_client_that_retries_gets_past_throttling_and_one_service_is_throttled
         {"service": "monitoring"},
         {"service": "monitoring", "next": 1, "error": "Teapot"},
         {"service": "monitoring", "next": 1, "for": "ever"},
+        {"service": "monitoring", "next": 1, "operation": "DescribeEndpoint"},
+        {"service": "sagemaker-runtime", "next": 1, "operation": "InvokeEndpointAsync"},
     ],
 )
 def test_an_order_that_cannot_be_is_refused_and_refuses_nothing(endpoint: str, what: dict[str, Any]) -> None:
@@ -156,6 +198,28 @@ def test_an_order_that_cannot_be_is_refused_and_refuses_nothing(endpoint: str, w
         ("sts", lambda aws: aws.get_session_token(), "InvalidAction", 400),
         ("dynamodb", lambda aws: aws.list_tables(), "UnknownOperationException", 404),
         ("ec2", lambda aws: aws.describe_vpcs(), "InvalidAction", 400),
+        ("apigateway", lambda aws: aws.get_rest_api(restApiId="a"), "UnknownOperationException", 404),
+        ("apigateway", lambda aws: aws.get_account(), "UnknownOperationException", 404),
+        ("lambda", lambda aws: aws.get_function_configuration(FunctionName="f"), "UnknownOperationException", 404),
+        ("lambda", lambda aws: aws.get_account_settings(), "UnknownOperationException", 404),
+        ("lambda", lambda aws: aws.delete_function(FunctionName="f"), "UnknownOperationException", 404),
+        ("cloudformation", lambda aws: aws.describe_stacks(StackName="s"), "InvalidAction", 400),
+        ("logs", lambda aws: aws.describe_log_groups(), "UnknownOperationException", 404),
+        ("pricing", lambda aws: aws.get_products(ServiceCode="AmazonSageMaker"), "UnknownOperationException", 404),
+        (
+            "service-quotas",
+            lambda aws: aws.get_service_quota(ServiceCode="lambda", QuotaCode="L-B99A9384"),
+            "UnknownOperationException",
+            404,
+        ),
+        (
+            "iam",
+            lambda aws: aws.simulate_principal_policy(
+                PolicySourceArn="arn:aws:iam::123456789012:user/local", ActionNames=["sagemaker:InvokeEndpoint"]
+            ),
+            "InvalidAction",
+            400,
+        ),
     ],
 )
 def test_operations_and_services_that_are_not_there_are_unknown_in_their_own_protocol(

@@ -12,12 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from sm_locust.cli import main
+from sm_locust.record.prior import APPLIED, Prior
 from sm_locust.record.run import Run
-from tests.runs.harness import KEYS, Endpoint, accounted, endpoint, environment, hears_ctrl_c, refuse, summary, wait_for
+from tests.runs.harness import (
+    Endpoint,
+    accounted,
+    client,
+    endpoint,
+    environment,
+    hears_ctrl_c,
+    refuse,
+    summary,
+    wait_for,
+)
 
 SAGEMAKER = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/decision-trees-sample/variant/AllTraffic"}
 VARIANT = {**SAGEMAKER, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
@@ -30,12 +42,6 @@ MINE = {
     },
 }
 SPEED = 60
-
-
-def client(url: str, service: str) -> Any:
-    return boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1").client(
-        service, endpoint_url=url
-    )
 
 
 def config(folder: Path, url: str, **sections: Any) -> Path:
@@ -148,6 +154,9 @@ def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_
     assert before["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}
     assert after["slo"]["passed"] is True
     assert after["scaling"]["instances"]["end"] >= 2
+    first = after["scaling"]["lag"][0]
+    steps = [first[f"{step}_s"] for step in ("crossed", "alarm", "desired", "in_service")]
+    assert None not in steps and steps == sorted(steps)
     assert before["arrivals"]["sent"] + after["arrivals"]["sent"] == served
     for side in (before, after):
         assert side["reconciliation"]["difference"] == 0
@@ -289,3 +298,27 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
     assert said in experiment.output
     assert len(experiment.output.strip().splitlines()) == 1
     assert not list(experiment.runs.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "CONFIG: missing; required: a YAML file, or --resume FOLDER"),
+        (["--resume", "x", "config.yaml"], "--resume takes neither CONFIG nor other options"),
+        (["--resume", "x", "--speed", "60"], "--resume takes neither CONFIG nor other options"),
+        (["--resume", "x"], "x: not a folder of an experiment or of scaling apply: no experiment.json"),
+        (["--resume", "applied"], "applied: not the folder of an experiment: it has no experiment.json"),
+    ],
+)
+def test_what_cannot_be_resumed_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before: dict[str, Any] = {}
+    Prior.create(
+        Path("applied", APPLIED), resource_id="r", arn="a", config={}, speed=1, scaling_before=before
+    ).release()
+    refused = CliRunner().invoke(main, ["experiment", *arguments])
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"sm-locust: {said}")
+    assert len(refused.stderr.splitlines()) == 1

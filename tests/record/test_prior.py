@@ -39,9 +39,10 @@ def test_what_was_written_is_what_is_read(tmp_path: Path) -> None:
 def test_it_is_owed_until_all_is_put_back_or_meant_to_stay(tmp_path: Path) -> None:
     found = record(tmp_path / "a")
     found.write_restored(["one thing"], "the other was refused")
-    assert found.owed and Prior.open(tmp_path / "a").owed
+    assert Prior.open(tmp_path / "a").owed
     found.write_restored(["the other"])
-    assert not found.owed and Prior.open(tmp_path / "a").restored_at
+    assert Prior.open(tmp_path / "a").restored_at
+    assert not Prior.open(tmp_path / "a").owed
     kept = record(tmp_path / "b", APPLIED)
     kept.write(kept=True)
     assert not Prior.open(tmp_path / "b").owed
@@ -71,8 +72,9 @@ def test_whether_a_registration_is_ours_is_what_a_record_says_of_the_same_resour
     record(tmp_path / "a", APPLIED).write(registered_by_us=True, kept=True)
     record(tmp_path / "b").write(registered_by_us=True, restored_at="2026-01-01T00:00:00Z")
     record(tmp_path / "c")
-    assert [found.folder.name for found in of_our_registration(tmp_path, ARN, RESOURCE)] == ["a"]
-    assert of_our_registration(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE) == []
+    assert [found.folder.name for found in of_our_registration(tmp_path, ARN, RESOURCE, None)] == ["a"]
+    assert of_our_registration(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE, None) == []
+    assert of_our_registration(tmp_path, ARN, RESOURCE, "http://127.0.0.1:8500") == []  # which has the same ARN
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.record.observation import ScalingEvent
+from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
@@ -390,6 +390,16 @@ def test_what_is_missing_is_said_where_it_would_stand(tmp_path: Path) -> None:
 def test_a_difference_between_cloudwatch_and_us_is_said_in_numbers(tmp_path: Path) -> None:
     run = watch(played(tmp_path, (Phase("flat", 120, 10),)), lost=lambda at_s: at_s == 60)
     assert "Invocations 600, 600 fewer than were sent" in on_terminal(Summary.of(run))
+
+
+def test_the_parts_of_a_service_time_are_a_sum_in_words_and_a_row_for_each_period(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, (Phase("flat", 120, 10),)))
+    run.append_observations(
+        [Observation(60.0 * n, "AWS/SageMaker", "OverheadLatency", "Average", 0.3, "ms") for n in range(2)]
+    )
+    summary = Summary.of(run)
+    assert "of it 8.00 ms = model 7.60 ms + overhead 0.30 ms + rest 0.10 ms" in " ".join(on_terminal(summary).split())
+    assert "| 0:01:00 | 600 | 600 | 0 | 0 | 0 | 8.00 | 7.60 | 0.30 | 0.10 |" in markdown.render(summary)
 
 
 def test_the_value_of_a_limit_on_model_latency_says_what_it_is_of(watched: tuple[Summary, Summary]) -> None:

@@ -252,8 +252,22 @@ def post(url: str, **form: Any) -> dict[str, Any]:
     return found
 
 
-def refuse(url: str, **order: Any) -> None:
-    """Has a local endpoint refuse calls around a run: service, next, error."""
-    request = urllib.request.Request(f"{url}/_local/refuse", json.dumps(order).encode(), method="POST")
+def order(url: str, what: str, **order: Any) -> None:
+    """Has a local endpoint do what it does only when it is told to: see README."""
+    request = urllib.request.Request(f"{url}/_local/{what}", json.dumps(order).encode(), method="POST")
     with urllib.request.urlopen(request, timeout=10):
         pass
+
+
+def refuse(url: str, **what: Any) -> None:
+    """Has a local endpoint refuse calls around a run: service, next, error."""
+    order(url, "refuse", **what)
+
+
+def client(url: str, service: str) -> Any:
+    """boto3 as anybody uses it, with the key pair that the local endpoint knows."""
+    import boto3  # after Locust
+
+    return boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1").client(
+        service, endpoint_url=url
+    )

@@ -17,12 +17,14 @@ from tests.runs.harness import (
     ROOT,
     Endpoint,
     accounted,
+    client,
     config,
     endpoint,
     files,
     free_port,
     is_complete,
     locust,
+    order,
     post,
     refuse,
     summary,
@@ -158,3 +160,85 @@ def test_the_configurations_that_come_along_play(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as pool:  # most of it is waiting
         list(pool.map(play, ("steps", "spike", "soak", "decision_trees")))
+
+
+# -- what may become of the endpoint beside the load -------------------------------------------------------------------
+
+
+def beside(folder: Path, what: str) -> tuple[int, dict[str, Any], str]:
+    """Plays three minutes in three seconds while something happens to the endpoint: exit code, summary, output."""
+    folder.mkdir()
+    with endpoint(folder, int(SPEED), publish_delay=150) as there:
+        path = config(folder, there.url, SIX_MINUTES, cloudwatch=MINUTES)
+        if what == "updating":
+            order(there.url, "endpoint", status="Updating", **{"for": 6})
+        elif what == "throttled":
+            refuse(there.url, service="monitoring", next=12)
+        arguments = ["-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless"]
+        with locust(folder, *arguments) as run:
+            wait_for("the load", lambda: there.counts()["invocations"] > 50, 40)
+            if what == "deleted":
+                time.sleep(2)
+                client(there.url, "sagemaker").delete_endpoint(EndpointName="decision-trees-sample")
+            elif what == "foreign":
+                runtime = client(there.url, "sagemaker-runtime")
+                for _ in range(300):
+                    runtime.invoke_endpoint(
+                        EndpointName="decision-trees-sample", ContentType="text/csv", Body=b"5,3.5,1.3,0.3"
+                    )
+            code = run.wait()
+            return code, accounted(summary(run.the_folder())), run.output
+
+
+@pytest.fixture(scope="module")
+def all_beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, dict[str, Any], str]]:
+    """Side by side: most of it is waiting."""
+    ways = ("updating", "throttled", "deleted", "foreign")
+    folder = tmp_path_factory.mktemp("beside")
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(ways, pool.map(lambda way: beside(folder / way, way), ways), strict=True))
+
+
+def reasons(found: dict[str, Any]) -> dict[str, str]:
+    return {reason["code"]: reason["text"] for reason in found["verdict"]["reasons"] if not reason["invalidates"]}
+
+
+def test_an_endpoint_that_is_updating_at_the_start_is_a_remark(
+    all_beside: dict[str, tuple[int, dict[str, Any], str]],
+) -> None:
+    code, found, output = all_beside["updating"]
+    assert code in (0, 3), output
+    assert "was Updating when the load began" in reasons(found)["endpoint not in service"]
+    assert "was Updating when the load began" in output
+
+
+def test_a_cloudwatch_that_is_throttled_for_a_while_is_whole_in_the_end(
+    all_beside: dict[str, tuple[int, dict[str, Any], str]],
+) -> None:
+    code, found, output = all_beside["throttled"]
+    assert code in (0, 3), output
+    assert found["cloudwatch"]["missing"] == []
+    assert found["reconciliation"]["difference"] == 0
+
+
+def test_an_endpoint_that_is_deleted_in_mid_run_is_named_and_its_failures_are_counted(
+    all_beside: dict[str, tuple[int, dict[str, Any], str]],
+) -> None:
+    code, found, output = all_beside["deleted"]
+    assert "Traceback" not in output
+    assert code in (1, 3), output
+    assert found["requests"]["by_kind"]["validation"] > 50
+    assert "The endpoint was deleted, as was seen in minute" in reasons(found)["endpoint gone"]
+    assert any("Could not find endpoint" in sentence for sentence in found["cloudwatch"]["missing"])
+
+
+def test_somebody_elses_requests_are_counted_apart_and_named(
+    all_beside: dict[str, tuple[int, dict[str, Any], str]],
+) -> None:
+    code, found, output = all_beside["foreign"]
+    assert code in (0, 1, 3), output
+    counted = found["reconciliation"]
+    assert counted["difference"] == 300
+    assert "more requests than we sent" in reasons(found)["foreign traffic"]
+    assert 200 < counted["foreign"]["requests"] <= 300  # but for those in flight at the edges of periods
+    assert "somebody else used the endpoint" in output

@@ -1,0 +1,104 @@
+"""Whose credentials these are, where they come from, and whether they outlast a run.
+
+Renewing them while a run goes is the load's. They themselves are never shown.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sm_locust.aws.session import AwsFault, ask, client, runtime
+from sm_locust.config import ConfigError, RunConfig, format_duration
+from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
+
+# What AWS says of credentials that it does not accept, whatever is asked with them.
+REFUSED = (
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClient",
+    "InvalidSignature",
+    "IncompleteSignature",
+    "MissingAuthenticationToken",
+    "AuthFailure",
+)
+
+# botocore asks the source again in the last 10 minutes of a life, each time that somebody wants the keys.
+SHORT_LIFE = 600.0  # seconds
+
+_NOT_RENEWED = {
+    "env": "are variables of this process, which nobody renews",
+    "assume-role": "are renewed only by a code of MFA, which nobody types in the midst of a run",
+}
+_RENEWABLE = "use a source that renews itself: a profile with a role, credential_process, or the role of this machine"
+
+
+def identity(config: RunConfig) -> Finding:
+    """Who AWS says that we are. GetCallerIdentity needs no permission."""
+    try:
+        found = ask(client(config, "sts"), "GetCallerIdentity")
+    except AwsFault as e:
+        if e.code.startswith(REFUSED):
+            return Finding("identity", FAIL, str(e), "check the keys, the session token and this machine's clock")
+        if e.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
+            return Finding("identity", FAIL, str(e), "set AWS_PROFILE, or any other source that the AWS CLI accepts")
+        return not_available("identity", e)
+    return Finding("identity", PASS, f"{found['Arn']}, account {found['Account']}")
+
+
+def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:
+    """Whether they outlast `what`, which lasts `lasts` real seconds; None where nobody knows for how long."""
+    name = "credentials"
+    try:
+        found = runtime(config)
+        keys = found.keys()
+    except ConfigError as e:
+        return Finding(name, FAIL, str(e), _RENEWABLE)
+    except Exception as e:  # what a source raises when it is asked again
+        return Finding(name, FAIL, f"none could be had: {' '.join(str(e).split()) or type(e).__name__}", _RENEWABLE)
+    origin = f"from {found.source}"
+    needed = f"{what} lasts {_about(lasts)}" if lasts is not None else f"how long {what} lasts is not known here"
+    if keys.expires_at is None:
+        if keys.token is None:
+            return Finding(name, PASS, f"{origin}, keys that do not expire")
+        return Finding(
+            name,
+            FAIL,
+            f"{origin}, a session token that expires nobody knows when, and nobody renews it; {needed}",
+            f"{_RENEWABLE}; or --allow {name}",
+        )
+    left = keys.expires_at - time.time()
+    expire = f"{origin}, they expire in {_about(left)}"
+    if found.renews:
+        return _renewed(found.source, expire, left, needed)
+    expire += f" and {_NOT_RENEWED.get(found.source, 'are not renewed')}; {needed}"
+    if lasts is not None and left >= lasts:
+        return Finding(name, PASS, expire)
+    if lasts is None:
+        return Finding(name, WARN, expire, _RENEWABLE)
+    return Finding(name, FAIL, expire, f"{_RENEWABLE}; or --allow {name}")
+
+
+def _renewed(source: str, expire: str, left: float, needed: str) -> Finding:
+    """left  seconds until they expire"""
+    name = "credentials"
+    if left < SHORT_LIFE:
+        return Finding(
+            name,
+            WARN,
+            f"{expire} and botocore renews them: their source is asked again and again",
+            "have the source give keys that last more than 10 minutes",
+        )
+    if source in ("sso", "login"):
+        return Finding(
+            name,
+            WARN,
+            f"{expire} and are renewed while the sign-in lasts, whose end is not known here; {needed}",
+            "sign in anew before a long run",
+        )
+    return Finding(name, PASS, f"{expire} and botocore renews them")
+
+
+def _about(seconds: float) -> str:
+    """To the minute; to the second when there are few of them."""
+    return format_duration(max(0, round(seconds) if seconds < 600 else 60 * round(seconds / 60)))

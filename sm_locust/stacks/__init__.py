@@ -1,0 +1,36 @@
+"""The CloudFormation template that puts an API in front of an endpoint, and the Lambda function in it.
+
+The function is a file of its own, `invoke_endpoint.py`, and exists once: `template` writes it into the template, and
+the local endpoint runs the same file. Deploying is aws's.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+FUNCTION = "InvokeDecisionTreeSMEP"
+API, STAGE, RESOURCE = "DecisionTreeAPI", "DummyStage", "DT"
+
+_HERE = Path(__file__).parent
+_CODE = re.compile(r"^( +)ZipFile: .*invoke_endpoint\.py.*$", re.MULTILINE)
+_ENDPOINT = re.compile(r"^( +)Description: (The endpoint that is invoked)$", re.MULTILINE)
+
+
+def template(endpoint: str | None = None) -> str:
+    """The template as CloudFormation takes it, the function's code in it.
+
+    endpoint  a default for its parameter EndpointName, which otherwise has to be given
+    """
+    text = (_HERE / "api_gateway.yaml").read_text(encoding="utf-8")
+    code = (_HERE / "invoke_endpoint.py").read_text(encoding="utf-8")
+
+    def inlined(found: re.Match[str]) -> str:
+        indent = found[1]
+        lines = (f"{indent}  {line}".rstrip() for line in code.splitlines())
+        return f"{indent}ZipFile: |\n" + "\n".join(lines)
+
+    text = _CODE.sub(inlined, text)
+    if endpoint is not None:
+        text = _ENDPOINT.sub(rf"\1Description: \2\n\1Default: {endpoint}", text)
+    return text

@@ -1,0 +1,127 @@
+"""The template as it is given to CloudFormation: what cfn-lint says of it, what it allows, what it leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import sm_locust.stacks
+from sm_locust.analysis.cost import LAMBDA_GB
+from sm_locust.stacks import API, FUNCTION, RESOURCE, STAGE, template
+
+REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!Ref x` as {"Ref": "x"}, and every other function of CloudFormation likewise."""
+
+
+def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _function)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, Any]:
+    return dict(yaml.load(template(), _Loader))
+
+
+def test_cfn_lint_has_nothing_to_say(tmp_path: Path) -> None:
+    for name, endpoint in (("asked", None), ("given", "decision-trees-sample")):
+        (tmp_path / f"{name}.yaml").write_text(template(endpoint))
+    files = [str(path) for path in tmp_path.iterdir()]
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("cfn-lint"),
+            "--include-checks",
+            "I",
+            "--regions",
+            *REGIONS,
+            "--template",
+            *files,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_function_in_it_is_the_file_of_the_package(rendered: dict[str, Any]) -> None:
+    code = rendered["Resources"]["Function"]["Properties"]["Code"]["ZipFile"]
+    assert code == Path(sm_locust.stacks.__file__).with_name("invoke_endpoint.py").read_text()
+    assert len(code) <= 4096
+    compile(code, "index.py", "exec")
+
+
+def test_it_bears_the_names_of_the_blog(rendered: dict[str, Any]) -> None:
+    resources = {name: resource["Properties"] for name, resource in rendered["Resources"].items()}
+    assert resources["Api"]["Name"] == API
+    assert resources["Stage"]["StageName"] == STAGE
+    assert resources["Resource"]["PathPart"] == RESOURCE
+    assert resources["Function"]["FunctionName"] == FUNCTION
+    assert resources["FunctionLogs"]["LogGroupName"] == f"/aws/lambda/{FUNCTION}"
+
+
+def test_it_asks_for_no_more_than_it_needs(rendered: dict[str, Any]) -> None:
+    role = rendered["Resources"]["FunctionRole"]["Properties"]
+    (policy,) = role["Policies"]
+    allowed = [(s["Action"], s["Resource"]["Sub"]) for s in policy["PolicyDocument"]["Statement"]]
+    here = "${AWS::Region}:${AWS::AccountId}"
+    assert allowed == [
+        ("sagemaker:InvokeEndpoint", f"arn:${{AWS::Partition}}:sagemaker:{here}:endpoint/${{EndpointName}}"),
+        (
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            f"arn:${{AWS::Partition}}:logs:{here}:log-group:${{FunctionLogs}}:*",
+        ),
+    ]
+    assert "ManagedPolicyArns" not in role
+    caller = rendered["Resources"]["Permission"]["Properties"]["SourceArn"]["Sub"]
+    assert caller == f"arn:${{AWS::Partition}}:execute-api:{here}:${{Api}}/DummyStage/POST/DT"
+
+
+def test_it_touches_nothing_of_the_account_and_names_no_partition(rendered: dict[str, Any]) -> None:
+    types = {resource["Type"] for resource in rendered["Resources"].values()}
+    assert "AWS::ApiGateway::Account" not in types
+    for fixed in ("arn:aws:", "arn:aws-", "amazonaws.com/"):
+        assert fixed not in template()
+
+
+def test_only_an_api_key_brings_a_key_and_each_way_in_its_own_deployment(rendered: dict[str, Any]) -> None:
+    conditions = {name: r["Condition"] for name, r in rendered["Resources"].items() if "Condition" in r}
+    assert conditions == {
+        "DeploymentIam": "IsIam",
+        "DeploymentApiKey": "IsApiKey",
+        "DeploymentNone": "IsNone",
+        "Key": "IsApiKey",
+        "Plan": "IsApiKey",
+        "KeyInPlan": "IsApiKey",
+    }
+
+
+def test_what_can_bear_our_tag_does(rendered: dict[str, Any]) -> None:
+    tagged = {name for name, resource in rendered["Resources"].items() if "Tags" in resource["Properties"]}
+    assert tagged == {"FunctionLogs", "FunctionRole", "Function", "Api", "Stage", "Key", "Plan"}
+    for name in tagged:
+        assert rendered["Resources"][name]["Properties"]["Tags"] == [{"Key": "created-by", "Value": "sm-locust"}]
+
+
+def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> None:
+    assert "Default" not in rendered["Parameters"]["EndpointName"]
+    given = yaml.load(template("my-endpoint"), _Loader)
+    assert given["Parameters"]["EndpointName"]["Default"] == "my-endpoint"
+    assert given["Outputs"] == rendered["Outputs"]
+
+
+def test_the_plan_reckons_with_the_memory_that_the_function_has(rendered: dict[str, Any]) -> None:
+    assert rendered["Resources"]["Function"]["Properties"]["MemorySize"] == LAMBDA_GB * 1024

@@ -522,6 +522,14 @@ class RunConfig(Section):
         if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
             raise ConfigError(f"the schedule sends {planned:,} requests and guard.max_requests allows {most:,}")
 
+    @property
+    def scales_copies(self) -> bool:
+        """Whether `scaling` counts the copies of an inference component, and not instances."""
+        if self.scaling is None:
+            return False
+        known = self.scaling.of_components
+        return self.request.inference_component is not None if known is None else known
+
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
         target = self.target

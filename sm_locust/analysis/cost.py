@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sm_locust.config import ConfigError, RunConfig, Scaling
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
 from sm_locust.payloads import Payload, total_bytes
 from sm_locust.prices import INSTANCE_HOUR, KEYS, Price, Prices
@@ -226,16 +226,17 @@ def _instance_hours(
     config: RunConfig, duration: float, prices: Prices, speed: int, played: Played
 ) -> tuple[tuple[float, float], str]:
     """At the least and at the most, and what of it is not known."""
-    fewest, most, unknown = _instance_counts(config.scaling, prices)
+    fewest, most, unknown = _instance_counts(config, prices)
     if played == "run":
         return (duration / 3600 * fewest, duration / 3600 * most), unknown
     before, after = duration / 3600 * fewest, (duration + BETWEEN / speed) / 3600
     return (before + after * fewest, before + after * most), unknown
 
 
-def _instance_counts(scaling: Scaling | None, prices: Prices) -> tuple[int, int, str]:
-    """The fewest and the most there will be."""
-    if scaling is not None and not scaling.of_components:
+def _instance_counts(config: RunConfig, prices: Prices) -> tuple[int, int, str]:
+    """The fewest and the most there will be, and what of that is not known."""
+    scaling = config.scaling
+    if scaling is not None and not config.scales_copies:
         return scaling.min_instances, scaling.max_instances, ""
     if prices.seen.instances is not None:
         return prices.seen.instances, prices.seen.instances, ""

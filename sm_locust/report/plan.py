@@ -100,7 +100,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("processes", _processes(plan)),
     ]
     if reach is not None and scaling is not None:
-        one, many = ("copy", "copies") if scaling.of_components else ("instance", "instances")
+        one, many = ("copy", "copies") if plan.config.scales_copies else ("instance", "instances")
         fewest = f"one {one}" if scaling.min_instances == 1 else f"{scaling.min_instances} {many}"
         needed = f"{reach.needed:,} {one if reach.needed == 1 else many}"
         found.append(("scaling", f"{_rate(reach.at_minimum)} a minute, the target for {fewest}, {_crossed(reach)}"))
@@ -108,7 +108,12 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
             ("", f"the busiest minute needs {needed}; {scaling.max_instances:,} at most take {_rate(reach.at_maximum)}")
         )
     elif scaling is not None:
-        found.append(("scaling", f"{scaling.min_instances} to {scaling.max_instances}, by requests at a time"))
+        found.append(
+            (
+                "scaling",
+                f"{scaling.min_instances:,} to {scaling.max_instances:,}, by {wording.printable(scaling.metric_name)}",
+            )
+        )
     return found
 
 

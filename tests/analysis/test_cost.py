@@ -105,6 +105,14 @@ def test_copies_of_a_component_are_not_instances() -> None:
     assert found.unknown
 
 
+def test_a_custom_metric_scales_copies_where_a_component_is_called() -> None:
+    custom = {**SCALING, "metric": {"name": "Busy", "namespace": "Mine", "statistic": "Average"}}
+    assert cost(config(scaling=custom, prices=ALL)).items[0].amount == (1.0, 4.0)
+    called = cost(config(scaling=custom, prices=ALL, request={"inference_component": "c"}))
+    assert called.items[0].amount == (1.0, 1.0)
+    assert called.unknown
+
+
 @pytest.mark.parametrize(
     "target",
     [

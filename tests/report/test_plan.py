@@ -47,7 +47,7 @@ def test_each_price_stands_with_where_and_when_it_comes_from() -> None:
     assert ["ml.m4.xlarge", "2", "to", "8", "hours", "$0.25", "cache", "2026-11-24", "$0.50", "to", "2.00"] in rows
     assert ["data", "in", "0.0515", "GB", "–", "unknown", "–"] in rows
     assert ["CloudWatch,", "most", "2.3", "thousand", "$0.0125", "config", "2026-11-24", "$0.03"] in rows
-    assert ["run,", "at", "least", "$0.62", "to", "2.12"] in rows
+    assert ["run,", "at", "least", "$0.53", "to", "2.03"] in rows
 
 
 @pytest.mark.parametrize("name", ["decision_trees", "local", "soak", "spike", "steps"])

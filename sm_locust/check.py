@@ -18,7 +18,7 @@ from sm_locust import payloads
 from sm_locust.analysis.cost import check_cost
 from sm_locust.analysis.plan import Plan
 from sm_locust.aws import capacity, check, quotas
-from sm_locust.aws.session import addresses, region_of, runtime_url
+from sm_locust.aws.session import addresses, region_of, runtime_urls
 from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
@@ -62,7 +62,7 @@ class Check:
         if config.target is None:
             raise ConfigError(f"{self.config}: target: missing; required: endpoint, api_gateway or container")
         if self.speed != 1:
-            beside = [] if config.target.container else [runtime_url(config), *addresses(config)]
+            beside = [] if config.target.container else [*runtime_urls(config), *addresses(config)]
             only_loopback([*config.urls(), *beside], self.speed)
         return config
 

@@ -516,11 +516,15 @@ class RunConfig(Section):
         """The phases at speed 1, or None without any."""
         return None if self.phases is None else _schedule(self.phases)
 
-    def check_guard(self, speed: int, schedule: Schedule | None = None) -> None:
-        """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows."""
+    def check_guard(self, speed: int, schedule: Schedule | None = None, source: str = "") -> None:
+        """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows.
+
+        source  where the schedule comes from, if it is not the phases
+        """
         schedule, most = schedule or self.schedule(), self.guard.max_requests
         if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
-            raise ConfigError(f"the schedule sends {planned:,} requests and guard.max_requests allows {most:,}")
+            of = f" of {source}" if source.startswith("shape ") else ""
+            raise ConfigError(f"the schedule{of} sends {planned:,} requests and guard.max_requests allows {most:,}")
 
     @property
     def scales_copies(self) -> bool:
@@ -536,9 +540,11 @@ class RunConfig(Section):
         return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
 
     def with_overrides(
-        self, endpoint: str | None = None, region: str | None = None, url: str | None = None
+        self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"
     ) -> RunConfig:
-        """What the options --sm-endpoint, --sm-region and --sm-url say wins; an empty one says nothing.
+        """What the options --endpoint, --region and --url say wins; an empty one says nothing.
+
+        prefix  of the options' names: Locust's begin with --sm-
 
         Raises ConfigError naming the option.
         """
@@ -552,8 +558,8 @@ class RunConfig(Section):
         except ValidationError as error:
             loc, fault = _fault(error.errors()[0], data)
             if loc[-1] in given:
-                raise ConfigError(f"--sm-{loc[-1]}: {fault}") from None
-            options = ", ".join(f"--sm-{option}" for option in given)
+                raise ConfigError(f"{prefix}{loc[-1]}: {fault}") from None
+            options = ", ".join(f"{prefix}{option}" for option in given)
             raise ConfigError(f"{options}: {_path(loc)}: {fault}") from None
 
     def as_dict(self) -> dict[str, Any]:

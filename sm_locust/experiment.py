@@ -23,7 +23,7 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID, Summary
 from sm_locust.aws import capacity, scaling
 from sm_locust.aws.scaling import ScalingState
-from sm_locust.aws.session import addresses, runtime_url
+from sm_locust.aws.session import addresses, runtime_urls
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.custody import progress, say
 from sm_locust.interrupts import Interrupts
@@ -80,7 +80,7 @@ class Experiment:
             accepted = ", ".join(map(str, SPEEDS))
             raise ConfigError(f"--speed {self.speed} is not accepted: one of {accepted}")
         if self.speed != 1:
-            only_loopback([*config.urls(), runtime_url(config), *addresses(config)], self.speed)
+            only_loopback([*config.urls(), *runtime_urls(config), *addresses(config)], self.speed)
         scaling.wanted(config)
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)

@@ -33,17 +33,20 @@ def stays_here(config: RunConfig) -> bool:
     return bool(urls) and all(is_this_machine(urlsplit(url).hostname or "") for url in urls)
 
 
-def only_loopback(urls: Iterable[str], speed: int) -> None:
-    """Raises ConfigError, naming the first address that resolves to anything but loopback."""
+def only_loopback(urls: Iterable[str], speed: int, option: str = "--speed") -> None:
+    """Raises ConfigError, naming the first address that resolves to anything but loopback.
+
+    option  by which the speed was given
+    """
     for url in sorted(set(urls)):
         host = urlsplit(url).hostname or url
         try:
             found = {info[4][0] for info in socket.getaddrinfo(host, None)}
         except OSError as e:
-            raise ConfigError(f"--sm-speed {speed}: {host} cannot be resolved: {e}") from None
+            raise ConfigError(f"{option} {speed}: {host} cannot be resolved: {e}") from None
         for address in found:
             if not ipaddress.ip_address(str(address).partition("%")[0]).is_loopback:
                 raise ConfigError(
-                    f"--sm-speed {speed} is for a local endpoint only: {host} is {address}, which is not loopback; "
-                    "use --sm-speed 1"
+                    f"{option} {speed} is for a local endpoint only: {host} is {address}, which is not loopback; "
+                    f"use {option} 1"
                 )

@@ -247,8 +247,8 @@ def test_scaling_that_was_not_put_back_is_reported(tmp_path: Path, wanted: bool,
     ("target", "options", "says"),
     [
         ({}, {}, "target.endpoint: missing"),
-        ({"endpoint": "e", "region": "us-east-1"}, {"speed": 60}, "which is not loopback; use --sm-speed 1"),
-        ({"container": "http://127.0.0.1:9/"}, {"endpoint": "e"}, "--sm-endpoint"),
+        ({"endpoint": "e", "region": "us-east-1"}, {"speed": 60}, "which is not loopback; use --speed 1"),
+        ({"container": "http://127.0.0.1:9/"}, {"endpoint": "e"}, "--endpoint"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(
@@ -270,3 +270,11 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = command(tmp_path / "c.yaml")
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
     assert "c.yaml: cannot be read" in done.output
+
+
+def test_at_another_speed_a_run_through_an_api_has_nothing_to_do_with_the_runtimes_address(tmp_path: Path) -> None:
+    path = tmp_path / "api.yaml"
+    path.write_text(
+        "target: {api_gateway: 'http://127.0.0.1:1/DummyStage/DT', auth: none, endpoint: e, region: us-east-1}\n"
+    )
+    assert Check(path, speed=60).resolved().target is not None

@@ -319,11 +319,11 @@ def test_an_endpoint_as_an_option_needs_no_configuration() -> None:
 @pytest.mark.parametrize(
     ("config", "options", "said"),
     [
-        ("", {"region": "us-east-1"}, "--sm-region: target.endpoint: missing; required: a name of"),
-        (FULL, {"endpoint": "-a"}, "--sm-endpoint: '-a' is not accepted: a name of 1 to 63"),
-        (FULL, {"region": "mars"}, "--sm-region: 'mars' is not accepted: the name of an AWS region"),
-        (FULL, {"url": "localhost"}, "--sm-url: 'localhost' is not accepted: where InvokeEndpoint goes"),
-        ("target: {container: 'http://h/'}", {"endpoint": "a"}, "--sm-endpoint: 'a' is not accepted: only without"),
+        ("", {"region": "us-east-1"}, "--region: target.endpoint: missing; required: a name of"),
+        (FULL, {"endpoint": "-a"}, "--endpoint: '-a' is not accepted: a name of 1 to 63"),
+        (FULL, {"region": "mars"}, "--region: 'mars' is not accepted: the name of an AWS region"),
+        (FULL, {"url": "localhost"}, "--url: 'localhost' is not accepted: where InvokeEndpoint goes"),
+        ("target: {container: 'http://h/'}", {"endpoint": "a"}, "--endpoint: 'a' is not accepted: only without"),
     ],
 )
 def test_a_wrong_option_is_named_in_one_line(config: str, options: dict[str, str], said: str) -> None:

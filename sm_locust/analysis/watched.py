@@ -130,6 +130,18 @@ class Split:
     def rest(self) -> float:
         return self.client - self.model - (self.overhead or 0.0)
 
+    @property
+    def way(self) -> dict[str, float]:
+        """The rest of a run through an API, part by part, the outermost first; empty where any part is not known."""
+        if self.api is None or self.integration is None or self.function is None:
+            return {}
+        return {
+            "network": self.client - self.api,
+            "API Gateway": self.api - self.integration,
+            "Lambda": self.integration - self.function,
+            "function": self.function - self.model - (self.overhead or 0.0),
+        }
+
     @classmethod
     def merged(cls, periods: Iterable[Period]) -> Split | None:
         """Weighted by our good answers; a part that any period lacks is not known. None where no period has one."""
@@ -331,6 +343,7 @@ class Watched:
     periods   without a gap from the start of the run to its end
     events    what became of the instances
     state     the scaling the run started with, as run.json has it; None when it was not read
+    way       counts of API Gateway and Lambda by their names; none for a run that goes another way
     endpoint_at_start  the endpoint's status when the load began, as SageMaker names it; None when it was not read
     """
 
@@ -340,6 +353,7 @@ class Watched:
     periods: tuple[Period, ...]
     events: tuple[ScalingEvent, ...]
     state: Mapping[str, Any] | None
+    way: Mapping[str, Mapping[str, int]]
     endpoint_at_start: str | None
 
     @classmethod
@@ -359,6 +373,7 @@ class Watched:
             periods=tuple(_periods(minutes, observations, events, period_s, sources)),
             events=tuple(events),
             state=state,
+            way=_way(observations),
             endpoint_at_start=about.get("endpoint_at_start"),
         )
 
@@ -450,6 +465,7 @@ class Watched:
             "errors_4xx": self.total("errors_4xx"),
             "errors_5xx": self.total("errors_5xx"),
             "model_errors": self.total("model_errors"),
+            "way": {name: dict(counts) for name, counts in self.way.items()},
             "model_latency_ms": None if latency is None else latency.as_dict(),
         }
 
@@ -511,6 +527,25 @@ def _split_dict(split: Split | None) -> dict[str, Any]:
     """The parts that a direct call has, too."""
     found = {} if split is None else split.as_dict()
     return {name: found.get(name) for name in ("model_latency_ms", "overhead_latency_ms", "rest_ms")}
+
+
+_WAY = {  # source → the statistics that count
+    API_GATEWAY: (("Count", "SampleCount"), ("4XXError", "Sum"), ("5XXError", "Sum")),
+    LAMBDA: (("Invocations", "Sum"), ("Errors", "Sum"), ("Throttles", "Sum")),
+}
+
+
+def _way(observations: Sequence[Observation]) -> dict[str, dict[str, int]]:
+    """Sums over all periods, for each of the two that has any point."""
+    found: dict[str, dict[str, int]] = {}
+    for begins, counted in _WAY.items():
+        mine = [point for point in observations if point.source.startswith(begins)]
+        if mine:
+            found[begins.removeprefix("AWS/").removesuffix(":")] = {
+                metric: round(sum(p.value for p in mine if (p.metric, p.statistic) == (metric, statistic)))
+                for metric, statistic in counted
+            }
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,6 +634,9 @@ def _period(
         in_ms = told(metric, "Average", way=way)
         return None if in_ms is None else in_ms / 1e3
 
+    before = mean("Latency", API_GATEWAY), mean("IntegrationLatency", API_GATEWAY), mean("Duration", LAMBDA)
+    if any(told(error, "Sum", way=API_GATEWAY) for error in ("4XXError", "5XXError")):
+        before = (None, None, None)  # its means are over what it refused as well, and are no part of a good answer's
     invocations = told("Invocations", "Sum")
     # SageMaker publishes no zero: no point of an error, where there are invocations, is none of them.
     none_counted = None if invocations is None else 0.0
@@ -623,7 +661,7 @@ def _period(
         in_service=in_service,
         arrived=arrived,
         crossing=crossing,
-        before=(mean("Latency", API_GATEWAY), mean("IntegrationLatency", API_GATEWAY), mean("Duration", LAMBDA)),
+        before=before,
     )
 
 

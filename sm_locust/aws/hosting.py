@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.aws.capacity import HOPELESS, STEADY
 from sm_locust.aws.session import AwsFault, ask, client, watched
 from sm_locust.config import RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
-STEADY = "InService"
 BURSTABLE = ("ml.t2.", "ml.t3.", "ml.t3a.", "ml.t4g.")
 COMPONENT_METRIC = "SageMakerInferenceComponent"
 
@@ -120,8 +120,10 @@ def _endpoint(hosting: Hosting) -> Finding:
     name, described = hosting.endpoint, hosting.described
     wait = f"wait until it is {STEADY}: aws sagemaker wait endpoint-in-service --endpoint-name {name}"
     if hosting.status != STEADY:
-        reason = f": {described['FailureReason']}" if described.get("FailureReason") else ""
-        return Finding("endpoint", FAIL, f"{name} is {hosting.status}{reason}; accepted: {STEADY}", wait)
+        reason = str(described.get("FailureReason") or "").rstrip(".")
+        text = f"{name} is {hosting.status}{f': {reason}' if reason else ''}; accepted: {STEADY}"
+        do = "it does not get well by itself: update it, or make it anew" if hosting.status in HOPELESS else wait
+        return Finding("endpoint", FAIL, text, do)
     if pending := described.get("PendingDeploymentSummary"):
         return Finding(
             "endpoint",

@@ -37,7 +37,7 @@ class Place:
     """Where a policy is for: the parts of its ARNs, placeholders among them.
 
     endpoint  whose metrics and scaling are watched; None for an API whose endpoint is not named
-    api    id and stage of the REST API, where requests go through one; `*` for what its URL does not name
+    api    id, stage and path of the REST API, where requests go through one; `*` for what its URL does not name
     auth   how that API lets in
     stack  name of the CloudFormation stack
     """
@@ -49,7 +49,7 @@ class Place:
     variant: str
     component: str | None
     scales_copies: bool
-    api: tuple[str, str] | None
+    api: tuple[str, str, str] | None
     auth: str | None
     stack: str
 
@@ -106,10 +106,10 @@ def _account(config: RunConfig) -> str:
         return ACCOUNT_ID
 
 
-def _api(url: str) -> tuple[str, str]:
+def _api(url: str) -> tuple[str, str, str]:
     found = re.match(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.", urlsplit(url).hostname or "")
-    stage = urlsplit(url).path.strip("/").partition("/")[0]
-    return (found[1], stage or "*") if found else ("*", "*")
+    stage, _, path = urlsplit(url).path.strip("/").partition("/")
+    return (found[1], stage or "*", path or "*") if found else ("*", "*", "*")
 
 
 def policy(kind: Kind, place: Place) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _check(place: Place) -> Iterator[Statement]:
     yield _allow("ReadPrices", ["pricing:GetProducts"], "*")
     if place.api is None:
         return
-    id_, stage = place.api
+    id_, stage, _ = place.api
     paths = ("/account", f"/restapis/{id_}/stages/{stage}", f"/restapis/{id_}/resources")
     yield _allow("ReadTheApi", ["apigateway:GET"], [place.arn("apigateway", path, account="") for path in paths])
     yield _allow("ReadTheFunction", ["lambda:GetFunctionConcurrency"], place.arn("lambda", "function:*"))
@@ -143,7 +143,7 @@ def _run(place: Place) -> Iterator[Statement]:
     yield from _requests(place)
     yield from _reading(place, describe_component=place.scales_copies)
     if place.api is not None and place.endpoint is not None:
-        id_, _ = place.api
+        id_, _, _ = place.api
         paths = ("", "/resources", "/resources/*/methods/*/integration")
         named = [place.arn("apigateway", f"/restapis/{id_}{path}", account="") for path in paths]
         yield _allow("ReadTheNamesThatMetricsHave", ["apigateway:GET"], named)
@@ -212,8 +212,8 @@ def _requests(place: Place) -> Iterator[Statement]:
             resources.append(place.sagemaker("inference-component", place.component))
         yield _allow("SendRequests", ["sagemaker:InvokeEndpoint"], resources)
     elif place.auth == "iam":
-        id_, stage = place.api
-        yield _allow("SendRequests", ["execute-api:Invoke"], place.arn("execute-api", f"{id_}/{stage}/POST/*"))
+        id_, stage, path = place.api
+        yield _allow("SendRequests", ["execute-api:Invoke"], place.arn("execute-api", f"{id_}/{stage}/POST/{path}"))
 
 
 def _reading(place: Place, *, describe_component: bool) -> Iterator[Statement]:

@@ -105,6 +105,13 @@ def runtime_url(config: RunConfig) -> str:
     return str(_client(_session(config)[0], config).meta.endpoint_url)
 
 
+def runtime_urls(config: RunConfig) -> tuple[str, ...]:
+    """That address, where the load goes there: a run through an API, or to a container, has nothing to do with it."""
+    target = config.target
+    direct = target is not None and target.api_gateway is None and target.container is None
+    return (runtime_url(config),) if direct else ()
+
+
 def runtime(config: RunConfig) -> Runtime:
     """Resolves region, address, proxy, certificate authorities and credentials.
 

@@ -52,8 +52,8 @@ def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:
     try:
         found = runtime(config)
         keys = found.keys()
-    except ConfigError as e:
-        return Finding(name, FAIL, str(e), _RENEWABLE)
+    except ConfigError as e:  # its sentence says what to do
+        return Finding(name, FAIL, str(e))
     except Exception as e:  # what a source raises when it is asked again
         return Finding(name, FAIL, f"none could be had: {' '.join(str(e).split()) or type(e).__name__}", _RENEWABLE)
     origin = f"from {found.source}"

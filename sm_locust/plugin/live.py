@@ -25,6 +25,7 @@ from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
+from sm_locust.analysis.watched import NEVER_ARRIVED
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
@@ -68,7 +69,7 @@ class Active:
     planned_until: float = 0.0  # real seconds up to which the plan has been written
     planned: float = 0.0  # arrivals planned up to then
     users: int = 0  # commanded then
-    answered: int = 0  # requests, well or not
+    answered: int = 0  # requests that arrived, well or not
     watch: Watch | None = None  # None where there is nothing in AWS to watch
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
@@ -296,7 +297,8 @@ class LiveRun:
         active.run.note(worker, intervals, [sample], failures)
         for row in intervals:
             counted = Interval.decode(row, histograms=())
-            active.answered += counted.ok + counted.failed
+            never = sum(n for kind, n in counted.by_kind.items() if kind in NEVER_ARRIVED)
+            active.answered += counted.ok + counted.failed - never
             active.progress.add(counted, row.get("latency"))
             active.refused.add(worker, counted)
         self._end_if_refused(active)

@@ -6,6 +6,7 @@ workers are sent.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from sm_locust.loopback import only_loopback
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options
 from sm_locust.schedule import SPEEDS, Schedule
+
+logger = logging.getLogger(__name__)
 
 LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers
 
@@ -94,6 +97,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         accepted = ", ".join(map(str, SPEEDS))
         raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
     schedule, source = _schedule(picked.shape, config, options)
+    _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None:
         _follow_a_rate(arrival_classes)
@@ -104,7 +108,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _only_loopback(environment, config, arrival_classes, options.speed)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
-    config.check_guard(options.speed, schedule)
+    config.check_guard(options.speed, schedule, source)
     payloads = payload_files.load(config.request, base)
     if schedule is not None:
         cost.check(config, schedule, options.speed, payloads)
@@ -121,7 +125,7 @@ def _configuration(options: Options) -> tuple[RunConfig, Path]:
         config, base = load(options.config), Path(options.config).parent
     else:
         config = RunConfig()
-    return config.with_overrides(endpoint=options.endpoint, region=options.region, url=options.url), base
+    return config.with_overrides(options.endpoint, options.region, options.url, prefix="--sm-"), base
 
 
 def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list[type[ArrivalUser]]:
@@ -159,6 +163,18 @@ def _schedule(shape: LoadTestShape | None, config: RunConfig, options: Options) 
     return schedule, f"{source} {options.config}" if source == "config" else source
 
 
+def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source: str) -> None:
+    """Phases that were written down and are not what will be sent: nobody should find that out by the bill."""
+    planned = config.schedule()
+    if planned is None or (schedule is not None and schedule.as_dicts() == planned.as_dicts()):
+        return
+    instead = "Locust's own user count is the plan" if source == "users" else f"{source} is played"
+    logger.warning(
+        "the phases of the configuration are not played: %s; shapes/from_config.py, and no other shape, plays them",
+        instead,
+    )
+
+
 def the_shape(environment: Environment) -> LoadTestShape | None:
     """The one shape of this run. Locust takes the first of several without a word, so several are refused here."""
     available = environment.available_shape_classes or {}
@@ -178,7 +194,7 @@ def _only_loopback(
         urls |= set(addresses(config))  # it is watched, too
     if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
         urls.add(environment.host)
-    only_loopback(urls, speed)
+    only_loopback(urls, speed, "--sm-speed")
 
 
 def _can_be_made(run_dir: str) -> None:

@@ -28,8 +28,8 @@ _UNKNOWN = Words("a kind that this version has no words for", "see what the firs
 
 _BY_KIND = {
     outcome.THROTTLED: Words(
-        "a quota of the account or of the API refused the request",
-        "plan less load, or ask AWS for a higher quota",
+        "a limit refused the request: of the API's stage or usage plan, or a quota of the account",
+        "plan less load, raise the stage's rate and burst, or ask AWS for a higher quota",
     ),
     outcome.MODEL_ERROR: Words(
         "the model's container answered with an error, or not in time",

@@ -258,12 +258,14 @@ def cloudwatch(summary: Summary) -> list[tuple[str, str]]:
     ]
     if latency is not None:
         pairs.append(("ModelLatency mean", f"{ms(latency.metric('mean'))}, max {ms(latency.metric('max'))}"))
-    if found.worst is not None:
+    for name, counts in watched.way.items():
+        pairs.append((name, ", ".join(f"{metric} {number(n)}" for metric, n in counts.items())))
+    if found.worst is not None and not watched.way:
         by, minute = ms(abs(found.worst.latency_difference or 0.0)), int(found.worst.at_s // 60)
         where = f"in each of {number(found.compared)} minutes, worst minute {minute}"
         pairs.append(("our service time", f"within {by} of it {where}"))
     if watched.split is not None:
-        pairs.append(("of it", split(watched.split)))
+        pairs.append(("mean service time", split(watched.split)))
     if busiest is not None:
         pairs.append(("busiest minute", f"{number(busiest)} for one instance"))
     return pairs
@@ -273,9 +275,8 @@ def split(found: Split) -> str:
     """A mean service time as the sum that it is, the parts of the rest behind it."""
     parts = [("model", found.model), ("overhead", found.overhead), ("rest", found.rest)]
     text = f"{ms(found.client)} = {' + '.join(f'{name} {ms(part)}' for name, part in parts if part is not None)}"
-    before = [("API Gateway", found.api), ("its integration", found.integration), ("function", found.function)]
-    named = ", ".join(f"{name} {ms(part)}" for name, part in before if part is not None)
-    return f"{text} (seen on the way: {named})" if named else text
+    named = " + ".join(f"{name} {ms(part)}" for name, part in found.way.items())
+    return f"{text} (which is {named})" if named else text
 
 
 def periods(summary: Summary) -> Table:
@@ -300,6 +301,8 @@ def periods(summary: Summary) -> Table:
         "Foreign: what CloudWatch counts beyond all that may have come from us. Mean milliseconds: service time = "
         "model + overhead + rest, where sends were on time."
     )
+    if len(rows) > TABLE_ROWS:
+        note = f"{TABLE_ROWS} of {number(len(rows))} periods, evenly; all of them are in summary.json. {note}"
     return Table((*header, "rest"), _thinned(rows), note=note if rows else "")
 
 

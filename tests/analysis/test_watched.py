@@ -310,6 +310,25 @@ def test_on_the_way_through_an_api_its_own_parts_are_told(tmp_path: Path) -> Non
     split = watched(run).split
     assert split is not None
     assert (split.api, split.integration, split.function) == pytest.approx((0.0079, 0.00785, 0.0078))
+    assert split.way == pytest.approx(
+        {"network": 1e-4, "API Gateway": 5e-5, "Lambda": 5e-5, "function": 2e-4}, abs=2e-5
+    )
+    assert sum(split.way.values()) == pytest.approx(split.rest)
+
+
+def test_means_of_an_api_that_refused_requests_are_no_part_of_a_good_answers(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    api, function = "AWS/ApiGateway:DecisionTreeAPI/DummyStage", "AWS/Lambda:InvokeDecisionTreeSMEP"
+    told = [(api, "Latency", "Average", 5.0, "ms"), (api, "IntegrationLatency", "Average", 7.8, "ms")]
+    told += [(function, "Duration", "Average", 7.7, "ms"), (api, "4XXError", "Sum", 40.0, "count")]
+    told += [(api, "Count", "SampleCount", 640.0, "count"), (function, "Invocations", "Sum", 600.0, "count")]
+    run.append_observations([Observation(60.0 * n, *each) for n in range(5) for each in told])
+    found = watched(run)
+    assert found.split is not None and found.split.way == {}
+    assert found.way == {
+        "ApiGateway": {"Count": 3200, "4XXError": 200, "5XXError": 0},
+        "Lambda": {"Invocations": 3000, "Errors": 0, "Throttles": 0},
+    }
 
 
 def test_where_sends_were_late_a_mean_is_not_taken_apart(tmp_path: Path) -> None:

@@ -28,7 +28,12 @@ SENT = {"sagemaker:InvokeEndpoint", "execute-api:Invoke"}  # by the load itself,
 
 DIRECT = Place("aws", "us-east-1", "123456789012", "Trees", "AllTraffic", None, False, None, None, "sm-locust-api")
 COMPONENT = Place("aws", "us-east-1", "123456789012", "e", "v", "Comp", True, None, None, "sm-locust-api")
-API = Place("aws", "us-east-1", "123456789012", "e", "v", None, False, ("abc123", "DummyStage"), "iam", "sm-locust-api")
+API = Place(
+    *("aws", "us-east-1", "123456789012", "e", "v", None, False),
+    api=("abc123", "DummyStage", "DT"),
+    auth="iam",
+    stack="sm-locust-api",
+)
 
 
 def statements(kind: Kind, place: Place) -> dict[str, dict[str, Any]]:
@@ -127,7 +132,7 @@ def test_roles_are_made_and_passed_for_one_service_each() -> None:
 
 def test_an_api_is_called_at_its_stage_and_only_with_iam() -> None:
     assert statements("run", API)["SendRequests"]["Resource"] == (
-        "arn:aws:execute-api:us-east-1:123456789012:abc123/DummyStage/POST/*"
+        "arn:aws:execute-api:us-east-1:123456789012:abc123/DummyStage/POST/DT"
     )
     open_to_all = {"api_gateway": "https://abc123.execute-api.us-east-1.amazonaws.com/DummyStage/DT", "auth": "none"}
     with_key = RunConfig.from_dict({"target": {**open_to_all, "auth": "api-key"}})

@@ -1,82 +1,41 @@
-"""What is refused before a run starts, where the whole of an order is looked at."""
+"""Phases that were written down and will not be played are said at the start, and the guard names what will."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import Any
-
-from locust.env import Environment
 
 import pytest
 
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.load.shapes import ConfigShape
-from sm_locust.load.users import InvokeEndpointUser
-from sm_locust.plugin.options import Options
-from sm_locust.plugin.order import resolve
+from sm_locust.plugin.order import _say_what_is_not_played
+from sm_locust.schedule import Phase, Schedule
 
-
-class Invoke(InvokeEndpointUser):
-    def only(self) -> None:
-        self.invoke()
-
-    tasks = [only]
-
-
-PRICES = {"as_of": "2026-11-24", "instance_hour": 0.5, "data_in_gb": 0, "get_metric_data_thousand": 0}
-SCALING = {
-    "min_instances": 1,
-    "max_instances": 4,
-    "target": 25_000,
-    "metric": "SageMakerVariantInvocationsPerInstance",
-}
-
-
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
-def order(folder: Path, **sections: Any) -> None:
-    told: dict[str, Any] = {
-        "target": {"endpoint": "e", "region": "us-east-1"},
-        "request": {"content_type": "text/csv", "body": "1"},
-        "phases": [{"name": "load", "duration": "2h", "arrival_rate": 1}],
-        "scaling": SCALING,
-        **sections,
-    }
-    environment = Environment(user_classes=[Invoke], shape_class=ConfigShape())
-    resolve(environment, Options(RunConfig.from_dict(told), str(folder)))
-
-
-def test_a_run_within_its_guards_is_let_through(tmp_path: Path) -> None:
-    order(tmp_path, prices=PRICES, guard={"max_requests": 7200, "max_cost": 4})
+PHASES: dict[str, Any] = {"phases": [{"name": "mine", "duration": "20m", "arrival_rate": 10}]}
+OTHER = Schedule([Phase("warm up", 3600, 200, ramp_to=600)])
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("written", "schedule", "source", "said"),
     [
-        ({"guard": {"max_requests": 7199}}, "the schedule sends 7,200 requests and guard.max_requests allows 7,199"),
-        (
-            {"prices": PRICES, "guard": {"max_cost": 3.99}},
-            "the run costs up to $4.00, and guard.max_cost allows $3.99",
-        ),
-        (
-            {"guard": {"max_cost": 1000}},
-            "guard.max_cost allows $1,000.00, and what the run costs is not known without prices.instance_hour, "
-            "prices.data_in_gb, prices.get_metric_data_thousand: give them in the configuration, or run "
-            "`sm-locust check`, which asks AWS",
-        ),
+        (PHASES, OTHER, "shape WarmUpMaxLoad", "shape WarmUpMaxLoad is played"),
+        (PHASES, None, "users", "Locust's own user count is the plan"),
+        (PHASES, RunConfig.from_dict(PHASES).schedule(), "config mine.yaml", ""),
+        (PHASES, RunConfig.from_dict(PHASES).schedule(), "shape TheSame", ""),
+        ({}, OTHER, "shape WarmUpMaxLoad", ""),
     ],
 )
-def test_past_a_guard_nothing_starts(sections: dict[str, Any], said: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as error:
-        order(tmp_path, **sections)
-    assert str(error.value) == said
+def test_phases_that_are_not_played_are_named_beside_what_is(
+    written: dict[str, Any], schedule: Schedule | None, source: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        _say_what_is_not_played(RunConfig.from_dict(written), schedule, source)
+    assert bool(caplog.messages) is bool(said)
+    assert said in " ".join(caplog.messages)
 
 
-def test_on_this_machine_a_guard_on_the_cost_has_nothing_to_refuse(tmp_path: Path) -> None:
-    here = {"endpoint": "e", "region": "us-east-1", "url": "http://127.0.0.1:9"}
-    order(tmp_path, target=here, guard={"max_cost": 0.01})
+def test_a_guard_that_a_shape_goes_past_names_the_shape() -> None:
+    config = RunConfig.from_dict({**PHASES, "guard": {"max_requests": 50_000}})
+    config.check_guard(1)
+    with pytest.raises(ConfigError, match="the schedule of shape WarmUpMaxLoad sends 1,440,000 requests and guard"):
+        config.check_guard(1, OTHER, "shape WarmUpMaxLoad")

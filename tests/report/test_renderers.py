@@ -398,7 +398,9 @@ def test_the_parts_of_a_service_time_are_a_sum_in_words_and_a_row_for_each_perio
         [Observation(60.0 * n, "AWS/SageMaker", "OverheadLatency", "Average", 0.3, "ms") for n in range(2)]
     )
     summary = Summary.of(run)
-    assert "of it 8.00 ms = model 7.60 ms + overhead 0.30 ms + rest 0.10 ms" in " ".join(on_terminal(summary).split())
+    assert "mean service time 8.00 ms = model 7.60 ms + overhead 0.30 ms + rest 0.10 ms" in " ".join(
+        on_terminal(summary).split()
+    )
     assert "| 0:01:00 | 600 | 600 | 0 | 0 | 0 | 8.00 | 7.60 | 0.30 | 0.10 |" in markdown.render(summary)
 
 

@@ -16,16 +16,17 @@ from sm_locust.aws.cloudwatch import CloudWatch
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subject, Subjects
 from sm_locust.config import ConfigError, RunConfig, format_duration
-from sm_locust.plugin.settling import SETTLED_AFTER
+from sm_locust.plugin.settling import PATIENCE, SETTLED_AFTER
 from sm_locust.record.clock import iso, unix
-from sm_locust.record.run import Run
+from sm_locust.record.run import LEDGER, Run
 
 ATTEMPTS = 1  # of one call
+MARGIN = 60.0  # seconds, for what a run's own process does beside writing and waiting
 
 HOUR, DAY = 3600.0, 86400.0
-# For how long CloudWatch keeps points of a period below the first number, in seconds. Source: CloudWatch User Guide,
-# Metrics retention.
-KEPT = ((60, 3 * HOUR), (300, 15 * DAY), (3600, 63 * DAY), (float("inf"), 455 * DAY))
+# For how long CloudWatch keeps points whose period is a multiple of a number of seconds: past that it must be one of
+# the number before. Source: CloudWatch API Reference, GetMetricData, retention and StartTime.
+KEPT = ((3600, 455 * DAY), (300, 63 * DAY), (60, 15 * DAY), (1, 3 * HOUR))
 
 ASKED = "CloudWatch GetMetricData"  # how a sentence begins that says what it did not give
 EXPIRED = "CloudWatch keeps points of"
@@ -49,6 +50,22 @@ class _Owed:
     def period(self) -> int:
         return cloudwatch.period(self.config, self.speed)
 
+    @property
+    def kept(self) -> float:
+        """Seconds for which CloudWatch keeps points of this period."""
+        return next(kept for multiples_of, kept in KEPT if self.period % multiples_of == 0)
+
+    def busy_until(self, run: Run) -> float:
+        """Unix seconds up to which its own process may go on with the run, or wait for CloudWatch; 0 once it has not.
+
+        What is written here then would be lost, and might undo what that process writes.
+        """
+        ledger = run.folder / LEDGER
+        if self.about or not ledger.exists():
+            return 0.0
+        waits = (PATIENCE + self.config.cloudwatch.period) / self.speed + MARGIN
+        return ledger.stat().st_mtime + waits
+
 
 def complete(run: Run, now: float | None = None) -> list[str]:
     """Asks CloudWatch for what a run's folder lacks, keeps it there, and says in sentences what came of it.
@@ -63,8 +80,11 @@ def complete(run: Run, now: float | None = None) -> list[str]:
     owed = _owed(run)
     if owed is None:
         return []
+    busy_until = owed.busy_until(run)
+    if now < busy_until:
+        return [f"CloudWatch is not asked: up to {_at(busy_until)} the run's own process may be at it"]
     try:
-        kept_since = now - next(kept for below, kept in KEPT if owed.period < below)
+        kept_since = now - owed.kept
         if owed.ended_at <= kept_since:
             sentence = _expired(owed, kept_since)
             _note(run, owed, settled=False, missing=[sentence])
@@ -81,6 +101,9 @@ def complete(run: Run, now: float | None = None) -> list[str]:
     except (ConfigError, AwsFault) as e:
         return [f"CloudWatch was not asked for what is missing: {e}"]
     pulled = asked.pull_all(owed.started_at, min(now, owed.ended_at + owed.period))
+    if pulled.asked == pulled.unanswered and not any(fault.answered for fault in pulled.faults.values()):
+        # What the folder says of the run's own time stays: it is no word of CloudWatch's that nobody was reached today.
+        return [f"CloudWatch was not asked for what is missing: {next(iter(pulled.faults.values()))}"]
     before = {point.key: point for point in run.observations()}
     points = before | {point.key: point for point in pulled.observations}
     faults = list(dict.fromkeys(map(str, pulled.faults.values())))
@@ -89,24 +112,28 @@ def complete(run: Run, now: float | None = None) -> list[str]:
         missing.append(_expired(owed, kept_since))
     if points != before:
         run.rewrite_observations(points.values())
+    told = found.found[0].label not in pulled.unanswered
     late = now >= owed.ended_at + owed.period + SETTLED_AFTER / owed.speed
     _note(
         run,
         owed,
-        settled=late and found.found[0].label not in pulled.unanswered,
+        settled=bool(owed.about.get("settled")) or (late and told),
         missing=missing,
         subjects=[subject.as_dict() for subject in found.found],
+        unknown=list(found.missing),
         clock_offset_s=asked.clock_offset,
         asked_at=iso(now),
     )
-    return [_came(len(points.keys() - before.keys())), *(f"still missing: {sentence}" for sentence in missing)]
+    came = [_came(len(points.keys() - before.keys()))] if told else []
+    return [*came, *(f"still missing: {sentence}" for sentence in missing)]
 
 
 def _owed(run: Run) -> _Owed | None:
     """None where nothing is."""
     meta = run.meta
     about = meta.get("cloudwatch") or {}
-    if about.get("settled") and not about.get("missing"):
+    missing = map(str, about.get("missing") or ())
+    if about.get("settled") and not about.get("unknown") and not any(said.startswith(ASKED) for said in missing):
         return None
     try:
         config = RunConfig.from_dict(meta.get("config") or {})
@@ -122,17 +149,28 @@ def _owed(run: Run) -> _Owed | None:
 
 
 def _subjects(owed: _Owed) -> Subjects:
-    """As the run knew them. Raises ConfigError."""
+    """As the run knew them, unless it knew some by their usual names alone. Raises ConfigError."""
     try:
         known = tuple(map(Subject.of, owed.about["subjects"]))
     except (KeyError, TypeError, AttributeError):
         known = ()
-    return Subjects(known) if known else subjects.find(owed.config, attempts=ATTEMPTS)
+    if known and not any(subject.usual for subject in known):
+        return Subjects(known)
+    found = subjects.find(owed.config, attempts=ATTEMPTS)
+    return Subjects(known, found.missing) if known and found.missing else found
 
 
 def _note(run: Run, owed: _Owed, *, missing: list[str], **more: Any) -> None:
-    """In run.json, where what else was missing stays."""
-    others = [said for said in owed.about.get("missing") or () if not str(said).startswith((ASKED, EXPIRED))]
+    """In run.json, where what else was missing stays: what scaling and the endpoint did not say cannot be asked later.
+
+    more  with `unknown`, what is still not known of the subjects
+    """
+    found_now = set(owed.about.get("unknown") or ()) - set(more.get("unknown", owed.about.get("unknown") or ()))
+    others = [
+        said
+        for said in map(str, owed.about.get("missing") or ())
+        if not said.startswith((ASKED, EXPIRED)) and said not in found_now
+    ]
     about = {
         "period_s": owed.config.cloudwatch.period,
         **owed.about,
@@ -144,8 +182,7 @@ def _note(run: Run, owed: _Owed, *, missing: list[str], **more: Any) -> None:
 
 
 def _expired(owed: _Owed, kept_since: float) -> str:
-    kept = next(kept for below, kept in KEPT if owed.period < below)
-    lasts = format_duration(kept) if kept < DAY else f"{kept / DAY:g} days"
+    lasts = format_duration(owed.kept) if owed.kept < DAY else f"{owed.kept / DAY:g} days"
     whole = owed.ended_at <= kept_since
     which = f"those of this run, which ended at {_at(owed.ended_at)}," if whole else f"those before {_at(kept_since)}"
     return f"{EXPIRED} {owed.period} s for {lasts}: {which} have expired"

@@ -342,9 +342,11 @@ def _not_alone(watched: Watched) -> list[Reason]:
     more = sum(period.foreign or 0.0 for period in periods)
     minutes = [int(period.at_s // 60) for period in periods]
     when = f"in minute {minutes[0]}" if len(set(minutes)) == 1 else f"from minute {minutes[0]} to {minutes[-1]}"
+    # A client of AWS's that is left as it is asks again, up to five times, when the endpoint throttles or fails.
+    or_else = " (or the function behind the API asked it again: turn its client's retries off)" if watched.way else ""
     text = (
-        f"CloudWatch counts {more:,.0f} more requests than we sent {when}: somebody else used the endpoint, and its "
-        "latency and capacity are those of both loads; take an endpoint of your own and run it again."
+        f"CloudWatch counts {more:,.0f} more requests than we sent {when}: somebody else used the endpoint{or_else}, "
+        "and its latency and capacity are those of both loads; take an endpoint of your own and run it again."
     )
     return [Reason("foreign traffic", text, invalidates=False)]
 

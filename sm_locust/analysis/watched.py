@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,7 @@ PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"  # the scaling metric wh
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target
+CLOCK = 2  # seconds that CloudWatch's clock may be off ours, unseen
 FOREIGN_SHARE = 0.01  # of what we sent in a period: as much as a generator may miss its plan by
 COMPLETE = 0.99  # of our answers that CloudWatch must have measured for a limit to be shown to hold
 
@@ -173,6 +174,45 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What CloudWatch says, in one period, of one subject of SageMaker's or of several together.
+
+    model_latency, overhead_latency  means in seconds, weighted by SampleCount; None where one of them is not known
+    """
+
+    invocations: float | None
+    errors_4xx: float | None
+    errors_5xx: float | None
+    model_latency: float | None
+    overhead_latency: float | None
+
+    @property
+    def errors(self) -> float | None:
+        return None if self.errors_4xx is None or self.errors_5xx is None else self.errors_4xx + self.errors_5xx
+
+    @classmethod
+    def of(cls, subjects: Iterable[_Told]) -> Seen:
+        """subjects  those that were invoked at all count: the others have no points"""
+        invoked = [told for told in subjects if told.get(("Invocations", "Sum")) is not None]
+
+        def total(metric: str) -> float | None:
+            # SageMaker publishes no zero: no point of an error, where there are invocations, is none of them.
+            return sum(told.get((metric, "Sum"), 0.0) for told in invoked) if invoked else None
+
+        def mean(metric: str) -> float | None:
+            counts = [told.get((metric, "SampleCount"), told["Invocations", "Sum"]) for told in invoked]
+            means = [told.get((metric, "Average")) for told in invoked]
+            known = [(value, n) for value, n in zip(means, counts, strict=True) if value is not None]
+            count = sum(n for _, n in known)
+            if not count or len(known) < len(invoked):
+                return None
+            return sum(value * n for value, n in known) / count / 1e3
+
+        errors = (total("Invocation4XXErrors"), total("Invocation5XXErrors"))
+        return cls(total("Invocations"), *errors, mean("ModelLatency"), mean("OverheadLatency"))
+
+
+@dataclass(frozen=True, slots=True)
 class Period:
     """One CloudWatch period.
 
@@ -182,10 +222,10 @@ class Period:
     client         what we planned, sent and got in the same stretch
     invocations    as CloudWatch counted them, like the errors; None where it has no point
     per_instance   InvocationsPerInstance, the sum as CloudWatch gave it
-    overhead_mean  seconds
     in_service     instances at its end; None where nobody knows
-    arrived        Invocations of all that our requests may have gone to: several variants may share them
-    crossing       requests that may have been sent on one side of an edge of the period and counted on the other
+    seen           what CloudWatch says of all that our requests may have gone to: several variants may share them
+    foreign        Invocations beyond what of ours may have arrived; None where that cannot be told: it was not counted,
+                   or arrivals did not go on for all of it
     before         mean seconds of API Gateway's Latency and IntegrationLatency and of Lambda's Duration; None for each
                    that was not measured
     """
@@ -200,29 +240,23 @@ class Period:
     errors_5xx: float | None
     model_errors: float | None
     model_latency: ModelLatency | None
-    overhead_mean: float | None
     in_service: int | None
-    arrived: float | None
-    crossing: int
+    seen: Seen
+    foreign: float | None
     before: tuple[float | None, float | None, float | None]
 
     @property
-    def foreign(self) -> float | None:
-        """Invocations beyond what of ours may have arrived; None where that cannot be told: it was not counted, or
-        arrivals did not go on for all of it."""
-        if self.arrived is None or self.partial:
-            return None
-        never = sum(n for kind, n in self.client.requests.by_kind.items() if kind in NEVER_ARRIVED)
-        return max(0.0, self.arrived - (self.client.sent - never) - self.crossing)
+    def arrived(self) -> float | None:
+        """Invocations of all that our requests may have gone to."""
+        return self.seen.invocations
 
     @property
     def split(self) -> Split | None:
         """None where our service time and ModelLatency cannot be held against each other."""
-        model = self.model_latency.metric("mean") if self.model_latency else None
-        client = self.client.requests.service_time.mean
+        model, client = self.seen.model_latency, self.client.requests.service_time.mean
         if self.latency_difference is None or model is None or client is None:
             return None
-        return Split(client, model, self.overhead_mean, *self.before)
+        return Split(client, model, self.seen.overhead_latency, *self.before)
 
     @property
     def middle_s(self) -> float:
@@ -234,7 +268,8 @@ class Period:
 
     @property
     def errors(self) -> float | None:
-        return None if self.errors_4xx is None or self.errors_5xx is None else self.errors_4xx + self.errors_5xx
+        """4XX and 5XX of all that our requests may have gone to."""
+        return self.seen.errors
 
     @property
     def instances(self) -> float | None:
@@ -246,8 +281,7 @@ class Period:
     @property
     def latency_difference(self) -> float | None:
         """Our mean service time − the mean ModelLatency, in seconds; None where it would say nothing of the target."""
-        ours = self.client.requests
-        theirs = self.model_latency.metric("mean") if self.model_latency else None
+        ours, theirs = self.client.requests, self.seen.model_latency
         late = ours.lateness.max
         if self.partial or theirs is None or ours.service_time.mean is None or late is None or late > PUNCTUAL:
             return None
@@ -370,7 +404,7 @@ class Watched:
             period_s=period_s,
             settled=about.get("settled"),
             missing=tuple(map(str, about.get("missing") or ())),
-            periods=tuple(_periods(minutes, observations, events, period_s, sources)),
+            periods=tuple(_unless_all_are_ours(list(_periods(minutes, observations, events, period_s, sources)))),
             events=tuple(events),
             state=state,
             way=_way(observations),
@@ -497,8 +531,8 @@ class Watched:
                     "ok": period.client.requests.ok,
                     "failed": period.client.requests.failed,
                     "invocations": period.arrived,
-                    "errors_4xx": period.errors_4xx,
-                    "errors_5xx": period.errors_5xx,
+                    "errors_4xx": period.seen.errors_4xx,
+                    "errors_5xx": period.seen.errors_5xx,
                     "foreign": period.foreign,
                     "latency_difference_ms": _ms(period.latency_difference),
                     **_split_dict(period.split),
@@ -566,7 +600,7 @@ class _Sources:
         return cls(named[0][0], frozenset(source for source, ours in named if ours)) if named else cls()
 
 
-_Point = dict[tuple[str, str, str], float]  # whose ("" for what is watched), metric, statistic → value
+_Told = dict[tuple[str, str], float]  # of one source in one period: metric, statistic → value
 
 
 def _periods(
@@ -581,88 +615,116 @@ def _periods(
     # CloudWatch's periods begin on whole minutes of the wall clock, the run on any second. Finer than that is only the
     # error of a clock, and would move every second of ours to the period before or after its own.
     anchor = round(observations[0].at_s / speed) * speed % period_s if observations else 0.0
-    points: dict[int, _Point] = {}
-    arrived: dict[int, float] = {}
+    points: dict[int, dict[str, _Told]] = {}
     for found in observations:
-        index = round((found.at_s - anchor) / period_s)
-        if found.source == sources.watched:
-            points.setdefault(index, {})["", found.metric, found.statistic] = found.value
-        for way in (API_GATEWAY, LAMBDA):
-            if found.source.startswith(way):
-                points.setdefault(index, {})[way, found.metric, found.statistic] = found.value
-        if found.source in sources.ours and (found.metric, found.statistic) == ("Invocations", "Sum"):
-            arrived[index] = arrived.get(index, 0.0) + found.value
+        way = next((way for way in (API_GATEWAY, LAMBDA) if found.source.startswith(way)), None)
+        if way is not None or found.source == sources.watched or found.source in sources.ours:
+            of_period = points.setdefault(round((found.at_s - anchor) / period_s), {})
+            of_period.setdefault(way or found.source, {})[found.metric, found.statistic] = found.value
     run = range(math.floor(-anchor / period_s), math.ceil((end_s - anchor) / period_s - 1e-6))
     starts = [span.at_s for span in minutes.seconds]
     levels = [event for event in events if event.in_service is not None]
-    in_flight = 0
-    for index in sorted({*run, *points, *arrived}):
+    ours = _Ours(minutes.seconds)
+    for index in sorted({*run, *points}):
         at_s = anchor + index * period_s
         until_s = at_s + period_s
         client = Span(at_s / speed, speed)
-        spans = minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]
-        for span in spans:
+        for span in minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]:
             client.merge(span)
-        then = spans[-1].in_flight if spans else 0
-        yield _period(
-            at_s,
-            period_s / speed,
-            at_s < -1e-6 or until_s > end_s + 1e-6,
-            client,
-            points.get(index, {}),
-            _level(levels, until_s),
-            arrived.get(index),
-            in_flight + then + 1,
+        partial = at_s < -1e-6 or until_s > end_s + 1e-6
+        told = points.get(index, {})
+        seen = Seen.of(told.get(source, {}) for source in sources.ours)
+        foreign = None
+        if seen.invocations is not None and not partial:
+            foreign = max(0.0, seen.invocations - ours.at_most(at_s / speed, until_s / speed))
+        yield Period(
+            at_s=round(at_s, 6),
+            seconds=period_s / speed,
+            partial=partial,
+            client=client,
+            **_counts(told.get(sources.watched, {}), client),
+            in_service=_level(levels, until_s),
+            seen=seen,
+            foreign=foreign,
+            before=_before(told.get(API_GATEWAY, {}), told.get(LAMBDA, {})),
         )
-        in_flight = then
 
 
-def _period(
-    at_s: float,
-    seconds: float,
-    partial: bool,
-    client: Span,
-    point: _Point,
-    in_service: int | None,
-    arrived: float | None,
-    crossing: int,
-) -> Period:
-    def told(metric: str, statistic: str, otherwise: float | None = None, way: str = "") -> float | None:
-        return point.get((way, metric, statistic), otherwise)
+class _Ours:
+    """What of ours may have arrived in a stretch of time, at the most.
 
-    def mean(metric: str, way: str = "") -> float | None:
-        in_ms = told(metric, "Average", way=way)
+    CloudWatch's clock is told from ours by a Date of whole seconds, so that a stretch may lie CLOCK earlier or later
+    than it says: where the rate jumps, that moves many. And what was in flight at its edges may count on either side.
+    """
+
+    def __init__(self, seconds: Sequence[Span]) -> None:
+        self._seconds = seconds
+        self._starts = [span.start for span in seconds]
+        self._before = [0]  # arrived before each second
+        for span in seconds:
+            self._before.append(self._before[-1] + span.sent - _never_arrived(span))
+
+    def at_most(self, start: float, until: float) -> int:
+        """start, until  real seconds of the run"""
+        most = max(
+            self._before[self._index(until + shift)] - self._before[self._index(start + shift)]
+            for shift in range(-CLOCK, CLOCK + 1)
+        )
+        return most + self._in_flight(start) + self._in_flight(until) + 1
+
+    def _index(self, at: float) -> int:
+        return bisect_left(self._starts, at - 1e-6)
+
+    def _in_flight(self, at: float) -> int:
+        last = self._index(at) - 1
+        return self._seconds[last].in_flight if last >= 0 else 0
+
+
+def _unless_all_are_ours(periods: list[Period]) -> list[Period]:
+    """Without a stranger's request where all that CloudWatch counts may have come from us: what one period has too
+    many of, another then has too few."""
+    counted = [period for period in periods if period.arrived is not None]
+    sent = sum(period.client.sent - _never_arrived(period.client) for period in counted)
+    if sum(period.arrived or 0.0 for period in counted) > sent:
+        return periods
+    return [replace(p, foreign=0.0) if p.foreign else p for p in periods]
+
+
+def _never_arrived(span: Span) -> int:
+    requests = span.by_name.values()
+    return sum(n for interval in requests for kind, n in interval.by_kind.items() if kind in NEVER_ARRIVED)
+
+
+def _before(api: _Told, function: _Told) -> tuple[float | None, float | None, float | None]:
+    """Seconds, as Period.before."""
+    if any(api.get((error, "Sum")) for error in ("4XXError", "5XXError")):
+        return None, None, None  # its means are over what it refused as well, and are no part of a good answer's
+
+    def mean(told: _Told, metric: str) -> float | None:
+        in_ms = told.get((metric, "Average"))
         return None if in_ms is None else in_ms / 1e3
 
-    before = mean("Latency", API_GATEWAY), mean("IntegrationLatency", API_GATEWAY), mean("Duration", LAMBDA)
-    if any(told(error, "Sum", way=API_GATEWAY) for error in ("4XXError", "5XXError")):
-        before = (None, None, None)  # its means are over what it refused as well, and are no part of a good answer's
-    invocations = told("Invocations", "Sum")
-    # SageMaker publishes no zero: no point of an error, where there are invocations, is none of them.
-    none_counted = None if invocations is None else 0.0
+    return mean(api, "Latency"), mean(api, "IntegrationLatency"), mean(function, "Duration")
+
+
+def _counts(told: _Told, client: Span) -> dict[str, Any]:
+    """What CloudWatch says of what is watched."""
+    invocations = told.get(("Invocations", "Sum"))
+    none_counted = None if invocations is None else 0.0  # as in Seen
     latency = {
         name: value / 1e3
         for name, statistic in _STATISTICS.items()
-        if (value := told("ModelLatency", statistic)) is not None
+        if (value := told.get(("ModelLatency", statistic))) is not None
     }
-    measured = round(told("ModelLatency", "SampleCount") or 0)
-    return Period(
-        at_s=round(at_s, 6),
-        seconds=seconds,
-        partial=partial,
-        client=client,
-        invocations=invocations,
-        per_instance=next((value for name in SHARED if (value := told(name, "Sum")) is not None), None),
-        errors_4xx=told("Invocation4XXErrors", "Sum", none_counted),
-        errors_5xx=told("Invocation5XXErrors", "Sum", none_counted),
-        model_errors=told("InvocationModelErrors", "Sum", none_counted),
-        model_latency=ModelLatency(latency, measured, client.requests.ok) if latency else None,
-        overhead_mean=mean("OverheadLatency"),
-        in_service=in_service,
-        arrived=arrived,
-        crossing=crossing,
-        before=before,
-    )
+    measured = round(told.get(("ModelLatency", "SampleCount"), 0.0))
+    return {
+        "invocations": invocations,
+        "per_instance": next((value for name in SHARED if (value := told.get((name, "Sum"))) is not None), None),
+        "errors_4xx": told.get(("Invocation4XXErrors", "Sum"), none_counted),
+        "errors_5xx": told.get(("Invocation5XXErrors", "Sum"), none_counted),
+        "model_errors": told.get(("InvocationModelErrors", "Sum"), none_counted),
+        "model_latency": ModelLatency(latency, measured, client.requests.ok) if latency else None,
+    }
 
 
 def _level(levels: Sequence[ScalingEvent], at_s: float) -> int | None:

@@ -24,6 +24,7 @@ CLOCKS_AGREE = 2.0  # seconds; an HTTP Date is whole seconds, and old by the tim
 MOST_QUERIES = 500  # in one call; of points a call gives 100,800, and the rest on further pages
 
 INVOCATIONS = "Invocations"
+REQUESTS_TO_API = "Count"
 
 
 class _Query(NamedTuple):
@@ -164,10 +165,10 @@ class CloudWatch:
 
 
 def _live(subject: Subject, metric: Metric) -> Iterable[str]:
-    """Of another variant that our requests may go to, only how many did."""
-    if subject.live:
+    """Of an API and of another variant that our requests may go to, only how many did."""
+    if subject.live or metric.name == REQUESTS_TO_API or (subject.ours and metric.name == INVOCATIONS):
         return metric.live
-    return metric.live if subject.ours and metric.name == INVOCATIONS else ()
+    return ()
 
 
 def _not_given(status: str, queries: Sequence[_Query]) -> AwsFault:

@@ -92,7 +92,7 @@ COMPONENT_METRICS = (
 )
 
 API_METRICS = (
-    Metric(API, "Count", (COUNT,)),  # as its guide says: SampleCount is the number of requests
+    Metric(API, "Count", (COUNT,), live=(COUNT,)),  # as its guide says: SampleCount is the number of requests
     *_counts(API, "4XXError", "5XXError"),
     _latency(API, "Latency"),
     _latency(API, "IntegrationLatency"),

@@ -209,14 +209,16 @@ def warm() -> None:
 class AwsFault(Exception):
     """A call to AWS that was not answered as it should have been; its text is one sentence for the user.
 
-    code     AWS's error code, or botocore's name for it when nothing was answered
-    passing  whether the same call may well succeed a little later: throttling, a fault on their side, no connection
+    code      AWS's error code, or botocore's name for it when nothing was answered
+    passing   whether the same call may well succeed a little later: throttling, a fault on their side, no connection
+    answered  whether AWS said so; else nobody was reached, or there was nobody to ask as
     """
 
-    def __init__(self, message: str, code: str, *, passing: bool = False) -> None:
+    def __init__(self, message: str, code: str, *, passing: bool = False, answered: bool = True) -> None:
         super().__init__(" ".join(message.split()))
         self.code = code
         self.passing = passing
+        self.answered = answered
 
 
 class Watched(NamedTuple):
@@ -322,9 +324,11 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
             f"{call} was not answered: {_short(_without_secrets(e))}",
             type(e).__name__,
             passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError | CredentialRetrievalError),
+            answered=isinstance(e, ResponseParserError),
         ) from None
     except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
-        raise AwsFault(f"{call} was not answered: {_short(_without_secrets(e))}", type(e).__name__) from None
+        said = f"{call} was not answered: {_short(_without_secrets(e))}"
+        raise AwsFault(said, type(e).__name__, answered=False) from None
 
 
 def _short(message: str, code: str = "") -> str:

@@ -17,8 +17,8 @@ from gevent.event import Event
 
 from sm_locust.aws import capacity, scaling, subjects
 from sm_locust.aws.alarms import Alarms
-from sm_locust.aws.cloudwatch import INVOCATIONS, CloudWatch, Pulled
-from sm_locust.aws.metrics import REQUESTS
+from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
+from sm_locust.aws.metrics import API, COUNT, REQUESTS
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
@@ -170,7 +170,13 @@ class Watch:
         }
 
     def _counted(self) -> int:
-        return round(sum(self._invocations().values()))
+        """By all that each of our requests passes: an API's count may come later than SageMaker's."""
+        counts = [sum(self._invocations().values())]
+        for subject in self._known.found:
+            if subject.kind == "api" and not subject.usual:
+                name = (subject.source(API), REQUESTS_TO_API, COUNT)
+                counts.append(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == name))
+        return round(min(counts))
 
     def _reaches(self, ended_at: float) -> bool:
         """Whether the period in which the load ended has a count."""
@@ -189,13 +195,15 @@ class Watch:
     def as_dict(self) -> dict[str, Any]:
         """What run.json holds of it: schedule seconds of a period, whether all of it came, what did not and why.
 
-        And what it takes to ask again later: whose metrics they are, how far AWS's clock was ahead, when it was asked.
+        And what it takes to ask again later: whose metrics they are and which of those nobody could name, how far AWS's
+        clock was ahead, when it was asked.
         """
         return {
             "period_s": self._config.cloudwatch.period,
             "settled": self.settled,
             "missing": sorted({*self._missing.values(), *self._known.missing}),
             "subjects": [subject.as_dict() for subject in self._known.found],
+            "unknown": list(self._known.missing),
             "clock_offset_s": self._cloudwatch.clock_offset if self._cloudwatch is not None else None,
             "asked_at": None if self.asked_at is None else iso(self.asked_at),
             "endpoint_at_start": self.status_at_start,

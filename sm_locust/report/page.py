@@ -148,6 +148,7 @@ def _aws(summary: Summary) -> str:
         + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
         + (table(wording.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
         + "".join(f'<p class="sub">{escape(line)}</p>' for line in wording.lags(summary))
+        + folded("CloudWatch and us, period by period", wording.periods(summary))
         + folded("What became of the instances", events)
         + "</section>"
     )

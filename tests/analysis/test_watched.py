@@ -237,6 +237,29 @@ def test_what_cloudwatch_counts_beyond_what_may_have_come_from_us_is_somebody_el
         assert "CloudWatch counts 143 more requests than we sent in minute 2" in reasons["foreign traffic"].text
 
 
+def test_a_clock_that_is_off_by_what_a_date_cannot_tell_makes_no_strangers(tmp_path: Path) -> None:
+    """The rate jumps with a minute, and CloudWatch's minute ends two seconds after ours: 180 count for the first."""
+    run = watch(played(tmp_path, (Phase("calm", 120, 10), Phase("spike", 120, 100))))
+    run.append_observations([more(60.0, 600.0 + 2 * 90), more(120.0, 6_000.0), more(180.0, 6_000.0)])
+    found = watched(run)
+    assert [period.foreign for period in found.periods] == [0.0] * 4
+    assert Summary.of(run).verdict.reasons == ()
+
+
+def test_where_all_that_was_counted_may_be_ours_there_are_no_strangers(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    run.append_observations([more(60.0, 700.0), more(120.0, 500.0)])
+    assert [period.foreign for period in watched(run).periods] == [0.0] * 5
+
+
+def test_through_an_api_more_may_be_what_its_function_asked_again(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    duration = Observation(120.0, "AWS/Lambda:InvokeDecisionTreeSMEP", "Duration", "Average", 9.0, "ms")
+    run.append_observations([more(120.0, 900.0), duration])
+    (reason,) = Summary.of(run).verdict.reasons
+    assert "or the function behind the API asked it again: turn its client's retries off" in reason.text
+
+
 def test_of_a_period_that_the_load_covered_in_part_nobody_knows_whose_the_rest_is(tmp_path: Path) -> None:
     run = watch(played(tmp_path, FLAT), offset_s=30)
     run.append_observations([more(-30.0, 9_000.0)])
@@ -258,6 +281,35 @@ def test_a_load_that_several_variants_share_is_counted_over_all_that_it_may_go_t
     found = watched(run)
     assert [(each.invocations, each.arrived, each.foreign) for each in found.periods] == [(300.0, 600.0, 0.0)] * 5
     assert found.reconciliation(Minutes.of(run).whole).difference == 0
+
+
+def test_latency_and_errors_of_a_shared_load_are_those_of_all_variants_by_their_samples(tmp_path: Path) -> None:
+    """Two thirds of ours at 6 ms and one at 9: 7 ms, and 0.5 of overhead. The watched variant alone would say 6."""
+    run = played(tmp_path, FLAT)
+    b = "AWS/SageMaker:variant/B"
+    of_each = [
+        *(("AWS/SageMaker", "ModelLatency", "Average", 6.0), ("AWS/SageMaker", "ModelLatency", "SampleCount", 400.0)),
+        *((b, "ModelLatency", "Average", 9.0), (b, "ModelLatency", "SampleCount", 200.0)),
+        *(("AWS/SageMaker", "OverheadLatency", "Average", 0.5), (b, "OverheadLatency", "Average", 0.5)),
+        *(("AWS/SageMaker", "Invocations", "Sum", 400.0), (b, "Invocations", "Sum", 200.0)),
+        (b, "Invocation5XXErrors", "Sum", 3.0),
+    ]
+    run.append_observations([Observation(60.0 * n, *point, "x") for n in range(5) for point in of_each])
+    run.finish(cloudwatch={"subjects": [{"label": "", "ours": True}, {"label": "variant/B", "ours": True}]})
+    found = watched(run)
+    split = found.periods[0].split
+    assert split is not None
+    assert (split.model, split.overhead) == pytest.approx((0.007, 0.0005))
+    assert split.rest == pytest.approx(0.0005, abs=2e-5)
+    assert (found.reconciliation(Minutes.of(run).whole).errors, found.total("errors_5xx")) == (15, 0)
+
+
+def test_a_share_whose_latency_is_not_known_leaves_the_whole_unknown(tmp_path: Path) -> None:
+    run = watch(played(tmp_path, FLAT))
+    run.append_observations([more(60.0, 100.0, "AWS/SageMaker:variant/B")])
+    subjects = [{"label": "", "ours": True}, {"label": "variant/B", "ours": True}]
+    run.finish(cloudwatch={**run.meta["cloudwatch"], "subjects": subjects})
+    assert [period.split is None for period in watched(run).periods] == [False, True, False, False, False]
 
 
 def test_an_inference_component_is_what_is_watched_when_requests_name_one(tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def test_the_local_endpoint_counts_what_was_sent_to_it() -> None:
 
 SHADOW = Subject("variant", "variant/Shadow", (("EndpointName", "decision-trees-sample"), ("VariantName", "Shadow")))
 OTHER = Subject("variant", "variant/B", (("EndpointName", "decision-trees-sample"), ("VariantName", "B")), ours=True)
+API = Subject("api", "DecisionTreeAPI/DummyStage", (("ApiName", "DecisionTreeAPI"), ("Stage", "DummyStage")))
 FUNCTION = Subject("function", "InvokeDecisionTreeSMEP", (("FunctionName", "InvokeDecisionTreeSMEP"),))
 
 
@@ -311,6 +312,8 @@ def test_every_metric_of_an_endpoint_that_is_documented_is_asked_for() -> None:
 
 def test_a_plan_reckons_with_no_fewer_metrics_than_are_asked_for_while_the_load_goes() -> None:
     with scripted({"GetMetricData": lambda r: said({"MetricDataResults": results(r, {})})}) as aws:
-        of(config(aws.url), START, 1, OTHER).pull(START, START + 60)
+        of(config(aws.url), START, 1, OTHER, API).pull(START, START + 60)
         (request,) = map(asked, aws.requests)
-    assert len(request["MetricDataQueries"]) <= METRICS_A_PULL
+    names = [query["MetricStat"]["Metric"]["MetricName"] for query in request["MetricDataQueries"]]
+    assert names[-2:] == ["Invocations", "Count"]  # of the others only how many requests they got
+    assert len(names) <= METRICS_A_PULL

@@ -116,19 +116,22 @@ def test_what_is_refused_again_stays_a_sentence_and_is_tried_once(answers: Any, 
 
 
 def test_an_aws_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    made = run(tmp_path, "http://127.0.0.1:9")
+    """One, and the folder keeps what it knew: that nobody is reached today is no news of the run."""
+    made = run(tmp_path, "http://127.0.0.1:9", missing=["CloudWatch GetMetricData was refused: AccessDenied"])
+    before = (made.folder / "run.json").read_bytes()
     begun = time.monotonic()
-    told = complete(made, NOW)
-    assert "CloudWatch GetMetricData was not answered" in told[-1]
+    (told,) = complete(made, NOW)
+    assert told.startswith("CloudWatch was not asked for what is missing: CloudWatch GetMetricData was not answered")
     assert time.monotonic() - begun < 30
+    assert (made.folder / "run.json").read_bytes() == before
 
 
 def test_without_credentials_nobody_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with scripted({}) as aws:
-        told = complete(run(tmp_path, aws.url), NOW)
+        (told,) = complete(run(tmp_path, aws.url), NOW)
         assert aws.requests == []
-    assert "credentials" in told[-1]
+    assert told.startswith("CloudWatch was not asked for what is missing:") and "credentials" in told
 
 
 @pytest.mark.parametrize(
@@ -141,6 +144,7 @@ def test_without_credentials_nobody_is_asked(tmp_path: Path, monkeypatch: pytest
         ),
         ("60s", 16 * 86400.0, "CloudWatch keeps points of 60 s for 15 days: those of this run"),
         ("5m", 64 * 86400.0, "CloudWatch keeps points of 300 s for 63 days: those of this run"),
+        ("6m", 16 * 86400.0, "CloudWatch keeps points of 360 s for 15 days: those of this run"),  # no multiple of 300
     ],
 )
 def test_what_has_expired_is_said_and_not_asked_for(period: str, age: float, says: str, tmp_path: Path) -> None:
@@ -159,6 +163,50 @@ def test_what_has_expired_in_part_is_asked_for_and_said(tmp_path: Path) -> None:
     assert told[-1] == (
         "still missing: CloudWatch keeps points of 10 s for 3h: those before 2027-01-15 05:00 UTC have expired"
     )
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_whose_own_process_may_be_at_it_is_left_alone(ended: bool, tmp_path: Path) -> None:
+    """It goes on, or waits for CloudWatch: either way it has not said yet what it knows of CloudWatch."""
+    with scripted({"GetMetricData": counted(60.0)}) as aws:
+        made = run(tmp_path, aws.url)
+        del made.meta["cloudwatch"]
+        if not ended:
+            del made.meta["ended_s"]
+        made.finish()
+        before = (made.folder / "run.json").read_bytes()
+        written = (made.folder / "intervals.jsonl").stat().st_mtime
+        (told,) = complete(Run.open(made.folder), written + 400)
+        assert aws.requests == [] and (made.folder / "run.json").read_bytes() == before
+        assert told.startswith("CloudWatch is not asked: up to") and told.endswith("the run's own process may be at it")
+        complete(Run.open(made.folder), written + 500)
+        assert aws.requests != []
+
+
+def test_names_that_nobody_could_tell_are_asked_for_again(tmp_path: Path) -> None:
+    """The run was denied API Gateway, and knew the API by its usual name alone."""
+    lacks = "the name of the API abc123 is unknown: API Gateway GetRestApi was refused: AccessDenied"
+    described = said({"EndpointStatus": "InService", "ProductionVariants": [{"VariantName": "AllTraffic"}]})
+    guess = {"kind": "api", "label": "DecisionTreeAPI/x", "dimensions": {"ApiName": "DecisionTreeAPI"}, "usual": True}
+    with scripted({"GetMetricData": counted(60.0), "DescribeEndpoint": described}) as aws:
+        made = run(
+            tmp_path,
+            aws.url,
+            settled=True,
+            subjects=[SUBJECT, {"ours": False, "live": False, **guess}],
+            unknown=[lacks],
+            missing=[lacks, "activities could not be read"],
+        )
+        complete(made, NOW)
+        assert complete(Run.open(made.folder), NOW) == []  # nothing is unknown any more
+    about = Run.open(made.folder).meta["cloudwatch"]
+    assert about["missing"] == ["activities could not be read"]
+    assert [subject["label"] for subject in about["subjects"]] == [""]
+
+
+def test_what_only_scaling_did_not_say_is_no_reason_to_ask(tmp_path: Path) -> None:
+    made = run(tmp_path, "http://127.0.0.1:9", settled=True, missing=["Application Auto Scaling was refused"])
+    assert complete(made, NOW) == []
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sm_locust.aws import capacity, scaling
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.interrupts import Interrupts
 from sm_locust.record import prior
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
 
@@ -41,6 +42,10 @@ def refuse_owed(run_dir: Path, config: RunConfig, state: ScalingState) -> None:
 
     Raises PriorError, which names the folder and the ways out.
     """
+    for path in prior.unreadable(run_dir):
+        raise PriorError(
+            f"{path}: cannot be read, so whether scaling has yet to be put back is not known: mend it, or move it away"
+        )
     for owed in prior.unrestored(run_dir):
         if not owed.is_of(state.arn, state.resource_id, _address(config)):
             continue
@@ -108,13 +113,27 @@ def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
 def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
     """Sets up what the configuration says, to stay; the record of what there was, and what was done in sentences.
 
-    Raises PriorError before anything was changed, ConfigError or AwsFault.
+    What is refused or interrupted half way is put back. Raises PriorError before anything was changed; ConfigError,
+    AwsFault or KeyboardInterrupt after it was put back, or with the command that does it.
     """
     folder = run_dir / ("scaling-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
     record = take(folder / APPLIED, seen.config, seen.state, 1)
     try:
-        done = set_up(record, seen.config, seen.state)
-        record.write(kept=True)
+        with Interrupts() as interrupts:
+            try:
+                done = set_up(record, seen.config, seen.state)
+                interrupts.disarm()
+            except (AwsFault, ConfigError, KeyboardInterrupt):
+                interrupts.disarm()
+                interrupts.impatient = lambda: say("  scaling is being put back: this is not interrupted")
+                _, not_restored = give_back(record, lambda _: None)
+                say(
+                    f"what was changed could not be put back: {not_restored}; sm-locust scaling restore {folder}"
+                    if not_restored
+                    else "what was changed is put back: scaling is as it was"
+                )
+                raise
+            record.write(kept=True)
     finally:
         record.release()
     return record, done
@@ -145,6 +164,35 @@ def _registrations(seen: Seen, run_dir: Path) -> list[Prior]:
     return prior.of_our_registration(run_dir, seen.state.arn, seen.state.resource_id, _address(seen.config))
 
 
+def replaced(seen: Seen, run_dir: Path) -> list[str]:
+    """What `remove` does not put back, since `apply` replaced it: the commands that do, in sentences."""
+    kept = [each for each in prior.records(run_dir) if each.restored_at is None and _is_of(each, seen)]
+    return [
+        f"What there was before {each.folder} was applied is put back by: sm-locust scaling restore {each.folder}"
+        for each in kept
+        if state_of(each).target is not None
+    ]
+
+
+def _is_of(record: Prior, seen: Seen) -> bool:
+    return record.is_of(seen.state.arn, seen.state.resource_id, _address(seen.config))
+
+
+def refuse_out_of_order(record: Prior) -> None:
+    """Refuses to put back what there was before something that a later record of the same has yet to put back.
+
+    Raises PriorError.
+    """
+    for later in prior.records(record.folder.parent):
+        same = (later.arn, later.resource_id) == (record.arn, record.resource_id)
+        newer = (later.at, later.folder.name) > (record.at, record.folder.name)
+        if same and newer and later.restored_at is None:
+            raise PriorError(
+                f"{later.folder} changed scaling of {record.resource_id} later, at {later.at}: put that back first: "
+                f"sm-locust scaling restore {later.folder}"
+            )
+
+
 def state_of(record: Prior) -> ScalingState:
     """What the record says that was there. Raises PriorError when it cannot be read."""
     before: Mapping[str, Any] = record.found["scaling_before"]
@@ -168,6 +216,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
     not_restored = ""
     for attempt in range(RESTORE_ATTEMPTS):
         time.sleep(attempt * RESTORE_PAUSE)
+        config = state = None
         try:
             config, state = config_of(record), state_of(record)
             here = capacity.describe(config).arn
@@ -176,17 +225,22 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
                     f"the record is of {record.arn}, and what answers here is {here}: another account or region"
                 )
                 break
-            done += scaling.restore(
+            scaling.restore(
                 config,
                 state,
                 registered_by_us=record.registered_by_us,
                 patience=patience(record.speed),
                 every=every(record.speed),
                 say=say,
+                done=done,
             )
         except (AwsFault, ConfigError, PriorError) as e:
-            not_restored = str(e)
-            if not getattr(e, "passing", False):
+            if "could not find" in str(e).lower():  # SageMaker, of an endpoint or component that was deleted
+                done.append(f"{record.resource_id} is gone, and its scaling with it: nothing is left to put back.")
+                not_restored = ""
+                break
+            not_restored = "" if _is_as_it_was(config, state) else str(e)
+            if not not_restored or not getattr(e, "passing", False):
                 break
         else:
             not_restored = ""
@@ -194,6 +248,18 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
     with contextlib.suppress(OSError):  # a full disk changes nothing of what was done
         record.write_restored(done, not_restored)
     return done, not_restored
+
+
+def _is_as_it_was(config: RunConfig | None, state: ScalingState | None) -> bool:
+    """Whether all is as it was though a step was refused: what it was to delete may have gone with something else."""
+    if config is None or state is None:
+        return False
+    try:
+        now = scaling.read(config)
+    except (AwsFault, ConfigError):
+        return False
+    parts = ("target", "policies", "scheduled_actions", "instances")
+    return all(getattr(now, part) == getattr(state, part) for part in parts)
 
 
 @contextlib.contextmanager

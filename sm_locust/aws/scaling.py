@@ -302,7 +302,7 @@ def remove(config: RunConfig, *, registered_by_us: bool) -> list[str]:
     what = capacity.scaled(config)
     without = ScalingState(what.resource_id, what.dimension, None, (), (), None)
     steps = (_without_our_policies(config, without), _no_longer_registered(config, without, registered_by_us))
-    return _done(f"what is ours on {what.resource_id} is not all gone", steps)
+    return _done(f"what is ours on {what.resource_id} is not all gone", steps, [])
 
 
 def restore(
@@ -313,6 +313,7 @@ def restore(
     patience: float = 1800.0,
     every: float = 5.0,
     say: Callable[[str], None] = lambda _: None,
+    done: list[str] | None = None,
 ) -> list[str]:
     """Puts back what `read` found, and says in sentences what was done: nothing, when all is as it was.
 
@@ -321,8 +322,9 @@ def restore(
 
     registered_by_us      whether a target that is registered now, and was not, may be ours
     patience, every, say  for an endpoint that is Updating: see capacity.wait_until_steady
+    done                  where the sentences go, which are then there also when it raises
 
-    Raises AwsFault, at the end, when a step was refused; its text says also what was done.
+    Raises AwsFault, at the end, when a step was refused.
     """
     steps = (
         _without_our_policies(config, state),
@@ -334,12 +336,11 @@ def restore(
         _no_longer_registered(config, state, registered_by_us),
         _instances_as_they_were(config, state, patience, every, say),
     )
-    return _done(f"scaling of {state.resource_id} is not as it was", steps)
+    return _done(f"scaling of {state.resource_id} is not as it was", steps, [] if done is None else done)
 
 
-def _done(otherwise: str, steps: Iterable[Iterator[str]]) -> list[str]:
+def _done(otherwise: str, steps: Iterable[Iterator[str]], done: list[str]) -> list[str]:
     """What the steps did, each whatever became of the others. Raises AwsFault that begins with `otherwise`."""
-    done: list[str] = []
     faults: dict[str, AwsFault] = {}  # by what they say: steps that fail for one reason need not say it twice
     for step in steps:
         try:
@@ -349,7 +350,7 @@ def _done(otherwise: str, steps: Iterable[Iterator[str]]) -> list[str]:
             faults[str(e)] = e
     if faults:
         raise AwsFault(
-            f"{otherwise}: {'; '.join(faults)}" + (f" (done: {' '.join(done)})" if done else ""),
+            f"{otherwise}: {'; '.join(faults)}",
             next(iter(faults.values())).code,
             passing=all(fault.passing for fault in faults.values()),
         )

@@ -101,9 +101,10 @@ def remove(config: Path, endpoint: str | None, region: str | None, url: str | No
             return
         if not yes:
             _say([f"Would go: {sentence}" for sentence in ours])
+            _say(custody.replaced(seen, run_dir))
             click.echo("Nothing was changed. Give --yes to do it.")
             sys.exit(DIFFERS)
-        done = custody.remove(seen, run_dir)
+        done = [*custody.remove(seen, run_dir), *custody.replaced(seen, run_dir)]
     _say(done)
     billing.show(seen.config, sys.stdout)
 
@@ -124,6 +125,7 @@ def restore(run: Path) -> None:
         if record.restored_at is not None:
             click.echo(f"Scaling of {record.resource_id} was put back at {record.restored_at}: nothing was done.")
             return
+        custody.refuse_out_of_order(record)
         record.claim()
         try:
             with Interrupts(), custody.progress() as told:
@@ -151,5 +153,5 @@ def _refusals() -> Iterator[None]:
     except (ConfigError, AwsFault, PriorError, OSError) as e:
         refuse(e)
     except KeyboardInterrupt:
-        click.echo("\nInterrupted: the same command goes on where this one was.", err=True)
+        click.echo("\nInterrupted.", err=True)
         sys.exit(INTERRUPTED)

@@ -15,6 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sm_locust.schedule import SPEEDS
+
 SCHEMA_VERSION = 1
 
 EXPERIMENT = "experiment.json"  # in the folder of an experiment
@@ -113,6 +115,9 @@ class Prior:
         for key, kind in _REQUIRED.items():
             if not isinstance(found.get(key), kind):
                 raise PriorError(f"{path}: {key}: missing, or no {kind.__name__}: it was not written by this sm-locust")
+        wrong = _wrong(found)
+        if wrong:
+            raise PriorError(f"{path}: {wrong}: it was not written by this sm-locust")
         return cls(path, found)
 
     def __repr__(self) -> str:
@@ -216,22 +221,35 @@ def unrestored(run_dir: str | Path) -> list[Prior]:
 
     One that another process is still at work on is among them.
     """
-    return [record for record in _records(run_dir) if record.owed]
+    return [record for record in records(run_dir) if record.owed]
 
 
 def of_our_registration(run_dir: str | Path, arn: str, resource_id: str, address: str | None) -> list[Prior]:
     """The records in a folder of runs by which it is we who registered a scalable target; see `Prior.is_of`."""
-    found = [record for record in _records(run_dir) if record.is_of(arn, resource_id, address)]
+    found = [record for record in records(run_dir) if record.is_of(arn, resource_id, address)]
     return [record for record in found if record.registered_by_us and record.restored_at is None]
 
 
-def _records(run_dir: str | Path) -> list[Prior]:
+def records(run_dir: str | Path) -> list[Prior]:
+    """All that can be read, oldest first."""
     found = []
     with suppress(OSError):
         for folder in Path(run_dir).iterdir():
             with suppress(PriorError, OSError):
                 found.append(Prior.open(folder))
     return sorted(found, key=lambda record: (record.at, record.folder.name))
+
+
+def unreadable(run_dir: str | Path) -> list[Path]:
+    """The files in a folder of runs that bear a record's name and hold none that can be read."""
+    found = []
+    with suppress(OSError):
+        for folder in sorted(Path(run_dir).iterdir()):
+            try:
+                Prior.open(folder)
+            except (PriorError, OSError):
+                found += [folder / name for name in NAMES if (folder / name).is_file()]
+    return found
 
 
 def _now() -> str:
@@ -245,3 +263,38 @@ def _sync(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def _wrong(found: dict[str, Any]) -> str:
+    """What of a record cannot be acted upon, in words; empty when all of it can. Half of it must never be."""
+    before = found["scaling_before"]
+    target, tags, instances = before.get("target"), before.get("tags"), before.get("instances")
+    if found["speed"] not in SPEEDS or isinstance(found["speed"], bool):
+        return f"speed: {found['speed']!r} is not accepted"
+    if before.get("resource_id", found["resource_id"]) != found["resource_id"]:
+        return "scaling_before.resource_id: another than resource_id"
+    if target is not None and not (
+        isinstance(target, dict) and all(_whole(target.get(key)) for key in ("MinCapacity", "MaxCapacity"))
+    ):
+        return "scaling_before.target: not with MinCapacity and MaxCapacity"
+    if instances is not None and not _whole(instances):
+        return "scaling_before.instances: no whole number"
+    if tags is not None and not isinstance(tags, dict):
+        return "scaling_before.tags: no mapping"
+    for key, name in (("policies", "PolicyName"), ("scheduled_actions", "ScheduledActionName")):
+        items = before.get(key, [])
+        if not isinstance(items, list) or not all(isinstance(i, dict) and isinstance(i.get(name), str) for i in items):
+            return f"scaling_before.{key}: no list of mappings with {name}"
+    stages = found.get("stages") or []
+    if not isinstance(stages, list) or not all(isinstance(s, dict) and isinstance(s.get("stage"), str) for s in stages):
+        return "stages: no list of mappings with stage"
+    if not isinstance(found.get("locust", []), list) or not isinstance(found.get("replace", False), bool):
+        return "locust or replace: no list, or neither true nor false"
+    for key in ("restored_at", "config_file"):
+        if found.get(key) is not None and not (isinstance(found[key], str) and found[key]):
+            return f"{key}: no text"
+    return ""
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000

@@ -68,7 +68,10 @@ def scripted(answers: Answers) -> Iterator[AnswerServer]:
         yield server
 
 
-def refuse(url: str, service: str, calls: int, error: str = "ThrottlingException") -> None:
-    """Has the local endpoint refuse the next calls of a service, which it names as signatures do."""
-    order = json.dumps({"service": service, "next": calls, "error": error}).encode()
+def refuse(
+    url: str, service: str, calls: int, error: str = "ThrottlingException", operation: str | None = None
+) -> None:
+    """Has the local endpoint refuse the next calls of a service, named as signatures do, or of one operation of it."""
+    which = {} if operation is None else {"operation": operation}
+    order = json.dumps({"service": service, "next": calls, "error": error, **which}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{url}/_local/refuse", order), timeout=10).close()

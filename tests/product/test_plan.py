@@ -105,7 +105,7 @@ def test_it_asks_nobody_and_says_in_one_sentence_what_is_wrong(alone: Path) -> N
     ):
         assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
     assert option.returncode == 2
-    assert option.stderr.startswith("sm-locust: --sm-endpoint: '-wrong-' is not accepted")
+    assert option.stderr.startswith("sm-locust: --endpoint: '-wrong-' is not accepted")
 
 
 def test_both_sides_of_an_experiment_are_held_against_the_guard_on_the_cost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 from sm_locust.aws import session
 from sm_locust.cli import main
 from sm_locust.local.settings import Settings
+from sm_locust.record import prior
 from sm_locust.record.prior import Prior
+from tests.aws.harness import refuse
 from tests.local.harness import client, running
 
 RESOURCE = "endpoint/decision-trees-sample/variant/AllTraffic"
@@ -208,6 +211,109 @@ def test_what_is_owed_is_put_back_before_anything_else_is_done(here: str) -> Non
         assert f"put it back first: sm-locust scaling restore {owed.folder}" in refused.stderr
     assert run("restore", str(owed.folder)).exit_code == 0
     assert run("apply", "config.yaml").exit_code == 1
+
+
+def test_what_is_refused_half_way_is_put_back_at_once(here: str) -> None:
+    somebodys(here)
+    before = state(here)
+    refuse(here, "application-autoscaling", 1, "AccessDeniedException", "PutScalingPolicy")
+    refused = run("apply", "config.yaml", "--yes", "--replace")
+    assert refused.exit_code == 2
+    assert "the permission it needs is application-autoscaling:PutScalingPolicy" in refused.stderr
+    assert "what was changed is put back: scaling is as it was" in refused.stderr
+    assert state(here) == before
+    assert run("apply", "config.yaml", "--replace").exit_code == 1  # nothing is owed
+
+
+def test_a_throttled_restore_tells_what_it_did(here: str) -> None:
+    assert run("apply", "config.yaml", "--yes").exit_code == 0
+    refuse(here, "application-autoscaling", 4, "ThrottlingException", "DescribeScheduledActions")
+    restored = run("restore", str(record().folder))
+    assert restored.exit_code == 0, restored.stderr
+    assert f"{RESOURCE} is no longer registered for scaling." in restored.stdout
+
+
+def test_what_was_applied_later_is_put_back_first(here: str) -> None:
+    assert run("apply", "config.yaml", "--yes").exit_code == 0
+    first = record().folder
+    config = yaml.safe_load(Path("config.yaml").read_text())
+    config["scaling"]["target"] = 12345
+    Path("other.yaml").write_text(yaml.safe_dump(config))
+    time.sleep(1.1)  # folders are named by the second
+    assert run("apply", "other.yaml", "--yes").exit_code == 0
+    (second,) = [each.folder for each in prior.records("runs") if each.folder != first]
+    refused = run("restore", str(first))
+    assert refused.exit_code == 2
+    assert f"put that back first: sm-locust scaling restore {second}" in refused.stderr
+    assert run("restore", str(second)).exit_code == run("restore", str(first)).exit_code == 0
+    assert state(here)["targets"] == []
+
+
+def test_remove_names_what_apply_replaced_and_the_command_that_puts_it_back(here: str) -> None:
+    somebodys(here)
+    before = state(here)
+    assert run("apply", "config.yaml", "--yes", "--replace").exit_code == 0
+    command = f"sm-locust scaling restore {record().folder}"
+    assert command in run("remove", "config.yaml").stdout
+    assert command in run("remove", "config.yaml", "--yes").stdout
+    assert run("restore", str(record().folder)).exit_code == 0
+    assert state(here) == before
+
+
+def test_a_record_that_cannot_be_read_is_not_passed_over(here: str) -> None:
+    assert run("apply", "config.yaml", "--yes").exit_code == 0
+    path = record().path
+    path.write_text(path.read_text()[:-30])
+    for command in ("apply", "remove"):
+        refused = run(command, "config.yaml", "--yes")
+        assert refused.exit_code == 2
+        assert f"{path}: cannot be read, so whether scaling has yet to be put back is not known" in refused.stderr
+
+
+def test_scaling_of_an_endpoint_that_is_gone_is_settled(here: str) -> None:
+    with running(Settings()) as url:  # of its own: it is deleted
+        target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
+        Path("config.yaml").write_text(yaml.safe_dump({"target": target, "scaling": WANTED}))
+        assert run("apply", "config.yaml", "--yes").exit_code == 0
+        client(url, "sagemaker").delete_endpoint(EndpointName="decision-trees-sample")
+        restored = run("restore", str(record().folder))
+    assert (restored.exit_code, restored.stdout) == (
+        0,
+        f"{RESOURCE} is gone, and its scaling with it: nothing is left to put back.\n",
+    )
+    assert "was put back at" in run("restore", str(record().folder)).stdout
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"speed": 0},
+        {"speed": True},
+        {"speed": 10**400},
+        {"scaling_before": {"target": "x"}},
+        {"scaling_before": {"target": {"MinCapacity": 1}}},
+        {"scaling_before": {"target": {"MinCapacity": "a", "MaxCapacity": None}}},
+        {"scaling_before": {"policies": ["x"]}},
+        {"scaling_before": {"policies": [{}]}},
+        {"scaling_before": {"scheduled_actions": [1]}},
+        {"scaling_before": {"tags": [1]}},
+        {"scaling_before": {"instances": "two"}},
+        {"scaling_before": {"resource_id": "endpoint/other/variant/v"}},
+        {"stages": [1]},
+        {"restored_at": 5},
+    ],
+)
+def test_a_record_that_was_changed_by_hand_is_refused_whole(here: str, changed: dict[str, Any]) -> None:
+    assert run("apply", "config.yaml", "--yes").exit_code == 0
+    path = record().path
+    found = json.loads(path.read_text())
+    found["scaling_before"] |= changed.pop("scaling_before", {})
+    path.write_text(json.dumps(found | changed))
+    before = state(here)
+    refused = run("restore", str(path.parent))
+    assert refused.exit_code == 2
+    assert "it was not written by this sm-locust" in refused.stderr
+    assert state(here) == before
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_however_it_is_ended_it_leaves_a_complete_folder(
     path, port = config(tmp_path, local.url, LONG), str(free_port())
     more = ["--processes", str(processes), "--master-bind-port", port, "--master-port", port] if processes > 1 else []
     with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *more) as run:
-        wait_for("requests", lambda: local.served() > 150)
+        wait_for("requests", lambda: local.served() > 300)
         (run.signal_all if everyone else run.signal)(number)
         run.wait(30)
         wait_for("the end of every process", lambda: not run.processes(), 10)

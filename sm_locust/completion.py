@@ -112,7 +112,8 @@ def complete(run: Run, now: float | None = None) -> list[str]:
         missing.append(_expired(owed, kept_since))
     if points != before:
         run.rewrite_observations(points.values())
-    told = found.found[0].label not in pulled.unanswered
+    # Who has no point of it at all may not be who watched the run; it is asked again.
+    told = found.found[0].label not in pulled.unanswered and bool(points)
     late = now >= owed.ended_at + owed.period + SETTLED_AFTER / owed.speed
     _note(
         run,

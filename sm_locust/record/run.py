@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
+from sm_locust.schedule import SPEEDS
 
 SCHEMA_VERSION = 1
 
@@ -259,6 +260,8 @@ class Run:
         version = meta.get("schema_version") if isinstance(meta, dict) else None
         if version != SCHEMA_VERSION:
             raise RunError(f"{folder}: {META} has schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
+        for key, accepted in _wrong(meta):
+            raise RunError(f"{folder}: {META}: {key} is not accepted: {accepted}")
         return cls(folder, meta)
 
     @property
@@ -328,6 +331,56 @@ class Run:
                 if not text.endswith("\n"):
                     return
                 yield number, text.removesuffix("\n")
+
+
+def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What of run.json would be stumbled over later, and what is accepted. A key that is not there is no fault here."""
+    about = meta.get("cloudwatch")
+    for parent, found in (("", meta), ("cloudwatch.", about if isinstance(about, dict) else {})):
+        for key, (is_right, accepted) in _META_KEYS.items():
+            name = key.removeprefix(parent)
+            if key == parent + name and name in found and "." not in name and not is_right(found[name]):
+                yield key, accepted
+
+
+def _number(least: float, most: float) -> Callable[[object], bool]:
+    return lambda v: isinstance(v, int | float) and not isinstance(v, bool) and least <= v <= most
+
+
+def _listed(kind: type) -> Callable[[object], bool]:
+    return lambda v: isinstance(v, list) and all(isinstance(item, kind) for item in v)
+
+
+def _or_null(is_right: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda v: v is None or is_right(v)
+
+
+def _mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+# What is read of run.json, by key: whether a value is one, and what is accepted in words.
+_META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "run_id": (lambda v: isinstance(v, str), "a text"),
+    "speed": (lambda v: v in SPEEDS and not isinstance(v, bool), f"one of {', '.join(map(str, SPEEDS))}"),
+    "ended_s": (_or_null(_number(0, 720 * 3600)), "a number of seconds, 0 to 720 hours"),
+    "per_user": (_or_null(_number(0, 1e9)), "a number of arrivals a second"),
+    "schedule": (lambda v: isinstance(v, dict) and _listed(dict)(v.get("phases") or []), "a mapping with phases"),
+    "config": (_or_null(_mapping), "a mapping"),
+    "users": (_or_null(_listed(str)), "a list of texts"),
+    "workers": (_or_null(_listed(str)), "a list of texts"),
+    "versions": (_or_null(_mapping), "a mapping"),
+    "billing": (
+        _or_null(lambda v: isinstance(v, dict) and _listed(dict)(v.get("items") or [])),
+        "a mapping with items",
+    ),
+    "scaling": (_or_null(_mapping), "a mapping"),
+    "cloudwatch": (_or_null(_mapping), "a mapping"),
+    "cloudwatch.period_s": (_number(1, 720 * 3600), "a number of seconds, 1 or more"),
+    "cloudwatch.missing": (_or_null(_listed(str)), "a list of texts"),
+    "cloudwatch.subjects": (_or_null(_listed(dict)), "a list of mappings"),
+    "cloudwatch.clock_offset_s": (_or_null(_number(-86400, 86400)), "a number of seconds, a day at most"),
+}
 
 
 def _encode_row(row: Plan | Sample | Event) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -244,3 +246,29 @@ def test_a_broken_line_of_csv_is_an_error_that_names_it(tmp_path: Path, content:
     (run.folder / SCALING).write_text(content)
     with pytest.raises(RunError, match=says):
         run.scaling_events()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"speed": 7}, "speed is not accepted: one of 1, 2, 3, 6, 12, 60"),
+        ({"ended_s": 1e308}, "ended_s is not accepted: a number of seconds, 0 to 720 hours"),
+        ({"schedule": {"phases": "x"}}, "schedule is not accepted: a mapping with phases"),
+        ({"workers": 5}, "workers is not accepted: a list of texts"),
+        ({"billing": {"items": "x"}}, "billing is not accepted: a mapping with items"),
+        ({"scaling": "x"}, "scaling is not accepted: a mapping"),
+        ({"cloudwatch": "x"}, "cloudwatch is not accepted: a mapping"),
+        ({"cloudwatch": {"period_s": 0}}, "cloudwatch.period_s is not accepted: a number of seconds, 1 or more"),
+        ({"cloudwatch": {"period_s": 1e-9}}, "cloudwatch.period_s is not accepted"),
+        ({"cloudwatch": {"subjects": [1]}}, "cloudwatch.subjects is not accepted: a list of mappings"),
+        ({"cloudwatch": {"clock_offset_s": 1e18}}, "cloudwatch.clock_offset_s is not accepted"),
+        ({"cloudwatch": {"missing": 5}}, "cloudwatch.missing is not accepted: a list of texts"),
+    ],
+)
+def test_a_run_json_that_was_changed_by_hand_is_named_with_what_is_accepted(
+    changed: dict[str, Any], says: str, tmp_path: Path
+) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.finish(**changed)
+    with pytest.raises(RunError, match=re.escape(f"run.json: {says}")):
+        Run.open(run.folder)

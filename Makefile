@@ -13,14 +13,14 @@ help:  ## list these targets
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
-# Tests of whole processes wait most of their time; those of the rooms run beside them, at a priority that delays no arrival.
-WHOLE := tests/runs tests/product
-
+# Runs of Locust are timed by the second, so nothing else runs then. Of the rest, whole commands wait most of their time,
+# and the rooms' tests run beside them.
 test: .venv/.test  ## run the tests
-	@log=$$(mktemp); trap 'rm -f $$log; $${rooms:+kill $$rooms}' EXIT; \
-	nice -n 19 $(BIN)/python -m pytest $(WHOLE:%=--ignore=%) > $$log 2>&1 & rooms=$$!; \
-	$(BIN)/python -m pytest $(WHOLE); code=$$?; \
-	wait $$rooms || code=$$?; rooms=; cat $$log; exit $$code
+	@$(BIN)/python -m pytest tests/runs; runs=$$?; \
+	log=$$(mktemp); trap 'rm -f $$log; $${rooms:+kill $$rooms}' EXIT; \
+	$(BIN)/python -m pytest --ignore=tests/runs --ignore=tests/product > $$log 2>&1 & rooms=$$!; \
+	$(BIN)/python -m pytest tests/product; code=$$?; \
+	wait $$rooms || code=$$?; rooms=; cat $$log; exit $$((code | runs))
 
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 	@$(BIN)/ruff check .

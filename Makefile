@@ -14,11 +14,11 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 	@$(BIN)/sm-locust demo
 
 # Runs of Locust are timed by the second, so nothing else runs then. Of the rest, whole commands wait most of their time,
-# and the rooms' tests run beside them.
+# and the rooms' tests run beside them, a little behind.
 test: .venv/.test  ## run the tests
 	@$(BIN)/python -m pytest tests/runs; runs=$$?; \
 	log=$$(mktemp); trap 'rm -f $$log; $${rooms:+kill $$rooms}' EXIT; \
-	$(BIN)/python -m pytest --ignore=tests/runs --ignore=tests/product > $$log 2>&1 & rooms=$$!; \
+	nice -n 5 $(BIN)/python -m pytest --ignore=tests/runs --ignore=tests/product > $$log 2>&1 & rooms=$$!; \
 	$(BIN)/python -m pytest tests/product; code=$$?; \
 	wait $$rooms || code=$$?; rooms=; cat $$log; exit $$((code | runs))
 

@@ -13,14 +13,15 @@ help:  ## list these targets
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
-# Runs of Locust are timed by the second, so nothing else runs then. Of the rest, whole commands wait most of their time,
-# and the rooms' tests run beside them, a little behind.
+# What is timed has the machine to itself. Whole commands wait most of their time: what only computes runs beside them.
+TIMED := tests/runs tests/load tests/local tests/plugin
+
 test: .venv/.test  ## run the tests
-	@$(BIN)/python -m pytest tests/runs; runs=$$?; \
+	@$(BIN)/python -m pytest $(TIMED); timed=$$?; \
 	log=$$(mktemp); trap 'rm -f $$log; $${rooms:+kill $$rooms}' EXIT; \
-	nice -n 5 $(BIN)/python -m pytest --ignore=tests/runs --ignore=tests/product > $$log 2>&1 & rooms=$$!; \
+	nice -n 5 $(BIN)/python -m pytest $(TIMED:%=--ignore=%) --ignore=tests/product > $$log 2>&1 & rooms=$$!; \
 	$(BIN)/python -m pytest tests/product; code=$$?; \
-	wait $$rooms || code=$$?; rooms=; cat $$log; exit $$((code | runs))
+	wait $$rooms || code=$$?; rooms=; cat $$log; exit $$((code | timed))
 
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 	@$(BIN)/ruff check .

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-RAMP, SEARCH = "ramp", "search"
+Way = Literal["ramp", "search"]
+RAMP: Way = "ramp"
+SEARCH: Way = "search"
 
 BACKLOG = "backlog"  # what limits an endpoint whose queue grows for as long as the rate lasts
 
@@ -29,7 +31,7 @@ class Capacity:
     refused      why there is no answer, in one sentence; empty where there is one
     """
 
-    way: Literal["ramp", "search"]
+    way: Way
     max_rps: float | None = None
     low: float | None = None
     high: float | None = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from sm_locust.analysis.evidence import Evidence, Outcome
 
 CONFIDENCE = 0.95
-_QUANTILE = 2.3  # for 0.98 of a normal distribution: the errors are estimates themselves, and are looked at repeatedly
+_QUANTILE = 2.0  # for 0.95 of a normal distribution
 NEAR = 3.0  # times the limit, or as little of it: further away nothing is a line
 ASIDE = 0.12  # how far from the crossing a rate may lie and still be on one line with it
 NARROWEST = 0.01  # of a bound from the best estimate: the line is a model

@@ -588,6 +588,19 @@ class RunConfig(Section):
             options = ", ".join(f"{prefix}{option}" for option in given)
             raise ConfigError(f"{options}: {_path(loc)}: {fault}") from None
 
+    def with_capacity(self, text: str, option: str) -> RunConfig:
+        """Settings of `capacity` as YAML, such as "start: 50, max: 2000": they win, one by one.
+
+        Raises ConfigError naming the option.
+        """
+        given = _mapping_of(text, option)
+        try:
+            data = {**self.as_dict(), "capacity": {**self.capacity.model_dump(exclude_none=True), **given}}
+            return RunConfig.model_validate(data)
+        except ValidationError as error:
+            loc, fault = _fault(sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)[0], data)
+            raise ConfigError(f"{option}: {_path(loc[1:])}: {fault}") from None
+
     def as_dict(self) -> dict[str, Any]:
         """Primitives for JSON and msgpack, every default written out. It can hold no secret: no key accepts one."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -652,6 +665,18 @@ def parse(text: str, source: str) -> RunConfig:
     except Exception as error:  # SafeLoader's own constructors raise whatever int(), date() and dict() do
         raise ConfigError(f"{source}: not YAML: {error}") from None
     return RunConfig.from_dict({} if data is None else data, source)
+
+
+def _mapping_of(text: str, source: str) -> dict[str, Any]:
+    """A mapping on one line, with braces or without. Raises ConfigError that begins with `source`."""
+    inside = text.strip()
+    try:
+        data = yaml.safe_load(inside if inside.startswith("{") else f"{{{inside}}}")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ConfigError(f"{source}: {_shown(text)} is not accepted: settings such as start: 50, max: 2000")
+    return data
 
 
 def _check_nodes(root: yaml.Node) -> None:

@@ -23,6 +23,7 @@ from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
 from sm_locust.config import CapacitySearch
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.step import Step
 
 # When the seconds of a rate are weighed, in windows: what is clear is clear early, and what is not is given time.
 LOOKS = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -47,31 +48,6 @@ CONFIRMATION, COMPARISON, PAUSE = "confirm", "compare", "recover"
 FOUND, AT_MAX, NONE_HELD, REFUSED = "found", "capacity.max held", "no rate held", "refused"
 TIME_LIMIT, MOST_SENT = "capacity.time_limit reached", "guard.max_requests reached"
 LATE = "late"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rate, and what came of it.
-
-    kind       DOUBLE, LOWER, BISECT, CONFIRMATION (of what was found), COMPARISON (with how it was), or PAUSE
-    rate       arrivals a second that were wanted
-    at, until  real seconds of the run, the whole step with warm-up
-    offered    arrivals a second of the seconds that were judged; 0 where none was
-    requests   in those seconds
-    outcome    held, failed or undecided; LATE where the generator could not keep up; empty for a PAUSE
-    metric     the rule that decided, or BACKLOG
-    value      of that rule over those seconds: seconds, or a fraction; None for BACKLOG
-    """
-
-    kind: str
-    rate: float
-    at: float
-    until: float
-    offered: float = 0.0
-    requests: int = 0
-    outcome: str = ""
-    metric: str = ""
-    value: float | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +96,11 @@ class Search:
         self.ended = ""  # why it is over; empty while it goes on
         self._probe: _Probe | None = None
         self._begin(DOUBLE, settings.start)
+
+    @property
+    def doing(self) -> str:
+        """The kind of the step that goes on, a word; empty after the end."""
+        return "" if self._probe is None else self._probe.kind
 
     @property
     def rate(self) -> float:

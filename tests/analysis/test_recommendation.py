@@ -371,6 +371,16 @@ def test_with_a_curve_it_is_predicted_that_one_instance_breaks_and_what_is_recom
     assert "No latency is predicted" not in " ".join(found.reasons)
 
 
+def test_it_is_predicted_with_the_provisioning_that_was_measured() -> None:
+    def hours(provision_s: float) -> float:
+        slow = [scale_out(1000.0, 1200.0, 1200.0 + provision_s)]
+        now = recommended(lags=slow, curve=CURVE, config=config(scaling=SETTING)).now
+        assert now is not None and now.instance_hours is not None
+        return now.instance_hours
+
+    assert hours(60) - hours(660) == pytest.approx(600 / 3600)  # the one scale-out serves ten minutes later
+
+
 def test_the_copies_of_an_inference_component() -> None:
     of_copies = config(request={"inference_component": "trees"})
     found = recommended(config=of_copies, prices=priced(instance_hour=1)["prices"])

@@ -56,7 +56,7 @@ class Curve:
                refused
     instances  that served while this was measured
     assumed    whether nobody watched them, so that their number is a guess
-    even       whether arrivals were evenly spaced: chance adds to the queues of several instances, see `apart`
+    even       whether arrivals were evenly spaced
     """
 
     knots: tuple[Knot, ...]
@@ -128,6 +128,16 @@ class Curve:
             return math.inf
         return max(0.0, self.full - self.latency(self.ceiling)) * self.ceiling
 
+    @property
+    def workers(self) -> int:
+        """Requests that it works on at a time: what it gets done in the time that one of them takes (Little's law)."""
+        return 1 if self.ceiling is None else max(1, round(self.ceiling * self.knots[0].latency))
+
+    @property
+    def scatter(self) -> float:
+        """How uneven the arrivals at one instance were while this was measured, see `scatter`."""
+        return scatter(self.instances, self.even)
+
     def measured(self, rate: float) -> bool:
         """Whether the run shows what becomes of one instance at a rate."""
         return self.lowest * (1 - MEASURED) <= rate <= self.highest * (1 + MEASURED)
@@ -146,6 +156,15 @@ class Curve:
             "instances": self.instances,
             "instances_assumed": self.assumed,
         }
+
+
+def scatter(instances: float, even: bool) -> float:
+    """How uneven the arrivals at one of several instances are: the squared coefficient of variation of their gaps.
+
+    0 for arrivals that are evenly spaced, 1 for those that come by chance (Poisson). Routing at random, which is what
+    SageMaker does unless it is told otherwise, thins evenly spaced ones out to 1 − 1 / instances.
+    """
+    return 1 - 1 / instances if even else 1.0
 
 
 def _ms(seconds: float) -> float:

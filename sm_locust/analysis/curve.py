@@ -19,7 +19,7 @@ from sm_locust.analysis.watched import Watched
 
 WINDOW = 5.0  # real seconds; never more than a schedule minute
 KNOTS = 40  # at most: with so many each still has a median of several windows
-WINDOWS_A_KNOT = 5  # at the least, where there are so many
+WINDOWS_A_KNOT = 3  # at the least: the median of so many passes over one that is off
 
 PRESSED = 3.0  # times the latency of the quietest windows: a queue may stand there
 SHORT = 0.01  # share of what is sent, by which answers fall behind: a queue grows, or refuses
@@ -90,9 +90,11 @@ class Curve:
         stretches = _stretches(windows)
         failing = _share_failing(windows, stretches)
         calm, short = _apart(windows, stretches, failing)
+        ceiling = median(window.served(failing) for window in short) if short else None
+        if ceiling is not None:  # at the ceiling itself a queue is about to grow, and may have begun to
+            calm = [window for window in calm if window.rate < ceiling * (1 - SHORT)]
         if not calm:
             raise CurveError("a queue stood in front of every instance all the time: nothing shows one without")
-        ceiling = median(window.served(failing) for window in short) if short else None
         refusing = [window for window in short if window.refused(failing) >= SHORT]
         full = [window.latency for window in refusing if window.latency is not None]
         return cls(

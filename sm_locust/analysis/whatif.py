@@ -73,7 +73,7 @@ class Load:
     @classmethod
     def planned(cls, schedule: Schedule, what: str = "the planned load") -> Load:
         """schedule  in schedule seconds"""
-        edges = [*range(math.floor(schedule.duration)), schedule.duration]
+        edges = [*range(math.ceil(schedule.duration)), schedule.duration]
         counts = [schedule.expected(edge) for edge in edges]
         rates = ((b - a) / (v - u) for u, v, a, b in zip(edges, edges[1:], counts, counts[1:], strict=False))
         return cls(tuple(rates), what)
@@ -346,8 +346,10 @@ class _World:
                 self._last, self._adding = Change(self._adding, ready), 0
 
     def _look(self, at: float) -> None:
-        """A minute is over: the policy decides by the points up to now."""
-        self._advance(at)
+        """A minute is over: the policy decides by the points up to now.
+
+        What is ready at this very moment does not serve yet: it would be multiplied by a minute that it had no share in.
+        """
         in_service, desired = self._in_service, self._desired
         # Until all that was added serves it must be known, or it would be added again.
         last = Change(self._adding, math.inf) if self._coming else self._last

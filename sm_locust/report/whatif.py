@@ -21,6 +21,7 @@ from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for, print_table
 ROWS = 6  # of the latency's picture
 MOST_ROWS = 6  # of the instances'
 WIDEST = 110  # columns of a picture
+NBSP = "\N{NO-BREAK SPACE}"
 _BLOCKS = " ▁▂▃▄▅▆▇█"  # eighths of a character's height
 
 HOW = (
@@ -118,6 +119,11 @@ def doubts(scenario: Scenario) -> list[str]:
         found.append("Beyond the highest rate that was measured latency is taken to stay level: it will not.")
     elif curve.full is None:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
+    if curve.failing:
+        found.append(
+            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to fail "
+            "at every rate."
+        )
     if curve.assumed:
         one = "one instance" if curve.instances == 1 else f"{curve.instances:g} instances"
         found.append(f"Nobody watched the instances of the run: {one} were taken for granted (--instances).")
@@ -142,9 +148,9 @@ def targets(scenario: Scenario) -> wording.Table:
         outside = sum(minute.extrapolated for minute in each.minutes)
         rows.append(
             (
-                f"{each.policy.target:,.10g}{' ←' if asked else ''}",
+                f"{each.policy.target:,.10g}{NBSP + '←' if asked else ''}",
                 wording.UNKNOWN if ceiling is None else f"{each.policy.target / ceiling / 60:.0%}",
-                f"{each.policy.min_instances:,} → {each.peak:,}",
+                f"{each.policy.min_instances:,}{NBSP}→{NBSP}{each.peak:,}",
                 f"{each.instance_hours:,.2f}",
                 _dollars(scenario.cost(each)),
                 wording.ms(each.worst_mean).removesuffix(" ms"),
@@ -154,10 +160,10 @@ def targets(scenario: Scenario) -> wording.Table:
                 str(outside) if outside else "none",
             )
         )
-    header = ("target", "of ceiling", "instances", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
+    header = ("target", "of ceiling", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
     held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
     note = (
-        "Hours: of instances in service. Worst ms: the highest mean latency of a minute. Over SLO: minutes whose mean "
+        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: minutes whose mean "
         f"is above it{held}. Out at: the minute in which more instances serve. Outside: minutes that are extrapolated."
     )
     return wording.Table((*header, "outside"), tuple(rows), note=note)

@@ -19,7 +19,7 @@ from sm_locust.analysis.watched import Watched
 
 WINDOW = 5.0  # real seconds; never more than a schedule minute
 KNOTS = 40  # at most: with so many each still has a median of several windows
-WINDOWS_A_KNOT = 5  # at the least, where there are so many
+WINDOWS_A_KNOT = 3  # at the least: the median of so many passes over one that is off
 
 PRESSED = 3.0  # times the latency of the quietest windows: a queue may stand there
 SHORT = 0.01  # share of what is sent, by which answers fall behind: a queue grows, or refuses
@@ -56,7 +56,7 @@ class Curve:
                refused
     instances  that served while this was measured
     assumed    whether nobody watched them, so that their number is a guess
-    even       whether arrivals were evenly spaced: chance adds to the queues of several instances, see `apart`
+    even       whether arrivals were evenly spaced
     """
 
     knots: tuple[Knot, ...]
@@ -90,9 +90,11 @@ class Curve:
         stretches = _stretches(windows)
         failing = _share_failing(windows, stretches)
         calm, short = _apart(windows, stretches, failing)
+        ceiling = median(window.served(failing) for window in short) if short else None
+        if ceiling is not None:  # at the ceiling itself a queue is about to grow, and may have begun to
+            calm = [window for window in calm if window.rate < ceiling * (1 - SHORT)]
         if not calm:
             raise CurveError("a queue stood in front of every instance all the time: nothing shows one without")
-        ceiling = median(window.served(failing) for window in short) if short else None
         refusing = [window for window in short if window.refused(failing) >= SHORT]
         full = [window.latency for window in refusing if window.latency is not None]
         return cls(
@@ -128,6 +130,16 @@ class Curve:
             return math.inf
         return max(0.0, self.full - self.latency(self.ceiling)) * self.ceiling
 
+    @property
+    def workers(self) -> int:
+        """Requests that it works on at a time: what it gets done in the time that one of them takes (Little's law)."""
+        return 1 if self.ceiling is None else max(1, round(self.ceiling * self.knots[0].latency))
+
+    @property
+    def scatter(self) -> float:
+        """How uneven the arrivals at one instance were while this was measured, see `scatter`."""
+        return scatter(self.instances, self.even)
+
     def measured(self, rate: float) -> bool:
         """Whether the run shows what becomes of one instance at a rate."""
         return self.lowest * (1 - MEASURED) <= rate <= self.highest * (1 + MEASURED)
@@ -146,6 +158,15 @@ class Curve:
             "instances": self.instances,
             "instances_assumed": self.assumed,
         }
+
+
+def scatter(instances: float, even: bool) -> float:
+    """How uneven the arrivals at one of several instances are: the squared coefficient of variation of their gaps.
+
+    0 for arrivals that are evenly spaced, 1 for those that come by chance (Poisson). Routing at random, which is what
+    SageMaker does unless it is told otherwise, thins evenly spaced ones out to 1 − 1 / instances.
+    """
+    return 1 - 1 / instances if even else 1.0
 
 
 def _ms(seconds: float) -> float:

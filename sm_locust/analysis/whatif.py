@@ -1,8 +1,13 @@
 """What scaling would do with a load: target tracking replayed against the latency that was measured.
 
 Pure: from a curve, a load and a policy to minutes. Rules of target tracking are `target_tracking`'s, what one instance
-does at which rate is `curve`'s. Between them stands a fluid: arrivals are shared out evenly among the instances in
-service, and what one gets beyond its ceiling waits in its queue, in real seconds, until the queue is full.
+does at which rate is `curve`'s. Between them stands a queue for each instance, in real seconds: arrivals are shared out
+among those in service, and what one gets beyond its ceiling waits until its queue is full, and is then refused.
+
+Shared out at random, even arrivals are no longer even, and wait below the ceiling too, longer than at the one instance
+of most measurements. That is added: the mean queue q of an instance follows q' = (rate − ceiling) + v / 2q, where v,
+the variance that routing adds in a second, is its rate × the scatter of its gaps × (rate / ceiling)^(√(2(c + 1)) − 1).
+Left alone it settles at Sakasegawa's approximation of a queue with c servers; it takes its time, as queues do.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sm_locust.analysis.curve import Curve
+from sm_locust.analysis.curve import MEASURED, Curve, scatter
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import (
@@ -68,7 +73,7 @@ class Load:
     @classmethod
     def planned(cls, schedule: Schedule, what: str = "the planned load") -> Load:
         """schedule  in schedule seconds"""
-        edges = [*range(math.floor(schedule.duration)), schedule.duration]
+        edges = [*range(math.ceil(schedule.duration)), schedule.duration]
         counts = [schedule.expected(edge) for edge in edges]
         rates = ((b - a) / (v - u) for u, v, a, b in zip(edges, edges[1:], counts, counts[1:], strict=False))
         return cls(tuple(rates), what)
@@ -206,15 +211,22 @@ class Prediction:
 
 
 def predict(
-    curve: Curve, load: Sequence[float], policy: Policy, *, provision_s: float = PROVISION, speed: int = 1
+    curve: Curve,
+    load: Sequence[float],
+    policy: Policy,
+    *,
+    provision_s: float = PROVISION,
+    speed: int = 1,
+    even: bool = True,
 ) -> Prediction:
     """Plays a load against `min_instances` instances and target tracking.
 
     load         arrivals a second of real time, one value a schedule second (`Load.rates`)
     provision_s  schedule seconds from when an instance is wanted to when it serves
     speed        schedule seconds for one real second: queues are not compressed, and fill up in real seconds
+    even         whether arrivals are evenly spaced; by chance otherwise
     """
-    world = _World(curve, policy, provision_s, speed)
+    world = _World(curve, policy, provision_s, speed, even)
     minutes = []
     for start in range(0, len(load), PERIOD):
         minutes.append(world.minute(start, load[start : start + PERIOD]))
@@ -240,8 +252,9 @@ class _Cohort:
 class _World:
     """Instances, their queues and the policy that scales them, a schedule second at a time."""
 
-    def __init__(self, curve: Curve, policy: Policy, provision_s: float, speed: int) -> None:
+    def __init__(self, curve: Curve, policy: Policy, provision_s: float, speed: int, even: bool) -> None:
         self._curve = curve
+        self._even = even
         self._rule = TargetTracking(policy.target, policy.scale_out_cooldown, policy.scale_in_cooldown)
         self._bounds = Bounds(policy.min_instances, policy.max_instances)
         self._provision_s = provision_s
@@ -275,8 +288,9 @@ class _World:
             arrived += rate
             share += rate / instances
             outside = outside or (rate > 0 and not self._curve.measured(rate / instances))
+            uneven = max(0.0, scatter(instances, self._even) - self._curve.scatter)
             for cohort in self._serving:
-                good, latency, too_long = self._pass(cohort, rate / instances)
+                good, latency, too_long = self._pass(cohort, rate / instances, uneven)
                 answered += good * cohort.instances
                 waited += good * cohort.instances * latency
                 failed += (rate / instances - good) * cohort.instances
@@ -298,19 +312,30 @@ class _World:
         self._look(float(start + len(rates)))
         return found
 
-    def _pass(self, cohort: _Cohort, rate: float) -> tuple[float, float, bool]:
-        """What one instance answers well in a second, after how long, and whether that is longer than was measured."""
+    def _pass(self, cohort: _Cohort, rate: float, uneven: float) -> tuple[float, float, bool]:
+        """What one instance answers well in a second, after how long, and whether that is longer than was measured.
+
+        uneven  scatter of its arrivals beyond what the curve was measured with
+        """
         curve = self._curve
-        ceiling = math.inf if curve.ceiling is None else curve.ceiling
-        latency = curve.latency(min(rate, ceiling))
+        if curve.ceiling is None:
+            return rate * (1 - curve.failing), curve.latency(rate), False
         before, refused = cohort.queue, 0.0
-        cohort.queue = max(0.0, before + (rate - ceiling) * self._step_s)
+        cohort.queue = self._queue(before, rate, curve.ceiling, uneven)
         if cohort.queue > self._room:
             refused = (cohort.queue - self._room) / self._step_s
             cohort.queue = self._room
-        if before or cohort.queue:
-            latency += (before + cohort.queue) / 2 / ceiling
-        return (rate - refused) * (1 - curve.failing), latency, latency > curve.longest * 1.05
+        latency = curve.latency(min(rate, curve.ceiling)) + (before + cohort.queue) / 2 / curve.ceiling
+        return max(0.0, rate - refused) * (1 - curve.failing), latency, latency > curve.longest * (1 + MEASURED)
+
+    def _queue(self, queue: float, rate: float, ceiling: float, uneven: float) -> float:
+        """The mean queue of an instance after a step, as if it had room for all."""
+        more = (rate - ceiling) * self._step_s
+        load = min(rate / ceiling, 1.0)
+        variance = rate * uneven * load ** (math.sqrt(2 * (self._curve.workers + 1)) - 1) * self._step_s
+        # Solved for the end of the step: never below 0, however long it is, and without variance the fluid itself.
+        half = (queue + more) / 2
+        return half + math.sqrt(half * half + variance / 2)
 
     def _advance(self, at: float) -> None:
         """Puts into service what is ready."""
@@ -321,8 +346,10 @@ class _World:
                 self._last, self._adding = Change(self._adding, ready), 0
 
     def _look(self, at: float) -> None:
-        """A minute is over: the policy decides by the points up to now."""
-        self._advance(at)
+        """A minute is over: the policy decides by the points up to now.
+
+        What is ready at this very moment does not serve yet: it would be multiplied by a minute that it had no share in.
+        """
         in_service, desired = self._in_service, self._desired
         # Until all that was added serves it must be known, or it would be added again.
         last = Change(self._adding, math.inf) if self._coming else self._last

@@ -224,7 +224,8 @@ class Recommendation:
         # What was removed too early takes a whole scale-out to come back.
         scale_in = max(DEFAULT_COOLDOWN, float(math.ceil(wait.lag_s / PERIOD) * PERIOD))
 
-        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled)
+        even = config.arrivals.spacing == "even"
+        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even)
         recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
@@ -401,21 +402,28 @@ class _Outlook:
     """Completes options by what the planned load would make of them, at speed 1."""
 
     def __init__(
-        self, schedule: Schedule | None, prices: Prices, curve: Curve | None, provision_s: float, scaled: Scaled
+        self,
+        schedule: Schedule | None,
+        prices: Prices,
+        curve: Curve | None,
+        provision_s: float,
+        scaled: Scaled,
+        even: bool,
     ) -> None:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
         # Copies share instances: an hour of one has no price.
         self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
         self._curve = curve
-        self._provision_s = provision_s
+        self._provision_s, self._even = provision_s, even
 
     def of(self, option: Option) -> Option:
         if self._schedule is None:
             return option
         found = None
         if self._load is not None and self._curve is not None:
-            found = predict(self._curve, self._load.rates, _policy(option), provision_s=self._provision_s)
+            policy = _policy(option)
+            found = predict(self._curve, self._load.rates, policy, provision_s=self._provision_s, even=self._even)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
         return replace(

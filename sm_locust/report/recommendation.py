@@ -133,8 +133,8 @@ def _note(found: Recommendation) -> str:
     parts = ["For the planned load, once, at speed 1."]
     if any(option.worst_mean is not None for option in found.options):
         parts.append(
-            "Worst minute (mean latency) and errors are predicted from the latency that this run measured, as though "
-            "arrivals were shared out evenly."
+            "Hours, worst minute (mean latency) and errors are predicted from the latency that this run measured, as "
+            "by `sm-locust whatif`."
         )
     if any(option.extrapolated for option in found.options):
         parts.append("* beyond what was measured.")

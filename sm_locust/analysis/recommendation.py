@@ -439,7 +439,8 @@ class _Outlook:
 
 def _policy(option: Option) -> Policy:
     # Where nothing scales, minimum and maximum are the same, and any target does.
-    bounds = option.min_instances, option.max_instances
+    # A component that may have no copy at all is replayed with one: what the first request waits for is not measured.
+    bounds = max(1, option.min_instances), max(1, option.max_instances)
     return Policy(option.target or 1.0, *bounds, option.scale_out_cooldown, option.scale_in_cooldown)
 
 

@@ -322,6 +322,15 @@ def test_else_the_configuration_and_else_the_instances_that_nothing_scales() -> 
     assert len(recommended().options) == 2
 
 
+def test_what_may_go_down_to_nothing_is_predicted_with_one() -> None:
+    state = {**SCALED, "target": {**SCALED["target"], "MinCapacity": 0}}
+    found = recommended(curve=CURVE, watched=watched(state))
+    one = recommended(curve=CURVE, watched=watched(SCALED))
+    assert found.now is not None and one.now is not None
+    assert found.now.min_instances == 0
+    assert (found.now.instance_hours, found.now.errors) == (one.now.instance_hours, one.now.errors)
+
+
 def test_scaling_by_something_else_is_not_predicted() -> None:
     concurrency = {**SETTING, "metric": "SageMakerVariantConcurrentRequestsPerModelHighResolution", "target": 5}
     assert recommended(config=config(scaling=concurrency)).now is None

@@ -14,6 +14,7 @@ from typing import Any
 
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
@@ -63,6 +64,7 @@ class Summary:
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
     lags      the scale-outs, in order
+    recommendation  what scaling should be set to; None where there is nothing to say
     """
 
     folder: Path
@@ -76,16 +78,18 @@ class Summary:
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
+    recommendation: Recommendation | None = None
 
     @classmethod
     def of(cls, run: Run) -> Summary:
         """Reads the folder, finished or not. Raises RunError when it cannot be read."""
         meta, minutes = run.meta, Minutes.of(run)
         try:
-            limits = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config").slo.limits()
+            config = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config")
         except ConfigError as e:
             raise RunError(str(e)) from None
-        watched = Watched.of(run, minutes)
+        limits, watched = config.slo.limits(), Watched.of(run, minutes)
+        lags = tuple(Lag.of(watched, minutes, limits)) if watched is not None else ()
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
         judged = [phase for phase in phases if phase.slo is not None]
         whole = [phase.span for phase in judged] if phases else [minutes.whole]
@@ -103,7 +107,8 @@ class Summary:
             phases=phases,
             onsets=tuple(_onsets(minutes, watched, limits)),
             failures=tuple(run.failures()),
-            lags=tuple(Lag.of(watched, minutes, limits)) if watched is not None else (),
+            lags=lags,
+            recommendation=Recommendation.of_run(None, config, meta["schedule"]["phases"], minutes, watched, lags),
         )
 
     @property
@@ -164,7 +169,7 @@ class Summary:
                 for phase in self.phases
             ],
             "capacity": None,
-            "recommendation": None,
+            "recommendation": self.recommendation and self.recommendation.as_dict(),
             "cloudwatch": watched and watched.cloudwatch_dict(),
             "reconciliation": watched and watched.reconciliation_dict(whole),
             "scaling": watched and {**watched.scaling_dict(), "lag": [lag.as_dict() for lag in self.lags]},

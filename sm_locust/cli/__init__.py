@@ -12,6 +12,7 @@ from sm_locust.cli.plan import plan
 from sm_locust.cli.runs import compare, summarize
 from sm_locust.cli.scaling import scaling
 from sm_locust.cli.stack import stack
+from sm_locust.cli.whatif import whatif
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,4 +29,5 @@ main.add_command(scaling)
 main.add_command(plan)
 main.add_command(compare)
 main.add_command(summarize)
+main.add_command(whatif)
 main.add_command(stack)

@@ -42,6 +42,7 @@ class Chart:
     phases  name, from and to in schedule minutes
     width   of a bar, schedule minutes
     range   of the y axis; None for what the curves need
+    along   what the x axis counts
     """
 
     title: str
@@ -55,6 +56,7 @@ class Chart:
     until: float
     width: float
     range: tuple[float, float] | None = None
+    along: str = "schedule minute"
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import wording
+from sm_locust.report import recommendation, wording
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 
@@ -43,10 +43,27 @@ def render(summary: Summary) -> str:
         items(reason.text for reason in wording.phase_reasons(summary)),
         titled("Requests", wording.names(whole)),
         titled("Minutes", wording.minutes(summary)),
+        _recommendation(summary),
         titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         _billing(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _recommendation(summary: Summary) -> str:
+    """The section and the calls as code, to be copied."""
+    found = summary.recommendation
+    if found is None:
+        return ""
+    calls = "\n\n".join(recommendation.calls(found))
+    parts = [
+        f"## {recommendation.TITLE}",
+        text(recommendation.headline(found)),
+        table(recommendation.table(found)),
+        items(recommendation.sentences(found)),
+        *(f"```{kind}\n{block}\n```" for kind, block in (("yaml", recommendation.yaml(found)), ("sh", calls)) if block),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _billing(summary: Summary) -> str:

@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
-from sm_locust.report import figures, wording
+from sm_locust.report import figures, recommendation, wording
 from sm_locust.report.figures import Chart
 
 # Nothing may be loaded from anywhere, whatever a text might smuggle in.
@@ -35,6 +35,7 @@ def render(summary: Summary) -> str:
         _banner(summary),
         _standing(summary),
         _tiles(summary),
+        _recommendation(summary),
         *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(charts)),
         _aws(summary),
         section("Percentiles", wording.distributions(whole)),
@@ -150,6 +151,22 @@ def _aws(summary: Summary) -> str:
         + "".join(f'<p class="sub">{escape(line)}</p>' for line in wording.lags(summary))
         + folded("CloudWatch and us, period by period", wording.periods(summary))
         + folded("What became of the instances", events)
+        + "</section>"
+    )
+
+
+def _recommendation(summary: Summary) -> str:
+    """What to set, the options side by side, why, and what to copy."""
+    found = summary.recommendation
+    if found is None:
+        return ""
+    why = "".join(f"<li>{escape(sentence)}</li>" for sentence in recommendation.sentences(found))
+    blocks = (recommendation.yaml(found), "\n\n".join(recommendation.calls(found)))
+    return (
+        f"<section><h2>{recommendation.TITLE}</h2><p>{escape(recommendation.headline(found))}</p>"
+        + (table(recommendation.table(found)) if found.options else "")
+        + (f'<ul class="gaps">{why}</ul>' if why else "")
+        + "".join(f"<pre>{escape(block)}</pre>" for block in blocks if block)
         + "</section>"
     )
 

@@ -16,7 +16,7 @@ from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.record.billing import Billing
-from sm_locust.report import wording
+from sm_locust.report import recommendation, wording
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
 
@@ -62,10 +62,27 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     print_table(console, wording.phases(summary))
     _reasons(console, wording.phase_reasons(summary))
     print_table(console, wording.minutes(summary))
+    _recommendation(console, summary)
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
     print_billing(console, summary.billing)
+
+
+def _recommendation(console: Console, summary: Summary) -> None:
+    """What to set, why, and what would come of it; the section and the calls are never wrapped."""
+    found = summary.recommendation
+    if found is None:
+        return
+    console.print()
+    console.print(Text.assemble((f"{recommendation.TITLE}: ", "bold"), recommendation.headline(found)))
+    for sentence in recommendation.sentences(found):
+        console.print(Padding(Text(sentence, style=DIM), (0, 0, 0, 2), expand=False))
+    print_table(console, recommendation.table(found))
+    for block in (recommendation.yaml(found), *recommendation.calls(found)):
+        if block:
+            console.print()
+            console.print(Text(block), soft_wrap=True)
 
 
 def console_for(stream: TextIO, width: int) -> Console:

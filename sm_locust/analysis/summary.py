@@ -12,12 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
@@ -63,6 +65,7 @@ class Summary:
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
     lags      the scale-outs, in order
+    capacity  what one instance sustains
     """
 
     folder: Path
@@ -76,6 +79,7 @@ class Summary:
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
+    capacity: Capacity | None = None
 
     @classmethod
     def of(cls, run: Run) -> Summary:
@@ -119,6 +123,12 @@ class Summary:
         """What still cost money when the run ended; None where nobody asked."""
         found = self.meta.get("billing")
         return None if found is None else Billing.of(found)
+
+    @property
+    def hosted(self) -> Seen:
+        """The watched variant's instances as they were first seen: NOT_SEEN where nobody saw them."""
+        found = self.meta.get("endpoint")
+        return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
 
     @property
     def finished(self) -> bool:

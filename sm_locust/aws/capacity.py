@@ -46,7 +46,7 @@ class Capacity:
     current  that serve; None for a serverless variant
     desired  that are wanted; None for a serverless variant
     arn      of the endpoint or inference component
-    instance_type  such as ml.m4.xlarge; None for copies, of which an instance may hold several, and where it is not told
+    instance_type  such as ml.m4.xlarge; None where it is not told, and for copies: an instance may hold several
     """
 
     status: str

@@ -5,7 +5,8 @@ A rate is arrivals a second for one instance; for the whole endpoint where it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Way = Literal["ramp", "search"]
@@ -46,6 +47,26 @@ class Capacity:
     def per_minute(self) -> float | None:
         """`max_rps` as CloudWatch counts: invocations a minute for one instance."""
         return None if self.max_rps is None else self.max_rps * 60
+
+    def shared_among(self, instances: float) -> Capacity:
+        """For one of so many instances, where the rates are the endpoint's."""
+
+        def share(rate: float | None) -> float | None:
+            return None if rate is None else rate / instances
+
+        return replace(
+            self,
+            max_rps=share(self.max_rps),
+            low=share(self.low),
+            high=share(self.high),
+            fails_at=share(self.fails_at),
+            instances=float(instances),
+        )
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Capacity:
+        """What `as_dict` gave, again."""
+        return cls(**{**found, "refused": found.get("refused") or ""})
 
     def as_dict(self) -> dict[str, Any]:
         """What summary.json holds; rates are arrivals a second for one instance."""

@@ -12,13 +12,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
+from sm_locust.analysis.sustained import capacity
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
@@ -64,6 +67,7 @@ class Summary:
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
     lags      the scale-outs, in order
+    capacity  what one instance sustains, or why nobody can say
     recommendation  what scaling should be set to; None where there is nothing to say
     """
 
@@ -78,6 +82,7 @@ class Summary:
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
+    capacity: Capacity
     recommendation: Recommendation | None = None
 
     @classmethod
@@ -91,6 +96,8 @@ class Summary:
         limits, watched = config.slo.limits(), Watched.of(run, minutes)
         lags = tuple(Lag.of(watched, minutes, limits)) if watched is not None else ()
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
+        verdict = Verdict.of(minutes, meta, watched)
+        found = capacity(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
         whole = [phase.span for phase in judged] if phases else [minutes.whole]
         stretches = [_stretch("run", minutes.judged, watched, whole)]
@@ -102,13 +109,14 @@ class Summary:
             minutes=minutes,
             watched=watched,
             limits=limits,
-            verdict=Verdict.of(minutes, meta, watched),
+            verdict=verdict,
             slo=SloResult.of(limits, stretches),
             phases=phases,
             onsets=tuple(_onsets(minutes, watched, limits)),
             failures=tuple(run.failures()),
             lags=lags,
-            recommendation=Recommendation.of_run(None, config, meta["schedule"]["phases"], minutes, watched, lags),
+            capacity=found,
+            recommendation=Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
         )
 
     @property
@@ -124,6 +132,12 @@ class Summary:
         """What still cost money when the run ended; None where nobody asked."""
         found = self.meta.get("billing")
         return None if found is None else Billing.of(found)
+
+    @property
+    def hosted(self) -> Seen:
+        """The watched variant's instances as they were first seen: NOT_SEEN where nobody saw them."""
+        found = self.meta.get("endpoint")
+        return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
 
     @property
     def finished(self) -> bool:
@@ -168,7 +182,7 @@ class Summary:
                 }
                 for phase in self.phases
             ],
-            "capacity": None,
+            "capacity": self.capacity.as_dict(),
             "recommendation": self.recommendation and self.recommendation.as_dict(),
             "cloudwatch": watched and watched.cloudwatch_dict(),
             "reconciliation": watched and watched.reconciliation_dict(whole),

@@ -527,7 +527,8 @@ class LiveRun:
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
         bills = billing.ask(active.order.config, lambda: watch.is_hurried)
-        meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start}
+        hosted = None if watch.hosted is None else watch.hosted._asdict()
+        meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start, "endpoint": hosted}
         if bills is not None:
             meta["billing"] = bills.as_dict()
         if self._active is None:

@@ -339,8 +339,8 @@ class Run:
 
 def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What of run.json would be stumbled over later, and what is accepted. A key that is not there is no fault here."""
-    about = meta.get("cloudwatch")
-    for parent, found in (("", meta), ("cloudwatch.", about if isinstance(about, dict) else {})):
+    parts = {f"{name}.": part for name in ("cloudwatch", "endpoint") if isinstance(part := meta.get(name), dict)}
+    for parent, found in {"": meta, **parts}.items():
         for key, (is_right, accepted) in _META_KEYS.items():
             name = key.removeprefix(parent)
             if key == parent + name and name in found and "." not in name and not is_right(found[name]):
@@ -379,6 +379,9 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
         "a mapping with items",
     ),
     "scaling": (_or_null(_mapping), "a mapping"),
+    "endpoint": (_or_null(_mapping), "a mapping"),
+    "endpoint.instance_type": (_or_null(lambda v: isinstance(v, str)), "a text"),
+    "endpoint.instances": (_or_null(_number(0, 1e6)), "a number of instances"),
     "cloudwatch": (_or_null(_mapping), "a mapping"),
     "cloudwatch.period_s": (_number(1, 720 * 3600), "a number of seconds, 1 or more"),
     "cloudwatch.missing": (_or_null(_listed(str)), "a list of texts"),

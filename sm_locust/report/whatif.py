@@ -121,8 +121,8 @@ def doubts(scenario: Scenario) -> list[str]:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
     if curve.failing:
         found.append(
-            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to fail "
-            "at every rate."
+            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to "
+            "fail at every rate."
         )
     if curve.assumed:
         one = "one instance" if curve.instances == 1 else f"{curve.instances:g} instances"

@@ -72,7 +72,7 @@ def price(usd: float) -> str:
     return f"${usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
 
 
-def _limit(metric: str, limit: float) -> str:
+def slo_limit(metric: str, limit: float) -> str:
     return f"{limit * 100:g}%" if metric == ERROR_RATE else f"{limit * 1e3:g} ms"
 
 
@@ -112,7 +112,7 @@ def _onset(onset: Onset) -> str:
     at = f"at minute {onset.span.minute}" + ("" if rate is None else f" ({number(rate)} a minute)")
     if onset.rule is None:
         return f"First failed request {at}"
-    return f"SLO {onset.rule.metric} ≤ {_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+    return f"SLO {onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
 
 
 def way(summary: Summary) -> str:
@@ -134,10 +134,15 @@ def destination(target: Mapping[str, Any]) -> str:
 
 def speed(summary: Summary) -> str:
     """The warning of a compressed run; empty at speed 1."""
-    if summary.speed == 1:
+    return compressed(summary.speed)
+
+
+def compressed(speed: int) -> str:
+    """That warning, for schedule seconds in one real second."""
+    if speed == 1:
         return ""
     return (
-        f"Compressed {summary.speed} times: a schedule minute lasts {60 // summary.speed} s. Queues are not "
+        f"Compressed {speed} times: a schedule minute lasts {60 // speed} s. Queues are not "
         "compressed, so errors come later on the schedule than in reality. Rates a minute are counts ÷ real seconds "
         "× 60."
     )
@@ -182,7 +187,7 @@ def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
     value = " ".join(filter(None, (_value(found.metric, found.value), f"({found.note})" if found.note else "")))
     if found.value is None:
         value = found.note
-    limit = f"≤ {_limit(found.metric, found.limit)}"
+    limit = f"≤ {slo_limit(found.metric, found.limit)}"
     return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
 
 

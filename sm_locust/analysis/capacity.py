@@ -44,6 +44,11 @@ class Capacity:
     refused: str = ""
 
     @property
+    def known(self) -> bool:
+        """Whether there is a rate that holds."""
+        return self.max_rps is not None
+
+    @property
     def per_minute(self) -> float | None:
         """`max_rps` as CloudWatch counts: invocations a minute for one instance."""
         return None if self.max_rps is None else self.max_rps * 60

@@ -28,6 +28,8 @@ from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
 
 EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID = 0, 1, 3
 
+SEARCH = "search"  # what run.json has of a search for capacity
+
 DISTRIBUTIONS = ("latency", "service_time", "failed_latency", "lateness")
 
 
@@ -110,13 +112,15 @@ class Summary:
             watched=watched,
             limits=limits,
             verdict=verdict,
-            slo=SloResult.of(limits, stretches),
+            slo=SloResult.of({} if SEARCH in meta else limits, stretches),
             phases=phases,
-            onsets=tuple(_onsets(minutes, watched, limits)),
+            onsets=tuple(_onsets(minutes, watched, {} if SEARCH in meta else limits)),
             failures=tuple(run.failures()),
             lags=lags,
             capacity=found,
-            recommendation=Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
+            recommendation=None
+            if found.refused
+            else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
         )
 
     @property
@@ -140,6 +144,11 @@ class Summary:
         return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
 
     @property
+    def searched(self) -> bool:
+        """Whether capacity was searched for: the SLO was then broken on purpose, and is no judgement of the run."""
+        return SEARCH in self.meta
+
+    @property
     def finished(self) -> bool:
         return "ended" in self.meta
 
@@ -147,13 +156,17 @@ class Summary:
     def exit_code(self) -> int:
         """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0.
 
+        A search for capacity is good when it has an answer, though that be that no limit was reached.
+
         With `slo` and without, what a stalled target kept from being sent counts as failed, and requests in which our
         credentials were refused do not.
         """
         if not self.verdict.valid:
             return EXIT_NOT_VALID
         minutes, requests = self.minutes, self.minutes.whole.requests
-        if self.limits:
+        if self.searched:
+            good = not self.capacity.refused
+        elif self.limits:
             good = self.slo.passed is True
         else:
             failed = requests.failed - requests.refused

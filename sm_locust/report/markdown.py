@@ -21,9 +21,11 @@ def render(summary: Summary) -> str:
         parts.append(f"> {text(wording.speed(summary))}")
     if summary.verdict.reasons:
         parts.append(items(reason.text for reason in summary.verdict.reasons))
-    if summary.limits:
+    if summary.slo.judgements:
         rules = tuple(wording.judgement(found) for found in summary.slo.judgements)
         parts.append(table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
+    if summary.limits and not summary.searched:
+        parts.append(text(f"Capacity: {wording.capacity(summary.capacity)}."))
     counts = [*wording.arrivals(whole), *wording.requests(whole)]
     parts.append(
         table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
@@ -40,6 +42,7 @@ def render(summary: Summary) -> str:
         items(wording.gaps(summary.watched)),
         table(wording.distributions(whole)),
         titled("Phases", wording.phases(summary)),
+        titled("Search", wording.steps(summary)),
         items(reason.text for reason in wording.phase_reasons(summary)),
         titled("Requests", wording.names(whole)),
         titled("Minutes", wording.minutes(summary)),

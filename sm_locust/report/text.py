@@ -40,13 +40,15 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     console.print(state(wording.validity(summary.verdict), summary.verdict.valid))
     _reasons(console, summary.verdict.reasons)
-    console.print(state(wording.slo_title(summary), summary.slo.passed))
+    console.print(state(wording.slo_title(summary), good(summary)))
     for found in summary.slo.judgements:
         console.print(_rule(found))
 
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
+    if summary.limits and not summary.searched:  # else it is the headline
+        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
     for kind, what, said, _ in wording.failures(summary).rows:
         line = Text.assemble(
             (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
@@ -60,6 +62,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
         console.print(Padding(Text(lag), (0, 0, 0, 11), expand=False))
     print_table(console, wording.distributions(whole))
     print_table(console, wording.phases(summary))
+    print_table(console, wording.steps(summary))
     _reasons(console, wording.phase_reasons(summary))
     print_table(console, wording.minutes(summary))
     _recommendation(console, summary)
@@ -120,6 +123,13 @@ def print_billing(console: Console, found: Billing | None) -> None:
 def verdict(summary: Summary) -> str:
     """The run in one line, for a log."""
     return f"run {summary.run_id}: {wording.validity(summary.verdict)}, {wording.slo_title(summary)}"
+
+
+def good(summary: Summary) -> bool | None:
+    """Of the SLO; of its answer, where a run searched for capacity."""
+    if summary.searched:
+        return True if summary.capacity.known else None
+    return summary.slo.passed
 
 
 def state(text: str, good: bool | None) -> Text:

@@ -213,7 +213,9 @@ curves = st.builds(
     st.floats(0, 2),
     st.floats(0, 0.5),
 )
-loads = st.lists(st.just(0.0) | st.floats(0.01, 2000), min_size=1, max_size=30).map(lambda m: [rate for rate in m for _ in range(60)])
+loads = st.lists(st.just(0.0) | st.floats(0.01, 2000), min_size=1, max_size=30).map(
+    lambda m: [rate for rate in m for _ in range(60)]
+)
 
 
 @settings(max_examples=80, deadline=None)

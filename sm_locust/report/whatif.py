@@ -121,12 +121,12 @@ def doubts(scenario: Scenario) -> list[str]:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
     if curve.failing:
         found.append(
-            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to fail "
-            "at every rate."
+            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to "
+            "fail at every rate."
         )
     if curve.assumed:
-        one = "one instance" if curve.instances == 1 else f"{curve.instances:g} instances"
-        found.append(f"Nobody watched the instances of the run: {one} were taken for granted (--instances).")
+        some = "one instance was" if curve.instances == 1 else f"{curve.instances:g} instances were"
+        found.append(f"Nobody watched the instances of the run: {some} taken for granted (--instances).")
     if not scenario.summary.verdict.valid:
         found.append("The run is not valid: what it measured may be its own doing.")
     if scenario.speed != 1:
@@ -163,8 +163,9 @@ def targets(scenario: Scenario) -> wording.Table:
     header = ("target", "of ceiling", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
     held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
     note = (
-        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: minutes whose mean "
-        f"is above it{held}. Out at: the minute in which more instances serve. Outside: minutes that are extrapolated."
+        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: "
+        f"minutes whose mean is above it{held}. Out at: the minute in which more instances serve. Outside: minutes that "
+        "are extrapolated."
     )
     return wording.Table((*header, "outside"), tuple(rows), note=note)
 

@@ -78,15 +78,13 @@ def test_targets_lie_around_the_ceiling_and_hold_the_one_that_is_asked(summary: 
 
 
 def test_another_load_and_its_scaling_against_the_same_curve(summary: Summary) -> None:
-    other = RunConfig.from_dict(
-        {
-            "phases": [{"name": "p", "duration": "10m", "arrival_rate": 80}],
-            "scaling": {**SCALING, "target": 4000, "scale_out_cooldown": "60s"},
-            "slo": {"service_time_mean": "50ms"},
-            "prices": {"instance_hour": 0.5, "as_of": "2026-01-01"},
-        }
-    )
-    found = Scenario.of(summary, Asked(), other)
+    other: dict[str, Any] = {
+        "phases": [{"name": "p", "duration": "10m", "arrival_rate": 80}],
+        "scaling": {**SCALING, "target": 4000, "scale_out_cooldown": "60s"},
+        "slo": {"service_time_mean": "50ms"},
+        "prices": {"instance_hour": 0.5, "as_of": "2026-01-01"},
+    }
+    found = Scenario.of(summary, Asked(), RunConfig.from_dict(other))
     assert found.load.what == "the phases of --config"
     assert (len(found.asked.minutes), found.asked.policy.target) == (10, 4000)
     assert (found.asked.policy.scale_out_cooldown, found.limit) == (60, ("service_time_mean", 0.05))

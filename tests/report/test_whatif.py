@@ -121,6 +121,13 @@ class TestDoubts:
         assert "taken to stay level" in words(shown(replace(found, curve=unsaturated)))
         assert "no error is predicted" in words(shown(replace(found, curve=replace(found.curve, full=None))))
 
+    def test_that_somebody_else_sent_too(self, found: Scenario) -> None:
+        watched = found.summary.watched
+        assert watched is not None
+        more = replace(watched, periods=tuple(replace(period, foreign=1000.0) for period in watched.periods))
+        scenario = replace(found, summary=replace(found.summary, watched=more))
+        assert "Somebody else sent to the endpoint too" in words(shown(scenario))
+
     def test_that_some_always_fail_and_instances_are_a_guess(self, found: Scenario) -> None:
         text = words(shown(replace(found, curve=replace(found.curve, failing=0.03, assumed=True))))
         assert "3.00% of the requests failed where no queue was seen" in text

@@ -96,7 +96,7 @@ class Scenario:
             provision_s=provision_s,
             provision_from=provision_from,
             limit=next(((metric, limits[metric]) for metric in MEANS if metric in limits), None),
-            price=Prices.of(told).known.get(INSTANCE_HOUR),
+            price=Prices.of(told).known.get(INSTANCE_HOUR) or Prices.of(own).known.get(INSTANCE_HOUR),
             asked=play(policy),
             targets=tuple(play(replace(policy, target=target)) for target in _targets(curve, policy.target)),
         )

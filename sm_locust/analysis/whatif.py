@@ -348,8 +348,7 @@ class _World:
     def _look(self, at: float) -> None:
         """A minute is over: the policy decides by the points up to now.
 
-        What is ready at this very moment does not serve yet: it would be multiplied by a minute that it had no
-        share in.
+        What is ready at this very moment does not serve yet: the minute that is looked at had no share of it.
         """
         in_service, desired = self._in_service, self._desired
         # Until all that was added serves it must be known, or it would be added again.

@@ -125,8 +125,12 @@ def doubts(scenario: Scenario) -> list[str]:
             "fail at every rate."
         )
     if curve.assumed:
-        one = "one instance" if curve.instances == 1 else f"{curve.instances:g} instances"
-        found.append(f"Nobody watched the instances of the run: {one} were taken for granted (--instances).")
+        some = "one instance was" if curve.instances == 1 else f"{curve.instances:g} instances were"
+        found.append(f"Nobody watched the instances of the run: {some} taken for granted (--instances).")
+    if scenario.summary.watched is not None and scenario.summary.watched.foreign:
+        found.append(
+            "Somebody else sent to the endpoint too, and is in no rate of the curve: it takes more than it says."
+        )
     if not scenario.summary.verdict.valid:
         found.append("The run is not valid: what it measured may be its own doing.")
     if scenario.speed != 1:
@@ -163,8 +167,9 @@ def targets(scenario: Scenario) -> wording.Table:
     header = ("target", "of ceiling", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
     held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
     note = (
-        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: minutes whose mean "
-        f"is above it{held}. Out at: the minute in which more instances serve. Outside: minutes that are extrapolated."
+        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: "
+        f"minutes whose mean is above it{held}. Out at: the minute in which more instances serve. Outside: minutes "
+        "that are extrapolated."
     )
     return wording.Table((*header, "outside"), tuple(rows), note=note)
 

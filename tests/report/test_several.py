@@ -206,7 +206,7 @@ def test_nothing_from_outside_is_markup_anywhere() -> None:
 # -- two runs ----------------------------------------------------------------------------------------------------------
 
 
-def with_capacities(runs: tuple[Run, Run], *found: Capacity | None) -> Comparison:
+def with_capacities(runs: tuple[Run, Run], *found: Capacity) -> Comparison:
     before, after = (
         Side(replace(Summary.of(run), capacity=capacity)) for run, capacity in zip(runs, found, strict=True)
     )
@@ -229,9 +229,9 @@ def test_the_totals_hold_capacities_where_both_have_one(two: tuple[Run, Run]) ->
         "812 (790 or more) for the endpoint",
     )
     assert rows["what limits it"] == ("latency_mean", "not reached")
-    for alone in (None, Capacity("ramp", refused="it changed")):
-        labels = [row[0] for row in pair.totals(with_capacities(two, first, alone)).rows]
-        assert "what limits it" not in labels and "capacity, requests a second" not in labels
+    refused = Capacity("ramp", refused="it changed")
+    labels = [row[0] for row in pair.totals(with_capacities(two, first, refused)).rows]
+    assert "what limits it" not in labels and "capacity, requests a second" not in labels
 
 
 def test_two_configurations_stand_below_the_totals(two: tuple[Run, Run]) -> None:

@@ -87,17 +87,17 @@ def read(windows: Sequence[Window]) -> Capacity:
 
 
 def _without_recovery(windows: Sequence[Window]) -> list[Window]:
-    """Without those that failed on what an overload before them had left, at a rate that is less."""
-    kept, worst = [], 0.0  # the highest rate of the overload that still goes on
+    """Without those that failed on what an overload before them had left: at a rate that is less, and ever less so."""
+    kept, worst, before = [], 0.0, math.inf  # the highest rate of the overload that goes on, and the latency before
     for window in windows:
+        latency = window.latency or math.inf
         if window.held or not window.metric:
             worst = 0.0
             kept.append(window)
-        elif window.rate < worst * BELOW:
-            continue
-        else:
+        elif window.rate >= worst or latency >= before:
             worst = max(worst, window.rate)
             kept.append(window)
+        before = latency
     return kept
 
 
@@ -149,14 +149,14 @@ def _why_stray(rising: Sequence[Window], best: int) -> str:
     low = failed or [min((w for w in rising if not w.held), key=lambda w: w.rate)]
     high = held or [max((w for w in rising if w.held), key=lambda w: w.rate)]
     one, other = low[len(low) // 2], high[len(high) // 2]
-    then, now = median(w.at_s for w in low), median(w.at_s for w in high)
-    apart = all(w.at_s > max(h.at_s for h in high) for w in low) or all(w.at_s < min(h.at_s for h in high) for w in low)
-    minutes = (
-        f"{other.rate:,.4g} a second held in minute {now / 60:.0f}, {one.rate:,.4g} failed in minute {then / 60:.0f}"
+    said = (
+        f"{other.rate:,.4g} a second held in minute {other.at_s / 60:.0f}, "
+        f"{one.rate:,.4g} failed in minute {one.at_s / 60:.0f}"
     )
-    if apart:
-        return f"the endpoint changed while it was measured: {minutes}"
-    return f"no rate parts what held from what failed: {minutes}, and more like them"
+    in_time = sorted(rising, key=lambda w: w.at_s)
+    if min(_change(in_time)[0], _change(in_time[::-1])[0]) <= STRAY * len(rising):
+        return f"the endpoint changed while it was measured: {said}"
+    return f"no rate parts what held from what failed: {said}, and more like them"
 
 
 def _drift(windows: Sequence[Window]) -> str:

@@ -106,7 +106,9 @@ def test_phases_that_are_not_valid_do_not_count(tmp_path: Path) -> None:
 
 def test_variants_that_share_the_requests_are_refused(tmp_path: Path) -> None:
     run = watch(run_of(tmp_path))
-    subjects = [{"kind": "variant", "label": label, "ours": True, "dimensions": []} for label in ("", "variant/Green")]
+    subjects: list[dict[str, Any]] = [
+        {"kind": "variant", "label": label, "ours": True, "dimensions": []} for label in ("", "variant/Green")
+    ]
     run.finish(cloudwatch={**run.meta["cloudwatch"], "subjects": subjects})
     assert of(run).refused.startswith("2 variants share the requests")
 

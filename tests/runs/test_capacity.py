@@ -60,7 +60,7 @@ def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Pa
             "than 0, at most 1000000"
         )
         assert local.served() == 0
-        settings = "start: 200, max: 200, window: 4s, warm_up: 0s, time_limit: 7s"
+        settings = "start: 200, max: 200, window: 4s, warm_up: 0s, time_limit: 11s"
         assert post(f"{page}/swarm", **form, sm_capacity=settings)["success"] is True
         wait_for("the answer", lambda: run.folders() and (run.folders()[0] / "report.html").exists(), 60)
         found = wait_for("CloudWatch", lambda: _settled(run.folders()[0]), 60)

@@ -47,7 +47,7 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
 
 
 def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, slo={"latency_p99": "1s"}), free_port()
+    path, port = config(tmp_path, local.url, slo={"latency_p50": "1s"}), free_port()
     arguments = ["-f", files("locustfiles/invoke_endpoint.py", FIND_CAPACITY), "--sm-config", str(path)]
     with locust(tmp_path, *arguments, "--web-port", str(port), "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"

@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench capacity clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
@@ -31,6 +31,9 @@ lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 
 bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
 	@$(BIN)/python -m benchmarks
+
+capacity: .venv/.test  ## search servers of known capacity in real time, one after the other: 25 minutes
+	@$(BIN)/python -m benchmarks.capacity
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

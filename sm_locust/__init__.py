@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sm_locust.analysis.summary import Summary
     from sm_locust.config import ConfigError, RunConfig
     from sm_locust.load.requests_auth import requests_auth
-    from sm_locust.load.shapes import ConfigShape, PhasesShape
+    from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
     from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
     from sm_locust.plugin.live import LiveRun
     from sm_locust.plugin.setup import setup
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApiGatewayUser",
     "ArrivalUser",
+    "CapacityShape",
     "ConfigError",
     "ConfigShape",
     "ContainerUser",
@@ -57,6 +58,7 @@ _PURE = {
 _LOCUST = {
     "ApiGatewayUser": "sm_locust.load.users",
     "ArrivalUser": "sm_locust.load.users",
+    "CapacityShape": "sm_locust.load.shapes",
     "ConfigShape": "sm_locust.load.shapes",
     "ContainerUser": "sm_locust.load.users",
     "InvokeEndpointUser": "sm_locust.load.users",

@@ -46,6 +46,8 @@ A_DURATION = "a duration such as 90s, 60m or 1h30m, or a number of seconds; more
 A_LATENCY = "a latency with its unit, such as 15ms or 0.3s; more than 0, at most 120s"
 A_RATIO = "a percentage such as 5%, or a fraction such as 0.05; 0% to 100%"
 A_RATE = "a number of arrivals a second, 0 or more"
+A_FIRST_RATE = "a number of arrivals a second, more than 0, at most 1000000"
+A_PRECISION = "a percentage such as 5%, or a fraction such as 0.05; 1% to 50%"
 A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
 A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
@@ -443,6 +445,29 @@ class Scaling(Section):
         return self.target if isinstance(self.metric, str) and "Invocations" in self.metric else None
 
 
+class CapacitySearch(Section):
+    """How shapes/find_capacity.py looks for the highest rate at which `slo` holds. Seconds are real ones."""
+
+    start: Number = Field(10.0, gt=0, le=1e6, description=A_FIRST_RATE)
+    max: Number = Field(10_000.0, le=1e6, description="a number of arrivals a second, start to 1000000")
+    precision: Annotated[float, BeforeValidator(_ratio)] = Field(0.05, ge=0.01, le=0.5, description=A_PRECISION)
+    window: Duration = Field(10.0, ge=4, le=3600, description="a duration for one look at a rate, 4s to 1h")
+    warm_up: Annotated[float, BeforeValidator(_duration)] = Field(
+        3.0, ge=0, le=3600, description="a duration for which a new rate is not judged, 0s to 1h"
+    )
+    min_requests: Annotated[Given[Whole], Field(ge=10, le=10**9)] = Field(
+        None, description="a whole number of requests for one decision, 10 to 1000000000"
+    )
+    time_limit: Duration = Field(900.0, description=A_DURATION)
+
+    @field_validator("max")
+    @classmethod
+    def _is_not_below_the_start(cls, most: float, info: ValidationInfo) -> float:
+        if most < info.data.get("start", 0.0):
+            raise _refused(f"a number of arrivals a second, {info.data['start']:g} (start) to 1000000")
+        return most
+
+
 class CloudWatch(Section):
     """How metrics are read."""
 
@@ -496,6 +521,7 @@ class RunConfig(Section):
     arrivals: Arrivals = Arrivals()
     slo: Slo = Slo()
     stop_when: Annotated[tuple[StopRule, ...], Listed] = Field((), description="a list of rules {metric, above, for}")
+    capacity: CapacitySearch = CapacitySearch()
     scaling: Given[Scaling] = None
     cloudwatch: CloudWatch = CloudWatch()
     prices: PriceList = PriceList()
@@ -562,6 +588,19 @@ class RunConfig(Section):
             options = ", ".join(f"{prefix}{option}" for option in given)
             raise ConfigError(f"{options}: {_path(loc)}: {fault}") from None
 
+    def with_capacity(self, text: str, option: str) -> RunConfig:
+        """Settings of `capacity` as YAML, such as "start: 50, max: 2000": they win, one by one.
+
+        Raises ConfigError naming the option.
+        """
+        given = _mapping_of(text, option)
+        try:
+            data = {**self.as_dict(), "capacity": {**self.capacity.model_dump(exclude_none=True), **given}}
+            return RunConfig.model_validate(data)
+        except ValidationError as error:
+            loc, fault = _fault(sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)[0], data)
+            raise ConfigError(f"{option}: {_path(loc[1:])}: {fault}") from None
+
     def as_dict(self) -> dict[str, Any]:
         """Primitives for JSON and msgpack, every default written out. It can hold no secret: no key accepts one."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -626,6 +665,18 @@ def parse(text: str, source: str) -> RunConfig:
     except Exception as error:  # SafeLoader's own constructors raise whatever int(), date() and dict() do
         raise ConfigError(f"{source}: not YAML: {error}") from None
     return RunConfig.from_dict({} if data is None else data, source)
+
+
+def _mapping_of(text: str, source: str) -> dict[str, Any]:
+    """A mapping on one line, with braces or without. Raises ConfigError that begins with `source`."""
+    inside = text.strip()
+    try:
+        data = yaml.safe_load(inside if inside.startswith("{") else f"{{{inside}}}")
+    except (yaml.YAMLError, ValueError, RecursionError):
+        data = None
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise ConfigError(f"{source}: {_shown(text)} is not accepted: settings such as start: 50, max: 2000")
+    return data
 
 
 def _check_nodes(root: yaml.Node) -> None:

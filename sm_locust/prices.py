@@ -65,17 +65,20 @@ class Prices:
     seen: Seen = NOT_SEEN
 
     @classmethod
-    def of(cls, config: RunConfig, cache: Cache | None = None, region: str | None = None) -> Prices:
+    def of(
+        cls, config: RunConfig, cache: Cache | None = None, region: str | None = None, seen: Seen | None = None
+    ) -> Prices:
         """What the configuration says, and, where it says nothing, the cache.
 
         cache   None for the one of this user
         region  None for the one that configuration or environment name
+        seen    what the endpoint had when it was measured; None for what the cache remembers of it
         """
         cache, region = cache or Cache.read(), region or named_region(config)
-        seen = NOT_SEEN
         target = config.target
-        if target is not None and target.endpoint is not None:
+        if seen is None and target is not None and target.endpoint is not None:
             seen = cache.seen(region, target.endpoint, target.variant)
+        seen = seen or NOT_SEEN
         known = dict(cache.prices(region, seen.instance_type))
         as_of = config.prices.as_of
         if as_of is not None:

@@ -45,6 +45,13 @@ def test_an_hour_costs_what_the_type_costs_that_was_last_seen(path: Path) -> Non
     assert found.seen == Seen("ml.m4.xlarge", 2)
 
 
+def test_what_was_seen_while_measuring_wins_over_what_was_seen_last(path: Path) -> None:
+    found = Prices.of(config(), filled(path), seen=Seen("ml.c5.large", 1))
+    assert found.known["instance_hour"].usd == 0.75
+    assert found.seen == Seen("ml.c5.large", 1)
+    assert "instance_hour" not in Prices.of(config(), filled(path), seen=Seen(None, 1)).known
+
+
 def test_an_endpoint_never_seen_has_no_price(path: Path) -> None:
     other = RunConfig.from_dict({"target": {"endpoint": "other", "region": "us-east-1"}})
     assert set(Prices.of(other, filled(path)).known) == {"lambda_million"}

@@ -5,10 +5,13 @@ A rate is arrivals a second for one instance; for the whole endpoint where it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-RAMP, SEARCH = "ramp", "search"
+Way = Literal["ramp", "search"]
+RAMP: Way = "ramp"
+SEARCH: Way = "search"
 
 BACKLOG = "backlog"  # what limits an endpoint whose queue grows for as long as the rate lasts
 
@@ -29,7 +32,7 @@ class Capacity:
     refused      why there is no answer, in one sentence; empty where there is one
     """
 
-    way: Literal["ramp", "search"]
+    way: Way
     max_rps: float | None = None
     low: float | None = None
     high: float | None = None
@@ -41,9 +44,34 @@ class Capacity:
     refused: str = ""
 
     @property
+    def known(self) -> bool:
+        """Whether there is a rate that holds."""
+        return self.max_rps is not None
+
+    @property
     def per_minute(self) -> float | None:
         """`max_rps` as CloudWatch counts: invocations a minute for one instance."""
         return None if self.max_rps is None else self.max_rps * 60
+
+    def shared_among(self, instances: float) -> Capacity:
+        """For one of so many instances, where the rates are the endpoint's."""
+
+        def share(rate: float | None) -> float | None:
+            return None if rate is None else rate / instances
+
+        return replace(
+            self,
+            max_rps=share(self.max_rps),
+            low=share(self.low),
+            high=share(self.high),
+            fails_at=share(self.fails_at),
+            instances=float(instances),
+        )
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Capacity:
+        """What `as_dict` gave, again."""
+        return cls(**{**found, "refused": found.get("refused") or ""})
 
     def as_dict(self) -> dict[str, Any]:
         """What summary.json holds; rates are arrivals a second for one instance."""

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.run import META, Event, Ledger, Plan, Run, RunError, Sample
+from sm_locust.record.step import Step
 from sm_locust.schedule import Schedule
 
 SERIES_MIN = 20  # fewer whole minutes than this make no curve: seconds are drawn instead
@@ -127,6 +128,7 @@ class Minutes:
     phases    one span a phase that began, in order
     judged    the phases with `judge: true`, merged; the whole run without a schedule
     whole     everything
+    steps     of a search for capacity, in order; none where the load was planned
     """
 
     speed: int
@@ -139,6 +141,7 @@ class Minutes:
     whole: Span
     samples: list[Sample]
     events: list[Event]
+    steps: list[Step]
 
     @classmethod
     def of(cls, run: Run) -> Minutes:
@@ -175,6 +178,7 @@ class Minutes:
             whole=_sum(by_phase if schedule else rows, speed),
             samples=sorted(ledger.samples, key=lambda sample: sample.at),
             events=ledger.events,
+            steps=ledger.steps,
         )
 
     def name_of(self, span: Span) -> str:

@@ -124,7 +124,7 @@ class Plan:
         def cost(played: Played) -> Cost:
             return Cost.of(config, real, prices, speed=speed, body_bytes=mean_bytes, played=played)
 
-        busiest = _busiest(schedule)
+        busiest = busiest_minute(schedule)
         reach = _reach(config, schedule, busiest[1])
         processes = max(1, math.ceil(_peak(schedule) / PROCESS_RATE))
         run, experiment = cost("run"), cost("experiment") if scalable else None
@@ -226,7 +226,7 @@ def _peak(schedule: Schedule) -> float:
     return max(max(phase.arrival_rate, phase.end_rate) for phase in schedule.phases)
 
 
-def _busiest(schedule: Schedule) -> tuple[int, float]:
+def busiest_minute(schedule: Schedule) -> tuple[int, float]:
     """The minute with most arrivals, the first of several, and its rate a minute.
 
     Between two boundaries the rate is a straight line, so that no minute is busier than those beside a boundary.

@@ -12,17 +12,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
+from sm_locust.analysis.sustained import capacity
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.interval import Interval
 from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
 
 EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID = 0, 1, 3
+
+SEARCH = "search"  # what run.json has of a search for capacity
 
 DISTRIBUTIONS = ("latency", "service_time", "failed_latency", "lateness")
 
@@ -63,6 +69,8 @@ class Summary:
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
     lags      the scale-outs, in order
+    capacity  what one instance sustains, or why nobody can say
+    recommendation  what scaling should be set to; None where there is nothing to say
     """
 
     folder: Path
@@ -76,17 +84,22 @@ class Summary:
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
+    capacity: Capacity
+    recommendation: Recommendation | None = None
 
     @classmethod
     def of(cls, run: Run) -> Summary:
         """Reads the folder, finished or not. Raises RunError when it cannot be read."""
         meta, minutes = run.meta, Minutes.of(run)
         try:
-            limits = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config").slo.limits()
+            config = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config")
         except ConfigError as e:
             raise RunError(str(e)) from None
-        watched = Watched.of(run, minutes)
+        limits, watched = config.slo.limits(), Watched.of(run, minutes)
+        lags = tuple(Lag.of(watched, minutes, limits)) if watched is not None else ()
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
+        verdict = Verdict.of(minutes, meta, watched)
+        found = capacity(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
         whole = [phase.span for phase in judged] if phases else [minutes.whole]
         stretches = [_stretch("run", minutes.judged, watched, whole)]
@@ -98,12 +111,16 @@ class Summary:
             minutes=minutes,
             watched=watched,
             limits=limits,
-            verdict=Verdict.of(minutes, meta, watched),
-            slo=SloResult.of(limits, stretches),
+            verdict=verdict,
+            slo=SloResult.of({} if SEARCH in meta else limits, stretches),
             phases=phases,
-            onsets=tuple(_onsets(minutes, watched, limits)),
+            onsets=tuple(_onsets(minutes, watched, {} if SEARCH in meta else limits)),
             failures=tuple(run.failures()),
-            lags=tuple(Lag.of(watched, minutes, limits)) if watched is not None else (),
+            lags=lags,
+            capacity=found,
+            recommendation=None
+            if found.refused
+            else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
         )
 
     @property
@@ -121,6 +138,17 @@ class Summary:
         return None if found is None else Billing.of(found)
 
     @property
+    def hosted(self) -> Seen:
+        """The watched variant's instances as they were first seen: NOT_SEEN where nobody saw them."""
+        found = self.meta.get("endpoint")
+        return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
+
+    @property
+    def searched(self) -> bool:
+        """Whether capacity was searched for: the SLO was then broken on purpose, and is no judgement of the run."""
+        return SEARCH in self.meta
+
+    @property
     def finished(self) -> bool:
         return "ended" in self.meta
 
@@ -128,13 +156,17 @@ class Summary:
     def exit_code(self) -> int:
         """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0.
 
+        A search for capacity is good when it has an answer, though that be that no limit was reached.
+
         With `slo` and without, what a stalled target kept from being sent counts as failed, and requests in which our
         credentials were refused do not.
         """
         if not self.verdict.valid:
             return EXIT_NOT_VALID
         minutes, requests = self.minutes, self.minutes.whole.requests
-        if self.limits:
+        if self.searched:
+            good = not self.capacity.refused
+        elif self.limits:
             good = self.slo.passed is True
         else:
             failed = requests.failed - requests.refused
@@ -163,8 +195,8 @@ class Summary:
                 }
                 for phase in self.phases
             ],
-            "capacity": None,
-            "recommendation": None,
+            "capacity": self.capacity.as_dict(),
+            "recommendation": self.recommendation and self.recommendation.as_dict(),
             "cloudwatch": watched and watched.cloudwatch_dict(),
             "reconciliation": watched and watched.reconciliation_dict(whole),
             "scaling": watched and {**watched.scaling_dict(), "lag": [lag.as_dict() for lag in self.lags]},

@@ -46,12 +46,14 @@ class Capacity:
     current  that serve; None for a serverless variant
     desired  that are wanted; None for a serverless variant
     arn      of the endpoint or inference component
+    instance_type  such as ml.m4.xlarge; None where it is not told, and for copies: an instance may hold several
     """
 
     status: str
     current: int | None
     desired: int | None
     arn: str
+    instance_type: str | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -84,7 +86,7 @@ def describe(config: RunConfig) -> Capacity:
     what = scaled(config)
     if not what.component:
         variant = endpoint.describe(config)
-        return Capacity(variant.status, variant.current, variant.desired, variant.arn)
+        return Capacity(variant.status, variant.current, variant.desired, variant.arn, variant.instance_type)
     answer = ask(client(config, "sagemaker"), "DescribeInferenceComponent", InferenceComponentName=what.name)
     copies = answer.get("RuntimeConfig") or {}
     return Capacity(

@@ -10,25 +10,48 @@ import click
 from sm_locust.cli.ending import refuse
 from sm_locust.record.run import Run, RunError
 
+MOST_RPS = 1e6  # more than any endpoint has seen, and still a number of instances that can be read
+
 
 @click.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
+@click.argument("more", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Where to write compare.md, .json and .html. [default: AFTER's parent]",
+    help="Where to write compare.md, .json and .html. [default: the last run's parent]",
 )
-def compare(before: Path, after: Path, out: Path | None) -> None:
-    """Compares two run folders, minute by minute, and writes compare.md, compare.json and compare.html."""
+@click.option(
+    "--rps",
+    type=float,
+    metavar="N",
+    help="Requests a second that the cheapest is looked for. [default: the busiest planned minute of the runs]",
+)
+def compare(before: Path, after: Path, more: tuple[Path, ...], out: Path | None, rps: float | None) -> None:
+    """Compares run folders, and writes compare.md, compare.json and compare.html.
+
+    Two runs are compared minute by minute, as BEFORE and AFTER. Three or more are configurations, such as several
+    instance types: what each sustains, what that costs, and the cheapest that meets the SLO. So are two, besides, whose
+    instance type or number of instances differs and whose scaling does not, or with --rps.
+    """
     from sm_locust.report import compare as report
 
-    folder = out or after.parent
+    if rps is not None and not 0 < rps <= MOST_RPS:
+        refuse(f"--rps {rps:g}: is not accepted: requests a second, more than 0 and at most {MOST_RPS:,.0f}")
+    folder = out or (before, after, *more)[-1].parent
     try:
-        found = report.write(Run.open(before), Run.open(after), folder)
+        first, second, *others = (Run.open(run) for run in (before, after, *more))
+        if others:
+            several = report.write_several([first, second, *others], folder, rps)
+        else:
+            pair = report.write(first, second, folder, rps)
     except (RunError, OSError) as e:
         refuse(e)
-    report.show(found, folder, sys.stdout)
+    if others:
+        report.show_several(several, folder, sys.stdout)
+    else:
+        report.show(pair, folder, sys.stdout, rps)
 
 
 @click.command()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from locust import LoadTestShape
+from locust.env import Environment
 
 from sm_locust.load.users import ArrivalUser
 from sm_locust.schedule import Phase, Schedule
@@ -87,8 +88,7 @@ class PhasesShape(LoadTestShape):
             raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
         schedule: Schedule = live.schedule_to_play()
         at = live.elapsed()
-        run_time = getattr(environment.parsed_options, "run_time", None)
-        if run_time is not None and at >= float(run_time):
+        if _is_over(environment, at):
             return None
         if self._plan is None:
             self._plan = UserPlan(schedule, mean_per_user(environment.user_classes, live.config))
@@ -113,6 +113,43 @@ class ConfigShape(PhasesShape):
     @classmethod
     def source(cls) -> str:
         return "config"
+
+
+class CapacityShape(LoadTestShape):
+    """Searches for the highest rate at which the configuration's `slo` holds, as its `capacity` says. No phases."""
+
+    abstract = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._commanded = 0
+        self._owed = 0.0  # arrivals that whole users have not stood for
+
+    def tick(self) -> tuple[int, float] | None:
+        """Users for the next second, spawned at once."""
+        runner = self.runner
+        if runner is None:
+            return None
+        environment = runner.environment
+        live = getattr(environment, "live_run", None)
+        if live is None:
+            raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
+        rate: float | None = live.rate_wanted()
+        if rate is None or _is_over(environment, live.elapsed()):
+            return None
+        per_user = mean_per_user(environment.user_classes, live.config)
+        wanted = rate + self._owed if rate else 0.0
+        users = round(wanted / per_user)
+        self._owed = wanted - users * per_user
+        rate_of_change = max(users, self._commanded, 1)  # as PhasesShape has it
+        self._commanded = users
+        return users, float(rate_of_change)
+
+
+def _is_over(environment: Environment, at: float) -> bool:
+    """Whether -t ends the run by now."""
+    run_time = getattr(environment.parsed_options, "run_time", None)
+    return run_time is not None and at >= float(run_time)
 
 
 def mean_per_user(user_classes: Sequence[type], config: RunConfig) -> float:

@@ -38,12 +38,13 @@ from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
 from sm_locust.plugin.refused import Refused
+from sm_locust.plugin.searching import Searching
 from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, Event, Plan, Run, RunError, Sample
+from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, SEARCHED, Event, Plan, Run, RunError, Sample
 from sm_locust.report import folder, text
 from sm_locust.schedule import Schedule
 
@@ -70,6 +71,7 @@ class Active:
     planned: float = 0.0  # arrivals planned up to then
     users: int = 0  # commanded then
     answered: int = 0  # requests that arrived, well or not
+    searching: Searching | None = None  # None where the load is planned
     watch: Watch | None = None  # None where there is nothing in AWS to watch
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
@@ -143,6 +145,15 @@ class LiveRun:
         if schedule is None:
             raise ConfigError("the shape has no schedule to play")
         return schedule
+
+    def rate_wanted(self) -> float | None:
+        """Arrivals a second that the search wants now, for a shape that searches; None once it is over."""
+        active = self._active
+        if active is None:
+            return self.order().config.capacity.start
+        if active.searching is None:
+            raise ConfigError("no search has been ordered")
+        return None if active.searching.search.ended else active.searching.search.rate
 
     @property
     def is_ending(self) -> bool:
@@ -221,7 +232,8 @@ class LiveRun:
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
         progress = Progress(order.speed, schedule)
-        active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until)
+        searching = Searching(order.config, distributed=generator is None) if order.searches else None
+        active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
         self._active = active
         gevent.spawn(self._every_second, active)
         gevent.spawn(self._write_every_second, active)
@@ -295,6 +307,8 @@ class LiveRun:
     ) -> None:
         """Keeps what a process has counted for the ledger, and counts it in."""
         active.run.note(worker, intervals, [sample], failures)
+        if active.searching is not None:
+            active.searching.note(intervals)
         for row in intervals:
             counted = Interval.decode(row, histograms=())
             never = sum(n for kind, n in counted.by_kind.items() if kind in NEVER_ARRIVED)
@@ -322,7 +336,18 @@ class LiveRun:
                 self._take(active, active.generator, float(second))
             else:
                 self._watch_workers(active)
+            if active.searching is not None:
+                self._search(active, active.searching)
             active.progress.show(active.clock.now())
+
+    def _search(self, active: Active, searching: Searching) -> None:
+        """Lets the search decide on what has come in; its shape asks it within the second."""
+        active.run.note("", rows=searching.advance(active.clock.now()))
+        search = searching.search
+        active.progress.doing = f"{search.doing} {search.rate:,.4g}/s" if search.rate else search.doing
+        if search.ended and self.why is None:
+            self.why = SEARCHED
+            logger.info("the search is over: %s", search.ended)
 
     def _write_plan(self, active: Active, until: float) -> None:
         """The plan of the time since it was last written, up to `until`."""
@@ -489,6 +514,7 @@ class LiveRun:
                 ended=active.why,
                 started_at=iso(active.clock.started_at),
                 workers=self._master.workers if self._master is not None else [LOCAL],
+                **({"search": active.searching.as_dict()} if active.searching is not None else {}),
             )
             if active.watch is not None:
                 self._watch = active.watch
@@ -501,7 +527,8 @@ class LiveRun:
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
         bills = billing.ask(active.order.config, lambda: watch.is_hurried)
-        meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start}
+        hosted = None if watch.hosted is None else watch.hosted._asdict()
+        meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start, "endpoint": hosted}
         if bills is not None:
             meta["billing"] = bills.as_dict()
         if self._active is None:

@@ -25,6 +25,7 @@ class Options:
     endpoint: str | None = None
     region: str | None = None
     url: str | None = None
+    capacity: str | None = None
 
     @classmethod
     def parsed(cls, values: Any) -> Options:
@@ -36,6 +37,7 @@ class Options:
             values.get("sm_endpoint") or None,
             values.get("sm_region") or None,
             values.get("sm_url") or None,
+            values.get("sm_capacity") or None,
         )
 
 
@@ -68,4 +70,10 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--sm-region", metavar="NAME", default="", help="sm_locust: instead of target.region")
     parser.add_argument(
         "--sm-url", metavar="URL", default="", help="sm_locust: where InvokeEndpoint goes instead of AWS (target.url)"
+    )
+    parser.add_argument(
+        "--sm-capacity",
+        metavar="SETTINGS",
+        default="",
+        help="sm_locust: for shapes/find_capacity.py, over `capacity` of the configuration: start: 50, max: 2000",
     )

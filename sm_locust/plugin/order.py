@@ -7,6 +7,7 @@ workers are sent.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,13 @@ from sm_locust import payloads as payload_files
 from sm_locust.analysis import cost
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
-from sm_locust.config import ConfigError, RunConfig, load
-from sm_locust.load.shapes import PhasesShape
+from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
+from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.loopback import only_loopback
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options
-from sm_locust.schedule import SPEEDS, Schedule
+from sm_locust.schedule import SPEEDS, Phase, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Order:
 
     schedule  in schedule seconds; None when Locust's own user count is the plan
     source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
+    searches  whether the shape searches for capacity
     speed     schedule seconds for one real second
     """
 
@@ -50,6 +52,7 @@ class Order:
     payloads: tuple[Payload, ...]
     base: Path  # where the configuration's relative paths start
     run_dir: str
+    searches: bool = False
 
     @property
     def real_schedule(self) -> Schedule | None:
@@ -97,9 +100,13 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         accepted = ", ".join(map(str, SPEEDS))
         raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
     schedule, source = _schedule(picked.shape, config, options)
-    _say_what_is_not_played(config, schedule, source)
+    searches = isinstance(picked.shape, CapacityShape)
+    if searches:
+        _has_a_limit_to_search(config)
+    else:
+        _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
-    if schedule is not None:
+    if schedule is not None or searches:
         _follow_a_rate(arrival_classes)
     if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
         for user_class in arrival_classes:
@@ -112,8 +119,10 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     payloads = payload_files.load(config.request, base)
     if schedule is not None:
         cost.check(config, schedule, options.speed, payloads)
+    elif searches:
+        cost.check(config, _longest(config), 1, payloads)
     _can_be_made(options.run_dir)
-    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir)
+    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches)
 
 
 def _configuration(options: Options) -> tuple[RunConfig, Path]:
@@ -125,7 +134,8 @@ def _configuration(options: Options) -> tuple[RunConfig, Path]:
         config, base = load(options.config), Path(options.config).parent
     else:
         config = RunConfig()
-    return config.with_overrides(options.endpoint, options.region, options.url, prefix="--sm-"), base
+    config = config.with_overrides(options.endpoint, options.region, options.url, prefix="--sm-")
+    return (config if options.capacity is None else config.with_capacity(options.capacity, "--sm-capacity")), base
 
 
 def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list[type[ArrivalUser]]:
@@ -136,6 +146,26 @@ def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list
         if problem:
             raise ConfigError(problem)
     return arrival_classes
+
+
+def _has_a_limit_to_search(config: RunConfig) -> None:
+    limits = config.slo.limits()
+    if not limits:
+        raise ConfigError(f"slo: missing; required: what a rate must keep to hold, {A_METRIC}")
+    late = next((metric for metric in limits if metric.startswith("model_latency")), None)
+    if late is not None:
+        raise ConfigError(
+            f"slo.{late}: not accepted in a search for capacity, which decides within seconds, and CloudWatch is "
+            "minutes late; accepted: error_rate, latency_*, service_time_*"
+        )
+
+
+def _longest(config: RunConfig) -> Schedule:
+    """What a search sends at the most, for the guard on its cost."""
+    settings = config.capacity
+    most = config.guard.max_requests or math.inf
+    rate = min(settings.max, most / settings.time_limit)
+    return Schedule((Phase("search", settings.time_limit, rate),))
 
 
 def _follow_a_rate(user_classes: Iterable[type[ArrivalUser]]) -> None:

@@ -34,6 +34,7 @@ class Progress:
         self._last = Interval(0.0, ARRIVALS)
         self._latencies: list[str] = []  # of the last second, encoded
         self._failed = 0
+        self.doing = ""  # what a search is at
 
     def plan(self, row: Plan) -> None:
         """The plan of the second past."""
@@ -92,6 +93,8 @@ class Progress:
             phase = self._schedule.phase_at(now)
             if phase is not None:
                 parts.append(phase.name)
+        if self.doing:
+            parts.append(self.doing)
         parts.append(f"{last.sent / self._over:.0f}/s of {self._planned / self._over:.0f}")
         latency = Histogram.merged(map(Histogram.decode, self._latencies))
         p50, p99 = latency.quantile(0.5), latency.quantile(0.99)

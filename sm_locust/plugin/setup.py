@@ -17,7 +17,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.load.shapes import PhasesShape
+from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin import finish, orphan, web
 from sm_locust.plugin.live import LiveRun
@@ -71,7 +71,7 @@ def _attach(environment: Environment, options: Options) -> LiveRun | None:
 def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     """Locust's `init`: runner and web UI exist, nothing has started."""
     ours = any(issubclass(c, ArrivalUser) for c in environment.user_classes) or isinstance(
-        environment.shape_class, PhasesShape
+        environment.shape_class, (PhasesShape, CapacityShape)
     )
     if not ours:
         return

@@ -23,6 +23,7 @@ from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.plugin.settling import Settling
+from sm_locust.prices import Seen
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 
@@ -64,6 +65,7 @@ class Watch:
         self._hurry = Event()
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
+        self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
         self.settled = False
         self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
 
@@ -79,7 +81,7 @@ class Watch:
     def _first_look(self) -> None:
         state = self._ask("scaling", lambda: scaling.read(self._config))
         self.scaling_at_start = state.as_dict() if state is not None else None
-        there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        there = self._describe()
         self.status_at_start = None if there is None else there.status
         self._find_subjects()
         now = time.time()
@@ -262,7 +264,7 @@ class Watch:
 
     def _look_at_scaling(self) -> None:
         fresh: list[ScalingEvent] = []
-        there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        there = self._describe()
         if there is None and self._level is not None and _NOT_FOUND in self._missing["endpoint"].lower():
             fresh.append(ScalingEvent(self._now_s(), None, None, ENDPOINT_GONE))
             self._level = None
@@ -278,6 +280,12 @@ class Watch:
         if fresh:
             self._events.update(fresh)
             self._found([], fresh)
+
+    def _describe(self) -> capacity.Capacity | None:
+        there = self._ask("endpoint", lambda: capacity.describe(self._config))
+        if there is not None and self.hosted is None and not capacity.scaled(self._config).component:
+            self.hosted = Seen(there.instance_type, there.current)
+        return there
 
     def _now_s(self) -> float:
         """Schedule seconds."""

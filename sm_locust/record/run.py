@@ -23,12 +23,13 @@ from typing import Any, TypeVar
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
+from sm_locust.record.step import Step
 from sm_locust.schedule import SPEEDS
 
 SCHEMA_VERSION = 1
 
-COMPLETE, RUN_TIME = "schedule complete", "run time reached"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME)  # what run.json says of a run that nobody ended
+COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED)  # what run.json says of a run that nobody ended
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
@@ -92,6 +93,7 @@ class Ledger:
     plan: list[Plan] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
 
 class Run:
@@ -136,7 +138,7 @@ class Run:
         self,
         worker: str,
         intervals: Iterable[Interval | dict[str, Any]] = (),
-        rows: Iterable[Plan | Sample | Event] = (),
+        rows: Iterable[Plan | Sample | Event | Step] = (),
         failures: Iterable[dict[str, Any]] = (),
     ) -> None:
         """Keeps lines for the ledger, in order, until `flush` writes them; costs no wait for a disk.
@@ -169,7 +171,7 @@ class Run:
         self,
         worker: str,
         intervals: Iterable[Interval | dict[str, Any]] = (),
-        rows: Iterable[Plan | Sample | Event] = (),
+        rows: Iterable[Plan | Sample | Event | Step] = (),
         failures: Iterable[dict[str, Any]] = (),
     ) -> None:
         """Notes and writes at once."""
@@ -280,6 +282,8 @@ class Run:
                     known.merge(interval)
             elif "planned" in row:
                 ledger.plan.append(Plan(row["second"], row["until"], row["planned"], row["users"]))
+            elif "outcome" in row:
+                ledger.steps.append(Step(**row))
             elif "in_flight" in row:
                 ledger.samples.append(Sample(row["at"], row["worker"], row["in_flight"], row["cpu"]))
             else:
@@ -335,8 +339,8 @@ class Run:
 
 def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What of run.json would be stumbled over later, and what is accepted. A key that is not there is no fault here."""
-    about = meta.get("cloudwatch")
-    for parent, found in (("", meta), ("cloudwatch.", about if isinstance(about, dict) else {})):
+    parts = {f"{name}.": part for name in ("cloudwatch", "endpoint") if isinstance(part := meta.get(name), dict)}
+    for parent, found in {"": meta, **parts}.items():
         for key, (is_right, accepted) in _META_KEYS.items():
             name = key.removeprefix(parent)
             if key == parent + name and name in found and "." not in name and not is_right(found[name]):
@@ -375,6 +379,9 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
         "a mapping with items",
     ),
     "scaling": (_or_null(_mapping), "a mapping"),
+    "endpoint": (_or_null(_mapping), "a mapping"),
+    "endpoint.instance_type": (_or_null(lambda v: isinstance(v, str)), "a text"),
+    "endpoint.instances": (_or_null(_number(0, 1e6)), "a number of instances"),
     "cloudwatch": (_or_null(_mapping), "a mapping"),
     "cloudwatch.period_s": (_number(1, 720 * 3600), "a number of seconds, 1 or more"),
     "cloudwatch.missing": (_or_null(_listed(str)), "a list of texts"),
@@ -383,7 +390,7 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
-def _encode_row(row: Plan | Sample | Event) -> dict[str, Any]:
+def _encode_row(row: Plan | Sample | Event | Step) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 

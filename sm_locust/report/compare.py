@@ -1,20 +1,25 @@
 """The files and the terminal text of a comparison: compare.md, compare.json, compare.html.
 
-Written from the same two folders they are the same bytes. The Comparison is computed once; this file and the renderers
-beside it lay it out.
+Two runs are a BEFORE and an AFTER; two that differ in their instances are configurations too, and more than two are
+nothing else. Written from the same folders, and for configurations with the same prices, they are the same bytes. What
+is compared is computed once; this file and the renderers beside it lay it out.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
+from rich.console import Console
 from rich.text import Text
 
-from sm_locust.analysis.compare import Comparison
+from sm_locust.analysis.compare import SCHEMA_VERSION, Comparison
+from sm_locust.analysis.several import Several, of_pair
+from sm_locust.analysis.summary import Summary
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import compare_page, markdown, pair
+from sm_locust.report import compare_page, markdown, pair, several
 from sm_locust.report.markdown import items, table, titled
 from sm_locust.report.text import DIM, WARN, console_for, print_table
 
@@ -24,29 +29,71 @@ LOG_WIDTH = 100  # columns where there is no terminal to ask
 MINUTES_SHOWN = 14  # on a terminal, below a table of the totals
 
 
-def write(before: Run, after: Run, folder: Path) -> Comparison:
+def write(before: Run, after: Run, folder: Path, load: float | None = None) -> Comparison:
     """Writes compare.md, compare.json and compare.html into a folder, which is made if it is not there.
+
+    load  arrivals a second that the two, as configurations, are to serve; None where nobody asks
 
     Raises RunError when a run cannot be read or a file cannot be written.
     """
     comparison = Comparison.of(before, after)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (
-            (MARKDOWN, render(comparison)),
-            (JSON, json.dumps(comparison.as_dict(), indent=2, allow_nan=False) + "\n"),
-            (PAGE, compare_page.render(comparison)),
-        ):
-            beside = folder / f"{name}.part"
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(folder / name)
-    except OSError as e:
-        raise RunError(f"{folder}: the comparison cannot be written: {e.strerror}") from e
+    found = of_pair(comparison, load)
+    told = comparison.as_dict() | (found.as_dict() if found is not None else {})
+    _put(folder, render(comparison, found), told, compare_page.render(comparison, found))
     return comparison
 
 
-def render(comparison: Comparison) -> str:
-    """The comparison as Markdown."""
+def write_several(runs: Sequence[Run], folder: Path, load: float | None = None) -> Several:
+    """The same three files for any number of configurations.
+
+    load  arrivals a second that they are to serve; None for the busiest that was planned
+
+    Raises RunError when a run cannot be read or is given twice, or a file cannot be written.
+    """
+    found = Several.of(map(Summary.of, runs), load)
+    told = {"schema_version": SCHEMA_VERSION, **found.as_dict()}
+    _put(folder, render_several(found), told, compare_page.render_several(found))
+    return found
+
+
+def _put(folder: Path, text: str, told: Mapping[str, Any], page: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = json.dumps(told, indent=2, allow_nan=False) + "\n"
+        for name, content in ((MARKDOWN, text), (JSON, written), (PAGE, page)):
+            beside = folder / f"{name}.part"
+            beside.write_text(content, encoding="utf-8")
+            beside.replace(folder / name)
+    except OSError as e:
+        raise RunError(f"{folder}: the comparison cannot be written: {e.strerror}") from e
+
+
+def render_several(found: Several) -> str:
+    """Configurations as Markdown."""
+    parts = [
+        "# Configurations",
+        items(several.headline(found)),
+        *(f"> {markdown.text(banner)}" for banner in several.banners(found)),
+        *_tables(found),
+        titled("Which run is which", several.facts(found)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tables(found: Several) -> list[str]:
+    return [
+        items(several.doubts(found)),
+        titled("What one instance sustains", several.capacities(found)),
+        titled("What it costs", several.costs(found)),
+    ]
+
+
+def render(comparison: Comparison, configurations: Several | None = None) -> str:
+    """The comparison as Markdown.
+
+    configurations  the two, where they are configurations: their tables stand below the totals
+    """
+    found = configurations
     parts = [
         "# BEFORE and AFTER",
         items(pair.headline(comparison)),
@@ -54,6 +101,7 @@ def render(comparison: Comparison) -> str:
         *(f"> {markdown.text(banner)}" for banner in pair.banners(comparison)),
         items(pair.doubts(comparison)),
         table(pair.totals(comparison)),
+        *(["## Configurations", items(several.headline(found)), *_tables(found)] if found is not None else []),
         titled("Minutes", pair.minutes(comparison)),
         titled("What was changed", pair.changes(comparison)),
         titled("What became of the instances", pair.events(comparison)),
@@ -64,10 +112,11 @@ def render(comparison: Comparison) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def show(comparison: Comparison, folder: Path, stream: TextIO) -> None:
+def show(comparison: Comparison, folder: Path, stream: TextIO, load: float | None = None) -> None:
     """Prints it: in colour and to the terminal's width, or plain where the stream is not one.
 
     folder  where the files are, as the reader would call it
+    load    as `write` has it
     """
     console = console_for(stream, LOG_WIDTH)
     console.print()
@@ -76,10 +125,35 @@ def show(comparison: Comparison, folder: Path, stream: TextIO) -> None:
     console.print(Text(pair.way(comparison), style=DIM))
     for warning in (*pair.banners(comparison), *pair.doubts(comparison)):
         console.print(Text(warning, style=WARN))
-    for found in (pair.totals(comparison), pair.minutes(comparison, MINUTES_SHOWN), pair.changes(comparison)):
-        print_table(console, found)
+    for each in (pair.totals(comparison), pair.minutes(comparison, MINUTES_SHOWN), pair.changes(comparison)):
+        print_table(console, each)
     for sentence in pair.restored(comparison):
         console.print(Text(sentence, style=DIM))
+    if (found := of_pair(comparison, load)) is not None:
+        console.print()
+        _show_configurations(console, found)
+    _show_folder(console, folder)
+
+
+def show_several(found: Several, folder: Path, stream: TextIO) -> None:
+    """Prints configurations, in the same way."""
+    console = console_for(stream, LOG_WIDTH)
+    console.print()
+    _show_configurations(console, found)
+    print_table(console, several.facts(found))
+    _show_folder(console, folder)
+
+
+def _show_configurations(console: Console, found: Several) -> None:
+    for sentence in several.headline(found):
+        console.print(Text(sentence, style="bold"))
+    for warning in (*several.banners(found), *several.doubts(found)):
+        console.print(Text(warning, style=WARN))
+    for each in (several.capacities(found), several.costs(found)):
+        print_table(console, each)
+
+
+def _show_folder(console: Console, folder: Path) -> None:
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  ({PAGE}, {MARKDOWN}, {JSON})"), soft_wrap=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import wording
+from sm_locust.report import recommendation, wording
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 
@@ -21,9 +21,11 @@ def render(summary: Summary) -> str:
         parts.append(f"> {text(wording.speed(summary))}")
     if summary.verdict.reasons:
         parts.append(items(reason.text for reason in summary.verdict.reasons))
-    if summary.limits:
+    if summary.slo.judgements:
         rules = tuple(wording.judgement(found) for found in summary.slo.judgements)
         parts.append(table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
+    if summary.limits and not summary.searched:
+        parts.append(text(f"Capacity: {wording.capacity(summary.capacity)}."))
     counts = [*wording.arrivals(whole), *wording.requests(whole)]
     parts.append(
         table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
@@ -40,13 +42,31 @@ def render(summary: Summary) -> str:
         items(wording.gaps(summary.watched)),
         table(wording.distributions(whole)),
         titled("Phases", wording.phases(summary)),
+        titled("Search", wording.steps(summary)),
         items(reason.text for reason in wording.phase_reasons(summary)),
         titled("Requests", wording.names(whole)),
         titled("Minutes", wording.minutes(summary)),
+        _recommendation(summary),
         titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         _billing(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _recommendation(summary: Summary) -> str:
+    """The section and the calls as code, to be copied."""
+    found = summary.recommendation
+    if found is None:
+        return ""
+    calls = "\n\n".join(recommendation.calls(found))
+    parts = [
+        f"## {recommendation.TITLE}",
+        text(recommendation.headline(found)),
+        table(recommendation.table(found)),
+        items(recommendation.sentences(found)),
+        *(f"```{kind}\n{block}\n```" for kind, block in (("yaml", recommendation.yaml(found)), ("sh", calls)) if block),
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _billing(summary: Summary) -> str:

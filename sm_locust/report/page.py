@@ -14,7 +14,7 @@ from importlib.resources import files
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
-from sm_locust.report import figures, wording
+from sm_locust.report import figures, recommendation, wording
 from sm_locust.report.figures import Chart
 
 # Nothing may be loaded from anywhere, whatever a text might smuggle in.
@@ -35,6 +35,8 @@ def render(summary: Summary) -> str:
         _banner(summary),
         _standing(summary),
         _tiles(summary),
+        _capacity(summary),
+        _recommendation(summary),
         *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(charts)),
         _aws(summary),
         section("Percentiles", wording.distributions(whole)),
@@ -104,9 +106,15 @@ def _standing(summary: Summary) -> str:
         for where, metric, limit, value, result in [wording.judgement(found)]
     )
     valid, slo = summary.verdict.valid, _class(summary.slo.passed) if rules else ""
+    if summary.searched:
+        slo = _class(True if summary.capacity.known else None)
     checked = _reasons(summary.verdict.reasons) or "<p>The generator kept its plan: these numbers are the target's.</p>"
     table = (
-        f'<div class="scroll"><table class="rules">{rules}</table></div>' if rules else "<p>None was configured.</p>"
+        f'<div class="scroll"><table class="rules">{rules}</table></div>'
+        if rules
+        else f"<p>Searched with {escape(wording.limits(summary.limits))}.</p>"
+        if summary.searched
+        else "<p>None was configured.</p>"
     )
     return (
         '<div class="standing">'
@@ -114,6 +122,14 @@ def _standing(summary: Summary) -> str:
         f'<section class="card {slo}"><h2>{wording.slo_title(summary)}</h2>{table}</section>'
         "</div>"
     )
+
+
+def _capacity(summary: Summary) -> str:
+    """What one instance sustains; the steps of the search for it."""
+    if not summary.limits:
+        return ""
+    said = "" if summary.searched else f"<p>{escape(wording.capacity(summary.capacity))}.</p>"
+    return f"<section><h2>Capacity</h2>{said}{table(wording.steps(summary))}</section>"
 
 
 def _reasons(reasons: Iterable[Reason]) -> str:
@@ -154,6 +170,22 @@ def _aws(summary: Summary) -> str:
     )
 
 
+def _recommendation(summary: Summary) -> str:
+    """What to set, the options side by side, why, and what to copy."""
+    found = summary.recommendation
+    if found is None:
+        return ""
+    why = "".join(f"<li>{escape(sentence)}</li>" for sentence in recommendation.sentences(found))
+    blocks = (recommendation.yaml(found), "\n\n".join(recommendation.calls(found)))
+    return (
+        f"<section><h2>{recommendation.TITLE}</h2><p>{escape(recommendation.headline(found))}</p>"
+        + (table(recommendation.table(found)) if found.options else "")
+        + (f'<ul class="gaps">{why}</ul>' if why else "")
+        + "".join(f"<pre>{escape(block)}</pre>" for block in blocks if block)
+        + "</section>"
+    )
+
+
 def chart_title(chart: Chart) -> str:
     return f'<h2>{escape(chart.title)}</h2><p class="sub">{escape(chart.subtitle)}</p>'
 
@@ -172,6 +204,9 @@ def folded(title: str, found: wording.Table) -> str:
 
 
 def table(found: wording.Table) -> str:
+    if not found.rows:
+        return ""
+
     def cells(row: tuple[str, ...], tag: str) -> str:
         return "".join(
             f"<{tag}>{escape(cell)}</{tag}>" if i < found.words else f'<{tag} class="n">{escape(cell)}</{tag}>'

@@ -11,10 +11,12 @@ from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
 from sm_locust.analysis.rules import error_rate
-from sm_locust.report import wording
+from sm_locust.report import several, wording
 from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
 
 SIDES = ("BEFORE", "AFTER")
+
+_CAPACITY = ("capacity, requests a second", "what limits it")  # rows of the totals
 
 
 def headline(comparison: Comparison) -> list[str]:
@@ -75,8 +77,10 @@ def restored(comparison: Comparison) -> list[str]:
 
 
 def totals(comparison: Comparison) -> Table:
-    """The two runs side by side. What neither of them knows is left out."""
+    """The two runs side by side. What neither of them knows is left out, and a capacity unless both have one."""
     columns = [_totals(side) for side in comparison.sides]
+    if UNKNOWN in (column["what limits it"] for column in columns):  # one capacity alone is compared with nothing
+        columns = [{label: text for label, text in column.items() if label not in _CAPACITY} for column in columns]
     rows = tuple(
         (label, before, columns[1][label])
         for label, before in columns[0].items()
@@ -116,6 +120,8 @@ def _totals(side: Side) -> dict[str, str]:
         "latency p99": ms(requests.latency.quantile(0.99)),
         "latency max": ms(requests.latency.max),
         "busiest minute for one instance": number(watched.most_per_instance if watched else None),
+        "capacity, requests a second": several.capacity(summary.capacity),
+        "what limits it": several.limit(summary.capacity),
     }
 
 

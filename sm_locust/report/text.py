@@ -16,7 +16,7 @@ from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.record.billing import Billing
-from sm_locust.report import wording
+from sm_locust.report import recommendation, wording
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
 
@@ -40,13 +40,15 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     console.print(state(wording.validity(summary.verdict), summary.verdict.valid))
     _reasons(console, summary.verdict.reasons)
-    console.print(state(wording.slo_title(summary), summary.slo.passed))
+    console.print(state(wording.slo_title(summary), good(summary)))
     for found in summary.slo.judgements:
         console.print(_rule(found))
 
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
+    if summary.limits and not summary.searched:  # else it is the headline
+        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
     for kind, what, said, _ in wording.failures(summary).rows:
         line = Text.assemble(
             (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
@@ -60,12 +62,30 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
         console.print(Padding(Text(lag), (0, 0, 0, 11), expand=False))
     print_table(console, wording.distributions(whole))
     print_table(console, wording.phases(summary))
+    print_table(console, wording.steps(summary))
     _reasons(console, wording.phase_reasons(summary))
     print_table(console, wording.minutes(summary))
+    _recommendation(console, summary)
     console.print()
     # Never wrapped: it is there to be copied.
     console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
     print_billing(console, summary.billing)
+
+
+def _recommendation(console: Console, summary: Summary) -> None:
+    """What to set, why, and what would come of it; the section and the calls are never wrapped."""
+    found = summary.recommendation
+    if found is None:
+        return
+    console.print()
+    console.print(Text.assemble((f"{recommendation.TITLE}: ", "bold"), recommendation.headline(found)))
+    for sentence in recommendation.sentences(found):
+        console.print(Padding(Text(sentence, style=DIM), (0, 0, 0, 2), expand=False))
+    print_table(console, recommendation.table(found))
+    for block in (recommendation.yaml(found), *recommendation.calls(found)):
+        if block:
+            console.print()
+            console.print(Text(block), soft_wrap=True)
 
 
 def console_for(stream: TextIO, width: int) -> Console:
@@ -103,6 +123,13 @@ def print_billing(console: Console, found: Billing | None) -> None:
 def verdict(summary: Summary) -> str:
     """The run in one line, for a log."""
     return f"run {summary.run_id}: {wording.validity(summary.verdict)}, {wording.slo_title(summary)}"
+
+
+def good(summary: Summary) -> bool | None:
+    """Of the SLO; of its answer, where a run searched for capacity."""
+    if summary.searched:
+        return True if summary.capacity.known else None
+    return summary.slo.passed
 
 
 def state(text: str, good: bool | None) -> Text:

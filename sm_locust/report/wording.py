@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.analysis.capacity import BACKLOG, Capacity
 from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
@@ -19,6 +20,7 @@ from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Sp
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
+from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
@@ -72,7 +74,12 @@ def price(usd: float) -> str:
     return f"${usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
 
 
-def _limit(metric: str, limit: float) -> str:
+def limits(of: Mapping[str, float]) -> str:
+    """An SLO as one text: latency_mean ≤ 15 ms, error_rate ≤ 5%."""
+    return ", ".join(f"{metric} ≤ {slo_limit(metric, limit)}" for metric, limit in of.items())
+
+
+def slo_limit(metric: str, limit: float) -> str:
     return f"{limit * 100:g}%" if metric == ERROR_RATE else f"{limit * 1e3:g} ms"
 
 
@@ -90,12 +97,16 @@ def clock(at_s: float) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """The first sentence: where it began to break, or that it did not."""
+    """The first sentence: where it began to break, or that it did not; what was found, where that was searched for."""
+    if summary.searched:
+        return f"Capacity {capacity(summary.capacity)}."
     return "; ".join(broken(summary)) + "."
 
 
 def broken(summary: Summary) -> list[str]:
     """The parts of that sentence, the one about failed requests first."""
+    if summary.searched:
+        return [headline(summary).removesuffix(".")]
     if not summary.minutes.whole.sent:
         return ["Nothing was sent"]
     found = [_onset(onset) for onset in summary.onsets]
@@ -112,7 +123,44 @@ def _onset(onset: Onset) -> str:
     at = f"at minute {onset.span.minute}" + ("" if rate is None else f" ({number(rate)} a minute)")
     if onset.rule is None:
         return f"First failed request {at}"
-    return f"SLO {onset.rule.metric} ≤ {_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+    return f"SLO {onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+
+
+def capacity(found: Capacity) -> str:
+    """What one instance sustains, in one sentence; or why nobody can say."""
+    if found.refused:
+        return f"not known: {printable(found.refused)}"
+    if found.max_rps is None:
+        return f"none: {_limited(found)} was broken at {_a_second(found.high)} already, and at every rate above"
+    each = _among(found)
+    said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
+    if not found.reached:
+        return f"at least {said}: no rate that was tried broke the SLO"
+    bounds = f"between {rate(found.low)} and {rate(found.high)} with {found.confidence:.0%} confidence"
+    return f"{said}, {bounds}; what limits it is {_limited(found)}, first at {_a_second(found.fails_at)}"
+
+
+def _among(found: Capacity) -> str:
+    if found.instances is None:
+        return " for the endpoint: how many instances served is not known"
+    if found.instances == 1:
+        return " for one instance, of 1"
+    return f" for one instance, of {count(found.instances)}"
+
+
+def _limited(found: Capacity) -> str:
+    return "a queue that grows" if found.limited_by == BACKLOG else printable(found.limited_by or UNKNOWN)
+
+
+def _a_second(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{rate(value)} requests a second"
+
+
+def rate(value: float | None) -> str:
+    """A rate a second, with as many digits as anybody needs of it."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.4g}" if value >= 100 else f"{value:,.3g}"
 
 
 def way(summary: Summary) -> str:
@@ -134,10 +182,15 @@ def destination(target: Mapping[str, Any]) -> str:
 
 def speed(summary: Summary) -> str:
     """The warning of a compressed run; empty at speed 1."""
-    if summary.speed == 1:
+    return compressed(summary.speed)
+
+
+def compressed(speed: int) -> str:
+    """That warning, for schedule seconds in one real second."""
+    if speed == 1:
         return ""
     return (
-        f"Compressed {summary.speed} times: a schedule minute lasts {60 // summary.speed} s. Queues are not "
+        f"Compressed {speed} times: a schedule minute lasts {60 // speed} s. Queues are not "
         "compressed, so errors come later on the schedule than in reality. Rates a minute are counts ÷ real seconds "
         "× 60."
     )
@@ -174,6 +227,12 @@ def slo(passed: bool | None) -> str:
 
 
 def slo_title(summary: Summary) -> str:
+    """How the SLO was kept; in a search, which breaks it to see where, what came of it."""
+    if summary.searched:
+        found = summary.capacity
+        return (
+            "CAPACITY NOT KNOWN" if not found.known else "CAPACITY FOUND" if found.reached else "CAPACITY NOT REACHED"
+        )
     return f"SLO {slo(summary.slo.passed)}" if summary.limits else "no SLO"
 
 
@@ -182,7 +241,7 @@ def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
     value = " ".join(filter(None, (_value(found.metric, found.value), f"({found.note})" if found.note else "")))
     if found.value is None:
         value = found.note
-    limit = f"≤ {_limit(found.metric, found.limit)}"
+    limit = f"≤ {slo_limit(found.metric, found.limit)}"
     return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
 
 
@@ -553,6 +612,30 @@ def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
     header += ["p99 service", "p99 latency", "failed", "errors", "dropped", *(["instances"] if seen else [])]
     note = "* not a whole minute" if any(span.partial for span in shown) else ""
     return Table(tuple(header), tuple(rows), words=0, note=note)
+
+
+def steps(summary: Summary) -> Table:
+    """A search, rate by rate."""
+    rows = tuple(
+        (
+            printable(step.kind),
+            clock(step.at),
+            f"{step.until - step.at:.0f} s",
+            rate(step.offered) if step.offered else UNKNOWN,
+            number(step.requests) if step.requests else UNKNOWN,
+            _measured(step),
+            printable(step.outcome or UNKNOWN),
+        )
+        for step in summary.minutes.steps
+    )
+    note = f"Rates are the endpoint's, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
+    return Table(("step", "at", "lasted", "a second", "requests", "measured", "outcome"), rows, note=note)
+
+
+def _measured(step: Step) -> str:
+    if step.metric == BACKLOG:
+        return "a queue that grows"
+    return UNKNOWN if step.value is None else f"{printable(step.metric)} {_value(step.metric, step.value)}"
 
 
 def examples(summary: Summary) -> Table:

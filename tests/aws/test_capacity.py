@@ -89,6 +89,7 @@ def test_copies_are_asked_for_and_waited_for() -> None:
         }
         found = wait_until_steady(here, 2, patience=10, every=0.01, say=said_.append)
     assert (found.current, found.arn.rpartition(":")[2]) == (2, "inference-component/trees")
+    assert found.instance_type is None  # nobody knows how many copies one holds
     assert said_ == ["trees is Updating, 1 of 2 copies serve"]
 
 
@@ -113,7 +114,7 @@ def test_waiting_ends_when_all_instances_serve_and_says_what_it_waits_for() -> N
     said_: list[str] = []
     with scripted({"DescribeEndpoint": steps, "DescribeEndpointConfig": CONFIGURED}) as aws:
         found = wait_until_steady(config(aws.url), 2, patience=10, every=0.01, say=said_.append)
-    assert found == Capacity("InService", 2, 2, ARN)
+    assert found == Capacity("InService", 2, 2, ARN, "ml.m4.xlarge")
     assert said_ == [
         "decision-trees-sample is InService, 1 of 1 instances serve",
         "SageMaker DescribeEndpoint was refused: ServiceUnavailable: try later",

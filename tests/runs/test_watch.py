@@ -65,6 +65,7 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
     invocations = {o.at_s: o.value for o in Run.open(folder).observations() if o.metric == "Invocations"}
     assert sorted(invocations) == [0.0, 60.0, 120.0, 180.0, 240.0, 300.0]
     assert found["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}
+    assert Run.open(folder).meta["endpoint"] == {"instance_type": "ml.m4.xlarge", "instances": 1}
     (rule,) = found["slo"]["rules"]
     assert rule["passed"] is True
     assert rule["value"] == pytest.approx(found["cloudwatch"]["model_latency_ms"]["mean"] / 1e3)

@@ -1,0 +1,223 @@
+"""Whether the SLO holds at a rate, and how sure that is, from the seconds for which the rate lasted.
+
+Every rule is the ratio of two sums: seconds of latency over requests, requests slower than the limit over requests,
+failed over answered. Each second gives one pair, so that the spread of the seconds tells how far the ratio of all may
+be off, whatever the requests have to do with each other inside a second (batch means: Law, Simulation Modeling and
+Analysis, chapter 9; the ratio's variance is the usual linearisation, Cochran, Sampling Techniques, chapter 6).
+
+A queue that grows for as long as the rate lasts keeps every limit for a while, and holds none. So a rate is held only
+if its latency does not surely rise, or so little that it would be in the limit for ten times as long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+from statistics import NormalDist
+
+from sm_locust.analysis.capacity import BACKLOG
+from sm_locust.analysis.rules import ERROR_RATE
+from sm_locust.analysis.verdict import MAX_IN_FLIGHT
+from sm_locust.record.histogram import PERCENTILES, Histogram, bucket_of, middle_us
+from sm_locust.record.interval import Interval
+
+DOUBT = 0.001  # the chance that a decision is wrong though it is called sure, one-sided
+RARE = 5  # of the requests that a percentile leaves out so many must have been possible before it is believed
+FEWEST = 100  # requests, whatever the rule
+HORIZON = 10  # times as long as a rate was looked at, it must be able to go on
+MAX_CORRELATION = 0.8  # of one second's residual with the next one's; more cannot be told from a trend
+
+
+class Outcome(Enum):
+    HELD = "held"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the seconds of one rate say.
+
+    outcome   HELD only if every rule surely holds, FAILED if any surely does not
+    metric    the rule that is closest to its limit, or furthest past it; BACKLOG where only a growing queue speaks
+    ratio     how much of its limit that rule uses: 1 is the limit
+    error     standard error of the ratio, as a share of it; infinite where nothing can be said
+    """
+
+    outcome: Outcome
+    metric: str
+    ratio: float
+    error: float
+
+
+def weigh(seconds: Sequence[Interval], limits: Mapping[str, float]) -> Evidence:
+    """seconds  whole ones at one rate, warm-up left out
+    limits   the `slo`, without `model_latency_*`: metric → seconds, or a fraction for error_rate
+    """
+    found = [_of_rule(metric, limit, seconds) for metric, limit in limits.items()]
+    failed = [evidence for evidence in found if evidence.outcome is Outcome.FAILED]
+    if failed:
+        return max(failed, key=lambda evidence: evidence.ratio)
+    closest = max(found, key=lambda evidence: evidence.ratio)
+    if any(evidence.outcome is Outcome.UNDECIDED for evidence in found):
+        return replace(closest, outcome=Outcome.UNDECIDED)
+    if _grows(seconds, limits):
+        return replace(closest, outcome=Outcome.UNDECIDED, metric=BACKLOG)
+    return closest
+
+
+def requests_needed(limits: Mapping[str, float]) -> int:
+    """As many as a decision takes: what a percentile or an error rate leaves out must have had a chance to be seen."""
+    shares = [_allowed(metric, limit) for metric, limit in limits.items()]
+    return max(FEWEST, *(math.ceil(RARE / share) for share in shares if share), 0)
+
+
+def _allowed(metric: str, limit: float) -> float | None:
+    """The share of requests that may break the rule; None for a mean, 0 for a maximum."""
+    statistic = metric.rpartition("_")[2]
+    if metric == ERROR_RATE:
+        return limit
+    if statistic == "max":
+        return 0.0
+    return None if statistic == "mean" else round(1 - PERCENTILES[statistic], 9)
+
+
+def _of_rule(metric: str, limit: float, seconds: Sequence[Interval]) -> Evidence:
+    found = _ratio(metric, limit, seconds)
+    if found is None:
+        return Evidence(Outcome.UNDECIDED, metric, 0.0, math.inf)
+    ratio, error = found
+    if math.isinf(ratio) or not ratio:
+        sure = math.isinf(ratio) or not error or error * _quantile(len(seconds) - 1) < 1
+        return Evidence(_outcome(ratio, sure), metric, ratio, error)
+    # Logarithms: a queue that is short by chance varies little by the same chance, and would seem surer than it is.
+    sure = abs(math.log(ratio)) > error * _quantile(len(seconds) - 1)
+    return Evidence(_outcome(ratio, sure), metric, ratio, error)
+
+
+def _outcome(ratio: float, sure: bool) -> Outcome:
+    return (Outcome.HELD if ratio <= 1 else Outcome.FAILED) if sure else Outcome.UNDECIDED
+
+
+def apart(metric: str, limit: float, before: Sequence[Interval], after: Sequence[Interval]) -> tuple[float, bool]:
+    """By how much of its limit a rule's value differs between two times, and whether that is surely no chance."""
+    first, then = _ratio(metric, limit, before), _ratio(metric, limit, after)
+    if first is None or then is None or math.isinf(first[0]) or math.isinf(then[0]):
+        return 0.0, False
+    error = math.hypot(*(share * (ratio or 1.0) for ratio, share in (first, then)))
+    by = then[0] - first[0]
+    return by, abs(by) > error * _quantile(min(len(before), len(after)) - 1)
+
+
+def _ratio(metric: str, limit: float, seconds: Sequence[Interval]) -> tuple[float, float] | None:
+    """How much of its limit a rule uses, and the standard error as a share of that (of the limit, where it is 0).
+
+    Infinite, and sure, where what is not allowed at all was seen. None where nothing was measured.
+    """
+    pairs = [_pair(metric, limit, second) for second in seconds]
+    allowed = _allowed(metric, limit)
+    bound = limit if allowed is None else allowed
+    total, weight = sum(n for n, _ in pairs), sum(d for _, d in pairs)
+    if not weight:
+        return None
+    if not bound:  # nothing is allowed: one is enough, and no number of others makes up for it
+        return (math.inf if total else 0.0), 0.0
+    value = total / weight
+    # However alike the seconds are, so many requests cannot tell more than this.
+    least = _spread(metric, seconds, weight) if allowed is None else bound * (1 - bound) / weight
+    error = math.sqrt(max(_variance(pairs, value, weight), least))
+    return value / bound, error / (value or bound)
+
+
+def _pair(metric: str, limit: float, second: Interval) -> tuple[float, float]:
+    if metric == ERROR_RATE:
+        failed = second.failed - second.refused + second.dropped_by_reason.get(MAX_IN_FLIGHT, 0)
+        return failed, second.ok + failed
+    measure, _, statistic = metric.rpartition("_")
+    histogram: Histogram = getattr(second, measure)
+    if statistic == "mean":
+        return sum(middle_us(b) * n for b, n in histogram.counts.items()) / 1e6, histogram.count
+    within = bucket_of(limit)
+    return sum(n for bucket, n in histogram.counts.items() if bucket > within), histogram.count
+
+
+def _spread(metric: str, seconds: Sequence[Interval], weight: float) -> float:
+    """The variance of a mean, if every request were on its own."""
+    measure = metric.rpartition("_")[0]
+    total = squares = 0.0
+    for second in seconds:
+        for bucket, n in getattr(second, measure).counts.items():
+            value = middle_us(bucket) / 1e6
+            total += n * value
+            squares += n * value * value
+    return max(0.0, squares / weight - (total / weight) ** 2) / weight
+
+
+def _variance(pairs: Sequence[tuple[float, float]], value: float, weight: float) -> float:
+    """Of a ratio of sums; what a queue carries from one second to the next makes it larger."""
+    k = len(pairs)
+    if k < 2:
+        return math.inf
+    residuals = [n - value * d for n, d in pairs]
+    squares = sum(r * r for r in residuals)
+    if not squares:
+        return 0.0
+    correlation = _correlation(residuals)
+    return squares * k / (k - 1) / weight**2 * (1 + correlation) / (1 - correlation)
+
+
+def _correlation(residuals: Sequence[float]) -> float:
+    """Of each with the next one, without the bias that so few have (Marriott and Pope, 1954)."""
+    k, squares = len(residuals), sum(r * r for r in residuals)
+    if k < 5 or not squares:
+        return 0.0
+    found = sum(a * b for a, b in pairwise(residuals)) / squares
+    return min(max(0.0, (k * found + 1) / (k - 3)), MAX_CORRELATION)
+
+
+def _grows(seconds: Sequence[Interval], limits: Mapping[str, float]) -> bool:
+    """Whether latency surely rises, so much that HORIZON windows like this one would break a limit on it.
+
+    Without a limit on latency it is told by a latency that doubles.
+    """
+    means = [second.latency.mean for second in seconds]
+    ys = [mean for mean in means if mean is not None]
+    k = len(ys)
+    if k < 5:
+        return False
+    xs = [i - (k - 1) / 2 for i in range(k)]
+    mean, spread = sum(ys) / k, sum(x * x for x in xs)
+    slope = sum(x * y for x, y in zip(xs, ys, strict=True)) / spread
+    left = [y - mean - slope * x for x, y in zip(xs, ys, strict=True)]
+    squares = sum(r * r for r in left)
+    correlation = _correlation(left)
+    error = math.sqrt(squares / (k - 2) / spread * (1 + correlation) / (1 - correlation))
+    if slope <= 0 or slope <= error * _quantile(k - 2):
+        return False
+    rise = slope * k * HORIZON
+    shares = [
+        (rise, limit - value)
+        for metric, limit in limits.items()
+        if metric != ERROR_RATE and (value := _latency(metric, seconds[-3:])) is not None
+    ]
+    return any(more > room for more, room in shares) if shares else rise > mean
+
+
+def _latency(metric: str, seconds: Sequence[Interval]) -> float | None:
+    measure, _, statistic = metric.rpartition("_")
+    return Histogram.merged(getattr(second, measure) for second in seconds).metric(statistic)
+
+
+def _quantile(degrees: int) -> float:
+    """Of Student's t at 1 − DOUBT, by the Cornish–Fisher expansion: within 2% from 4 degrees on."""
+    z = NormalDist().inv_cdf(1 - DOUBT)
+    n = max(1, degrees)
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )

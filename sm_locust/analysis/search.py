@@ -1,0 +1,353 @@
+"""Searches for the highest rate at which the SLO holds: doubles it until it breaks, then bisects.
+
+A pure machine: told of each second that is over, it says how many arrivals a second it wants from now on. It knows no
+clock but the seconds themselves, so a search of minutes is played in milliseconds of virtual time. What the seconds of
+a rate prove is evidence's, where the limit then lies is crossing's; who plays the rates is the shape's.
+
+After MLPerf LoadGen's and perf_analyzer's way of finding a peak, with three differences: a rate is not judged by one
+figure but held against the doubt in it; the queue that a rate too high has left is waited for; and what was found is
+confirmed at the end, so that an endpoint that changes meanwhile is not given a number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from sm_locust.analysis.capacity import BACKLOG, SEARCH, Capacity
+from sm_locust.analysis.crossing import CONFIDENCE, Crossing, Tried
+from sm_locust.analysis.evidence import Evidence, Outcome, apart, requests_needed, weigh
+from sm_locust.analysis.rules import Rule, Stretch
+from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
+from sm_locust.config import CapacitySearch
+from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.step import Step
+
+# When the seconds of a rate are weighed, in windows: what is clear is clear early, and what is not is given time.
+LOOKS = (0.5, 1.0, 1.5, 2.0, 3.0)
+FAR = 2.0  # times the limit, or as little of it: what half a window may decide
+CONFIRM = 2.0  # windows for which what was found must hold once more
+COMPARE = 1.0
+TAKING_OVER = 2  # seconds from a rate that is wanted to one that is played: a tick, and the way to workers and back
+ON_RATE = 0.02  # share by which the arrivals of a second may be off the rate that is judged
+LATE_SHARE = 0.5  # of a window: if more of its seconds left late, it is the generator that cannot keep up
+RECOVERY = 60.0  # seconds for a queue to empty; then the endpoint is taken for one that does not recover
+LOWEST = 1 / 32  # of `start`: below it there is no rate that holds
+CLOSE = 0.8  # of the limit: a rate that uses more of it, and could not be decided, is near the limit
+NEXT_TO = 1.1  # times a rate that could not be decided: where the climb goes on
+BESIDE = 0.06  # of a crossing that is guessed: far enough for a line to have a slope
+MOST_PROBES = 24  # after the first failure: chance may want more for ever
+WELL_BELOW = 0.75  # of what was found: a rate at which no queue hides how the endpoint does
+CHANGED = 0.1  # of the limit: a difference that is less makes no other capacity
+
+DOUBLE, LOWER, BISECT = "double", "lower", "bisect"
+CONFIRMATION, COMPARISON, PAUSE = "confirm", "compare", "recover"
+
+FOUND, AT_MAX, NONE_HELD, REFUSED = "found", "capacity.max held", "no rate held", "refused"
+TIME_LIMIT, MOST_SENT = "capacity.time_limit reached", "guard.max_requests reached"
+LATE = "late"
+
+
+@dataclass(slots=True)
+class _Probe:
+    """The step that goes on.
+
+    looks    seconds after which it is still to be weighed
+    passed   seconds since it was wanted
+    judged   of those, the ones at the rate that was wanted
+    late     of those, the ones that left late
+    """
+
+    kind: str
+    rate: float
+    at: float
+    looks: list[int]
+    seconds: list[Interval] = field(default_factory=list)
+    passed: int = 0
+    judged: int = 0
+    late: int = 0
+
+    @property
+    def offered(self) -> float:
+        return sum(s.due for s in self.seconds) / len(self.seconds) if self.seconds else 0.0
+
+
+class Search:
+    """`next` is to be called once for each second, in order; `steps` and `capacity` are there at any time.
+
+    limits  the `slo`: metric → seconds, or a fraction for error_rate; not empty, without `model_latency_*`
+    most    requests that may be sent in all
+    """
+
+    def __init__(self, settings: CapacitySearch, limits: Mapping[str, float], most: float = math.inf) -> None:
+        self._settings = settings
+        self._limits = dict(limits)
+        self._needed = settings.min_requests or requests_needed(self._limits)
+        self._most = most
+        self._sent = 0
+        self._until = 0.0
+        self._tried: list[Tried] = []
+        self._climb: list[_Probe] = []  # what held on the way up: how the endpoint was at first
+        self._confirmed = self._compared = False
+        self._refused = ""
+        self.steps: list[Step] = []
+        self.ended = ""  # why it is over; empty while it goes on
+        self._probe: _Probe | None = None
+        self._begin(DOUBLE, settings.start)
+
+    @property
+    def doing(self) -> str:
+        """The kind of the step that goes on, a word; empty after the end."""
+        return "" if self._probe is None else self._probe.kind
+
+    @property
+    def rate(self) -> float:
+        """Arrivals a second wanted now; 0 in a pause and after the end."""
+        return 0.0 if self._probe is None else self._probe.rate
+
+    def next(self, second: Interval, in_flight: int = 0) -> float | None:
+        """Takes a second of which all is known and says the rate from now on; None once the search is over.
+
+        second     arrivals and outcomes of a whole second, of every name
+        in_flight  requests without an answer, now
+        """
+        probe = self._probe
+        if probe is None:
+            return None
+        self._until = second.second + 1
+        self._sent += second.sent
+        probe.passed += 1
+        if self._until >= self._settings.time_limit:
+            self._end(TIME_LIMIT)
+        elif self._sent >= self._most:
+            self._end(MOST_SENT)
+        elif probe.kind == PAUSE:
+            self._recover(probe, in_flight)
+        elif probe.passed > TAKING_OVER + self._settings.warm_up:
+            self._look(probe, second)
+        return None if self._probe is None else self.rate
+
+    # -- a step ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, kind: str, rate: float) -> None:
+        looks = {CONFIRMATION: (CONFIRM,), COMPARISON: (COMPARE,)}.get(kind, LOOKS)
+        self._probe = _Probe(kind, rate, self._until, [round(look * self._settings.window) for look in looks])
+
+    def _look(self, probe: _Probe, second: Interval) -> None:
+        if abs(second.due - probe.rate) > ON_RATE * probe.rate + 4 * math.sqrt(probe.rate):
+            if probe.passed > TAKING_OVER + self._settings.warm_up + LOOKS[-1] * self._settings.window:
+                self._too_much(probe)  # so many seconds, and not the rate that was wanted
+            return
+        probe.judged += 1
+        if _is_late(second):
+            probe.late += 1
+            if probe.late > max(2.0, LATE_SHARE * self._settings.window, LATE_SHARE * probe.judged):
+                self._too_much(probe)
+            return
+        probe.seconds.append(second)
+        if len(probe.seconds) < probe.looks[0] or sum(s.due for s in probe.seconds) < self._needed:
+            return
+        while len(probe.looks) > 1 and probe.looks[1] <= len(probe.seconds):
+            probe.looks.pop(0)
+        evidence = weigh(probe.seconds, self._limits)
+        if self._is_enough(probe, evidence):
+            self._decide(probe, evidence)
+        else:
+            probe.looks.pop(0)
+
+    def _is_enough(self, probe: _Probe, evidence: Evidence) -> bool:
+        """Whether a look decides, or longer would tell more."""
+        if len(probe.looks) == 1:
+            return True
+        if len(probe.seconds) < round(self._settings.window):
+            return evidence.outcome is not Outcome.UNDECIDED and not 1 / FAR < evidence.ratio < FAR
+        if evidence.outcome is not Outcome.UNDECIDED:
+            return True
+        # Next to the limit another rate tells more than more of the same. A queue that may be growing is another
+        # matter: only time tells.
+        found = self._crossing
+        close = bool(found.near) or CLOSE < evidence.ratio < 1 / CLOSE
+        return close and found.high is not None and evidence.metric != BACKLOG
+
+    def _decide(self, probe: _Probe, evidence: Evidence) -> None:
+        if evidence.outcome is Outcome.UNDECIDED and evidence.metric == BACKLOG:
+            # The queue has grown for as long as we looked.
+            evidence = replace(evidence, outcome=Outcome.FAILED)
+        outcome = evidence.outcome
+        self._note(probe, outcome.value, evidence)
+        tried = Tried(probe.offered, probe.at, len(probe.seconds), evidence)
+        if probe.kind == CONFIRMATION:
+            self._confirmed = True
+            if outcome is Outcome.FAILED and evidence.ratio > 1 + CHANGED:
+                self._contradicted(tried)
+        elif probe.kind == COMPARISON:
+            self._compare(probe)
+        else:
+            self._tried.append(tried)
+            if outcome is Outcome.HELD and probe.kind in (DOUBLE, LOWER):
+                self._climb.append(probe)
+        if self.ended:
+            return
+        if outcome is Outcome.FAILED or evidence.ratio > FAR:
+            self._begin(PAUSE, 0.0)
+        else:
+            self._go_on()
+
+    def _too_much(self, probe: _Probe) -> None:
+        self._note(probe, LATE, None)
+        self._end(f"the generator could not send {probe.rate:,.6g} arrivals a second on time")
+
+    def _recover(self, probe: _Probe, in_flight: int) -> None:
+        if probe.passed > TAKING_OVER and not in_flight:
+            self._note(probe, "", None)
+            self._go_on()
+        elif probe.passed > TAKING_OVER + RECOVERY:
+            self._note(probe, "", None)
+            self._refuse(f"{in_flight:,} requests were still in flight {RECOVERY:.0f} s after the last one was sent")
+
+    def _note(self, probe: _Probe, outcome: str, evidence: Evidence | None) -> None:
+        metric, value = "" if evidence is None else evidence.metric, None
+        if metric and metric != BACKLOG:
+            value = Rule(metric, self._limits[metric]).value(Stretch("", _merged(probe.seconds)))
+        sent = sum(second.due for second in probe.seconds)
+        self.steps.append(
+            Step(probe.kind, probe.rate, probe.at, self._until, probe.offered, sent, outcome, metric, value)
+        )
+
+    # -- from one to the next ----------------------------------------------------------------------------------------
+
+    @property
+    def _crossing(self) -> Crossing:
+        return Crossing.of(self._tried)
+
+    def _go_on(self) -> None:
+        found = self._crossing
+        if found.high is None:
+            tried = max(self._tried, key=lambda t: t.rate)
+            if tried.rate < self._settings.max * (1 - ON_RATE):
+                # Past a rate that could not be decided the limit is near.
+                close = tried.evidence.outcome is Outcome.UNDECIDED and tried.evidence.ratio > CLOSE
+                self._begin(DOUBLE, min(tried.rate * (NEXT_TO if close else 2.0), self._settings.max))
+            else:
+                self._finish(found.low, AT_MAX)
+        elif found.below is None:
+            lower = min(t.rate for t in self._tried) / 2
+            if lower < self._settings.start * LOWEST:
+                self._end(NONE_HELD)
+            else:
+                self._begin(LOWER, lower)
+        elif self._probes_after_failure >= MOST_PROBES or found.width <= self._settings.precision:
+            self._finish(found.low, FOUND)
+        else:
+            self._narrow(found, found.below, found.high)
+
+    def _narrow(self, found: Crossing, below: float, high: float) -> None:
+        """Tries the rate that tells most: either side of a crossing that is known, or the middle of what is open."""
+        above = found.above or high
+        step = min(self._settings.precision, BESIDE)
+        if above / below - 1 > 2 * step:
+            self._begin(BISECT, math.sqrt(below * above))
+        elif found.near and found.best is not None:
+            beyond = sum(1 if rate > found.best else -1 for rate in found.near)
+            self._begin(BISECT, found.best * (1 - step if beyond > 0 else 1 + step))
+        else:
+            low = found.low or below
+            rates = sorted({low, high, *(t.rate for t in self._tried if low < t.rate < high)})
+            gap, under, over = max((b / a - 1, a, b) for a, b in pairwise(rates))
+            if gap > self._settings.precision / 2:
+                self._begin(BISECT, math.sqrt(under * over))
+            else:  # nothing is left to be tried between what is sure
+                self._finish(found.low, FOUND)
+
+    @property
+    def _probes_after_failure(self) -> int:
+        failed = [t.evidence.outcome is Outcome.FAILED for t in self._tried]
+        return len(failed) - failed.index(True) if True in failed else 0
+
+    def _finish(self, low: float | None, why: str) -> None:
+        """Ends, once what was found has been confirmed and compared; else begins the step that does it."""
+        if low is None:
+            self._end(why)
+            return
+        early = max((p for p in self._climb if p.rate <= WELL_BELOW * low), key=lambda p: p.rate, default=None)
+        if not self._confirmed:
+            self._begin(CONFIRMATION, low)
+        elif not self._compared and early is not None:
+            self._begin(COMPARISON, early.rate)
+        else:
+            self._end(why)
+
+    def _compare(self, probe: _Probe) -> None:
+        """Refuses when the endpoint is not any more what it was at the same rate at first."""
+        self._compared = True
+        early = next(p for p in self._climb if p.rate == probe.rate)
+        for metric, limit in self._limits.items():
+            by, sure = apart(metric, limit, early.seconds, probe.seconds)
+            if sure and abs(by) > CHANGED:
+                before, after = (
+                    _said(metric, Rule(metric, limit).value(Stretch("", _merged(p.seconds)))) for p in (early, probe)
+                )
+                self._refuse(
+                    f"the endpoint changed while it was searched: at {probe.rate:,.4g} a second {metric} was {before} "
+                    f"{early.at:,.0f} s after the start, and {after} at {probe.at:,.0f} s"
+                )
+                return
+
+    def _contradicted(self, tried: Tried) -> None:
+        held = [t for t in self._tried if t.evidence.outcome is not Outcome.FAILED and t.rate <= tried.rate * 1.001]
+        before = max(held, key=lambda t: t.rate)
+        self._refuse(
+            f"the endpoint changed while it was searched: {before.rate:,.4g} a second held {before.at:,.0f} s after "
+            f"the start, and {tried.rate:,.4g} failed at {tried.at:,.0f} s"
+        )
+
+    def _refuse(self, why: str) -> None:
+        self._refused = why
+        self._end(REFUSED)
+
+    def _end(self, why: str) -> None:
+        self.ended = why
+        self._probe = None
+
+    # -- the answer --------------------------------------------------------------------------------------------------
+
+    @property
+    def capacity(self) -> Capacity:
+        """What is known by now; of the whole endpoint, for a search knows of no instances."""
+        found = self._crossing
+        if self._refused or (found.low is None and found.high is None):
+            why = self._refused or f"no rate was decided: {self.ended or 'the search goes on'}"
+            return Capacity(SEARCH, confidence=CONFIDENCE, refused=why)
+        failed = [t for t in self._tried if t.evidence.outcome is Outcome.FAILED]
+        first = min(failed, key=lambda t: t.rate, default=None)
+        return Capacity(
+            SEARCH,
+            max_rps=found.best,
+            low=found.low,
+            high=found.high,
+            reached=first is not None,
+            limited_by=None if first is None else first.evidence.metric,
+            fails_at=None if first is None else first.rate,
+            confidence=CONFIDENCE,
+        )
+
+
+def _is_late(second: Interval) -> bool:
+    """Whether its requests left so late that it says more of us than of the endpoint."""
+    budget = max(MIN_LATENESS_BUDGET, LATENESS_SHARE * (second.service_time.quantile(0.5) or 0.0))
+    return (second.lateness.quantile(0.99) or 0.0) > budget
+
+
+def _merged(seconds: Sequence[Interval]) -> Interval:
+    whole = Interval(seconds[0].second if seconds else 0.0, ARRIVALS)
+    for second in seconds:
+        whole.merge(second)
+    return whole
+
+
+def _said(metric: str, value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.2%}" if metric == "error_rate" else f"{value * 1e3:,.4g} ms"

@@ -1,0 +1,185 @@
+"""What one instance sustained in a run: what was searched for, or what its load shows. Or why it cannot be told.
+
+Here it is decided what may speak of one instance at all: valid, judged phases, seconds in which nobody else sent and
+the number of instances stood. Where along the rates the limit lies is ramp's and search's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from sm_locust.analysis.capacity import RAMP, SEARCH, Capacity
+from sm_locust.analysis.evidence import FEWEST
+from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.ramp import Window, read
+from sm_locust.analysis.rules import Rule, Stretch
+from sm_locust.analysis.verdict import Verdict, endpoint_drops
+from sm_locust.analysis.watched import FOREIGN_SHARE, ModelLatency, Period, Watched
+
+WINDOWS = 120  # at the most: about a minute each, of the reference experiment
+MOST_FOREIGN = 0.5  # of the windows
+_SETTLED = 2  # real seconds around a change of the instances: the moment at which it was seen is not the moment it was
+
+
+def capacity(
+    meta: Mapping[str, Any], minutes: Minutes, watched: Watched | None, limits: Mapping[str, float], verdict: Verdict
+) -> Capacity:
+    """meta     what run.json holds
+    watched  what CloudWatch and scaling saw; None when nobody watched
+    limits   the `slo`: metric → seconds, or a fraction for error_rate
+    verdict  the run's
+    """
+    search = meta.get("search")
+    found = _refused(meta, minutes, watched, limits, verdict)
+    if found:
+        return Capacity(RAMP if search is None else SEARCH, refused=found)
+    if search is not None:
+        return _searched(search, minutes, watched)
+    return _from_the_load(meta, minutes, watched, limits)
+
+
+def _refused(
+    meta: Mapping[str, Any], minutes: Minutes, watched: Watched | None, limits: Mapping[str, float], verdict: Verdict
+) -> str:
+    if not limits:
+        return "there is no slo to hold a rate against"
+    if not minutes.phases and not verdict.valid:
+        code = next(reason.code for reason in verdict.reasons if reason.invalidates)
+        return f"the run is not valid ({code})"
+    variants = [
+        subject
+        for subject in (meta.get("cloudwatch") or {}).get("subjects") or ()
+        if subject.get("ours") and subject.get("kind") == "variant"
+    ]
+    if len(variants) > 1:
+        return f"{len(variants)} variants share the requests, and each may have its own capacity; send to one of them"
+    status = None if watched is None else watched.endpoint_at_start
+    if status not in (None, "InService"):
+        return f"the endpoint was {status} when the load began"
+    return ""
+
+
+# -- a search ----------------------------------------------------------------------------------------------------------
+
+
+def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | None) -> Capacity:
+    told = Capacity.from_dict(search["capacity"])
+    if not search.get("ended"):
+        between = "" if told.low is None else f": {told.low:,.4g} a second held so far"
+        return Capacity(SEARCH, refused=f"the search was ended before it had an answer{between}")
+    if told.refused or watched is None:
+        return told
+    if watched.foreign:
+        minute = int(watched.foreign[0].at_s // 60)
+        return Capacity(SEARCH, refused=f"somebody else used the endpoint in minute {minute} of the search")
+    inside = [p.instances for p in watched.periods if p.instances is not None and p.middle_s >= 0]
+    levels = {float(level) for _, level in _levels(watched)} or set(inside)
+    if not levels:
+        return told
+    if max(levels) > min(levels) * 1.001:
+        return Capacity(
+            SEARCH,
+            refused=f"the number of instances changed while it was searched, {min(levels):g} to {max(levels):g}: "
+            "suspend automatic scaling and search again",
+        )
+    instances = next(iter(levels))
+    return told.shared_among(instances)
+
+
+def _levels(watched: Watched) -> list[tuple[float, int]]:
+    """Schedule seconds and the instances that served from then on, as they were seen."""
+    return [(max(0.0, e.at_s), e.in_service) for e in watched.events if e.in_service]
+
+
+# -- a load that was planned -------------------------------------------------------------------------------------------
+
+
+def _from_the_load(
+    meta: Mapping[str, Any], minutes: Minutes, watched: Watched | None, limits: Mapping[str, float]
+) -> Capacity:
+    valid = {span.phase: Verdict.of_phase(minutes, meta, span).valid for span in minutes.phases}
+    good = [span for span in minutes.phases if valid[span.phase] and minutes.is_judged(span)]
+    if minutes.phases and not good:
+        return Capacity(RAMP, refused="no phase that is judged is valid")
+    spans = list(_windows(minutes))
+    foreign = [period for period in watched.periods if _is_foreign(period)] if watched is not None else []
+    disturbed = [any(_overlap(span, period) for period in foreign) for span in spans]
+    if spans and sum(disturbed) > MOST_FOREIGN * len(spans):
+        return Capacity(RAMP, refused=f"somebody else used the endpoint in {sum(disturbed)} of {len(spans)} stretches")
+    rules = [Rule(metric, limit) for metric, limit in limits.items()]
+    levels = [] if watched is None else _levels(watched)
+    gone = math.inf if watched is None or watched.gone_at_s is None else watched.gone_at_s
+    known = bool(levels) or (watched is not None and any(p.instances is not None for p in watched.periods))
+    windows, serving = [], []
+    for span, by_others in zip(spans, disturbed, strict=True):
+        instances = _instances(span, watched, levels) if known else 1.0
+        counts = (
+            valid.get(span.phase, True)
+            and minutes.is_judged(span)
+            and not by_others
+            and instances is not None
+            and span.at_s + span.seconds * span.speed <= gone
+            and span.arrivals.due > 0
+        )
+        window = _window(span, rules, watched, instances or 1.0, counts)
+        windows.append(window)
+        if counts and instances is not None:
+            serving.append(instances)
+    found = read(windows)
+    if found.refused or not known:
+        return found
+    return replace(found, instances=max(serving, key=serving.count))
+
+
+def _windows(minutes: Minutes) -> Iterable[Span]:
+    """Stretches of whole seconds within a phase, about WINDOWS in all, of so many requests that a figure is one."""
+    seconds = [span for span in minutes.seconds if span.seconds > 1e-6]
+    total = sum(span.seconds for span in seconds)
+    mean = sum(span.arrivals.due for span in seconds) / total if total else 0.0
+    length = max(1, math.ceil(total / WINDOWS), math.ceil(FEWEST / mean) if mean else 1)
+    for _, group in groupby(seconds, key=lambda span: span.phase):
+        of_phase = list(group)
+        for n in range(0, len(of_phase), length):
+            part = of_phase[n : n + length]
+            whole = Span(part[0].start, part[0].speed, part[0].phase)
+            for span in part:
+                whole.merge(span)
+            if whole.seconds >= 0.5 * length:  # what is left over at the end of a phase may be too little
+                yield whole
+
+
+def _is_foreign(period: Period) -> bool:
+    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.sent)
+
+
+def _overlap(span: Span, period: Period) -> bool:
+    until = span.at_s + span.seconds * span.speed
+    return period.at_s < until and span.at_s < period.at_s + period.seconds * span.speed
+
+
+def _instances(span: Span, watched: Watched | None, levels: Sequence[tuple[float, int]]) -> float | None:
+    """Those that served for the whole stretch; None where their number changed, or nobody knows."""
+    if watched is None:
+        return None
+    start, until = span.at_s, span.at_s + span.seconds * span.speed
+    if levels:
+        before = [level for at_s, level in levels if at_s <= start] or [levels[0][1]]
+        around = _SETTLED * span.speed
+        near = [level for at_s, level in levels if start - around < at_s < until + around and at_s > 0]
+        return float(before[-1]) if all(level == before[-1] for level in near) else None
+    among = [p.instances for p in watched.periods if _overlap(span, p) and p.instances is not None]
+    return among[0] if among and max(among) <= min(among) * 1.01 else None
+
+
+def _window(span: Span, rules: Iterable[Rule], watched: Watched | None, instances: float, counts: bool) -> Window:
+    model = ModelLatency.merged(watched.during(span)) if watched is not None else None
+    stretch = Stretch("", span.requests, endpoint_drops([span]), model, watched is not None)
+    found = [(value / rule.limit if rule.limit else math.inf * value if value else 0.0, rule.metric)
+             for rule in rules if (value := rule.value(stretch)) is not None]  # fmt: skip
+    ratio, metric = max(found, default=(0.0, ""))
+    rate = span.arrivals.due / span.seconds / instances
+    return Window(span.at_s, rate, metric, ratio, span.requests.latency.mean, counts)

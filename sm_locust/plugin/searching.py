@@ -1,0 +1,83 @@
+"""A search for capacity while it goes on: hands it second after second, as soon as all is known of one.
+
+What processes ship comes late and in parts. A second is over once everything it sent has ended, or has had its time:
+what then is still in flight counts at its age. The search itself is the analysis's and knows no clock; how a rate
+becomes users is the shape's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from sm_locust.analysis.search import Search
+from sm_locust.config import RunConfig
+from sm_locust.record.histogram import bucket_of
+from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.step import Step
+
+HISTOGRAMS = ("latency", "service_time", "lateness")
+
+# Seconds after its end at which a second has come in whole: a process takes what it has counted some hundredths after a
+# full second; a worker's shipment then has a way to go.
+ALONE, DISTRIBUTED = 0.02, 0.4
+PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 2.0, 2.0, 10.0  # times the longest limit; in seconds
+
+
+class Searching:
+    """The search of one run.
+
+    distributed  whether workers send the load
+    """
+
+    def __init__(self, config: RunConfig, *, distributed: bool) -> None:
+        limits = config.slo.limits()
+        self.search = Search(config.capacity, limits, config.guard.max_requests or math.inf)
+        self._delay = DISTRIBUTED if distributed else ALONE
+        longest = max((limit for metric, limit in limits.items() if metric != "error_rate"), default=0.0)
+        self._patience = min(max(PATIENCE * longest, LEAST_PATIENCE), MOST_PATIENCE)
+        self._seconds: dict[int, Interval] = {}
+        self._next = 0  # the second that is handed on next
+        self._in_flight = 0
+        self._told = 0  # steps that `advance` has returned
+
+    def note(self, rows: Iterable[dict[str, Any]]) -> None:
+        """What a process has counted, as it was shipped."""
+        for row in rows:
+            counted = Interval.decode(row, HISTOGRAMS)
+            self._in_flight += counted.sent if counted.name == ARRIVALS else -_ended(counted)
+            second = int(counted.second)
+            if second >= self._next:
+                self._seconds.setdefault(second, Interval(float(second), ARRIVALS)).merge(counted)
+
+    def advance(self, now: float) -> list[Step]:
+        """Hands on what is whole, `now` real seconds after the start; the steps that this has ended."""
+        while not self.search.ended and now >= self._next + 1 + self._delay:
+            second = self._seconds.get(self._next) or Interval(float(self._next), ARRIVALS)
+            missing = second.sent - _ended(second)
+            age = now - self._next - 1
+            if missing > 0 and age < self._patience:
+                break
+            if missing > 0:
+                self._count_at_age(second, missing, age)
+            self._seconds.pop(self._next, None)
+            self._next += 1
+            self.search.next(second, self._in_flight)
+        fresh = self.search.steps[self._told :]
+        self._told += len(fresh)
+        return fresh
+
+    def _count_at_age(self, second: Interval, missing: int, age: float) -> None:
+        """No answer yet is no good answer: a latency of so much, at the least."""
+        for histogram in (second.latency, second.service_time):
+            bucket = bucket_of(age)
+            histogram.counts[bucket] = histogram.counts.get(bucket, 0) + missing
+
+    def as_dict(self) -> dict[str, Any]:
+        """What run.json holds: why the search ended, empty where somebody ended it, and its answer."""
+        return {"ended": self.search.ended, "capacity": self.search.capacity.as_dict()}
+
+
+def _ended(counted: Interval) -> int:
+    return counted.ok + counted.failed + counted.cancelled

@@ -1,0 +1,37 @@
+"""What the watch remembers of the endpoint as it was first seen. Beside a load it is watched in tests/runs."""
+
+from __future__ import annotations
+
+from sm_locust.plugin.watch import Watch
+from sm_locust.prices import Seen
+from tests.aws.harness import Answers, config, refused, scripted
+from tests.aws.test_capacity import component
+from tests.aws.test_endpoint import CONFIGURED, described
+
+
+def looked(answers: Answers, **sections: object) -> Watch:
+    with scripted(answers) as aws:
+        watch = Watch(config(aws.url, **sections), 1)
+        watch.look()
+    return watch
+
+
+def test_it_remembers_of_what_type_the_instances_were_and_how_many_served() -> None:
+    answers: Answers = {"DescribeEndpoint": described("Updating", 1, 2), "DescribeEndpointConfig": CONFIGURED}
+    assert looked(answers).hosted == Seen("ml.m4.xlarge", 1)
+
+
+def test_a_type_that_may_not_be_asked_for_is_not_known_and_no_fault() -> None:
+    denied = refused("AccessDeniedException", "no")
+    watch = looked({"DescribeEndpoint": described("InService", 2, 2), "DescribeEndpointConfig": denied})
+    assert watch.hosted == Seen(None, 2)
+    assert not any("DescribeEndpointConfig" in sentence for sentence in watch.as_dict()["missing"])
+
+
+def test_an_endpoint_that_may_not_be_described_was_not_seen() -> None:
+    assert looked({"DescribeEndpoint": refused("AccessDeniedException", "no")}).hosted is None
+
+
+def test_copies_are_no_instances() -> None:
+    answers: Answers = {"DescribeInferenceComponent": component("InService", 2, 2)}
+    assert looked(answers, request={"inference_component": "trees"}).hosted is None

@@ -48,6 +48,7 @@ phases:
 arrivals: {spacing: poisson, seed: 7, per_user: 2, max_in_flight: 5000}
 slo: {latency_mean: 15ms, service_time_p999: 0.3s, model_latency_p95: 0.5ms, error_rate: 5%}
 stop_when: [{metric: error_rate, above: 5%, for: 60s}, {metric: latency_p99, above: 300ms, for: 60s}]
+capacity: {start: 50, max: 2000, precision: 4%, window: 8s, warm_up: 0s, min_requests: 1000, time_limit: 4m}
 scaling:
   min_instances: 1
   max_instances: 4
@@ -111,6 +112,15 @@ def test_a_full_configuration_is_read_in_seconds_and_fractions() -> None:
     assert isinstance(config.scaling.metric, CustomMetric)
     assert config.scaling.metric.dimensions == {"EndpointName": "a"}
     assert (config.scaling.metric_name, config.scaling.of_components) == ("Invocations", None)
+    assert config.capacity.model_dump() == {
+        "start": 50,
+        "max": 2000,
+        "precision": 0.04,
+        "window": 8,
+        "warm_up": 0,
+        "min_requests": 1000,
+        "time_limit": 240,
+    }
     assert config.cloudwatch.period == 60
     assert (config.guard.max_requests, config.guard.max_cost) == (5_000_000, 50)
     assert config.prices.as_of == datetime.date(2026, 11, 24)
@@ -333,6 +343,33 @@ def test_a_wrong_option_is_named_in_one_line(config: str, options: dict[str, str
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("written", ["start: 60, max: 800", "{start: 60, max: 800}", "  start: 60 ,max: 800.0"])
+def test_settings_of_a_search_win_one_by_one(written: str) -> None:
+    config = parse(FULL, "x.yaml").with_capacity(written, "--sm-capacity")
+    assert (config.capacity.start, config.capacity.max, config.capacity.precision) == (60, 800, 0.04)
+    assert config.model_copy(update={"capacity": parse(FULL, "x.yaml").capacity}) == parse(FULL, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("start: 0", "--sm-capacity: start: 0 is not accepted: a number of arrivals a second, more than 0"),
+        ("max: 49", "--sm-capacity: max: 49 is not accepted: a number of arrivals a second, 50 (start) to 1000000"),
+        ("maximum: 1", "--sm-capacity: maximum: unknown key (did you mean max?); accepted: start, max, precision"),
+        ("window: 2s", "--sm-capacity: window: '2s' is not accepted: a duration for one look at a rate, 4s to 1h"),
+        ("fast", "--sm-capacity: fast: unknown key; accepted: start, max, precision"),
+        ("{start: 50", "--sm-capacity: '{start: 50' is not accepted: settings such as start: 50, max: 2000"),
+        ("start: 5: 6", "--sm-capacity: 'start: 5: 6' is not accepted: settings such as"),
+        ("1: 2", "--sm-capacity: '1: 2' is not accepted: settings such as"),
+    ],
+)
+def test_wrong_settings_of_a_search_are_named_in_one_line(written: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(FULL, "x.yaml").with_capacity(written, "--sm-capacity")
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
 # Wrong configurations, each key of the model × {unknown, wrong type, out of range, missing}
 
 
@@ -416,6 +453,13 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "stop_when[0].metric": ("latency_p42", "error_rate, or latency_*"),
     "stop_when[0].above": ("101%", A_RATIO),
     "stop_when[0].for": ("0s", A_DURATION),
+    "capacity.start": (0, "a number of arrivals a second, more than 0, at most 1000000"),
+    "capacity.max": (49, "a number of arrivals a second, 50 (start) to 1000000"),
+    "capacity.precision": ("0.5%", "a percentage such as 5%, or a fraction such as 0.05; 1% to 50%"),
+    "capacity.window": ("3s", "a duration for one look at a rate, 4s to 1h"),
+    "capacity.warm_up": ("2h", "a duration for which a new rate is not judged, 0s to 1h"),
+    "capacity.min_requests": (9, "a whole number of requests for one decision, 10 to 1000000000"),
+    "capacity.time_limit": ("0s", A_DURATION),
     "scaling.min_instances": (0, "a whole number, 1 to 10000"),
     "scaling.max_instances": (0, "a whole number, min_instances to 10000"),
     "scaling.metric": ("CPUUtilization", "one of SageMakerVariantInvocationsPerInstance"),
@@ -444,7 +488,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
 }
 # Of these every value of the right type is in range: a section's faults are its keys', a flag is one or the other.
 ALWAYS_IN_RANGE = {
-    *("request", "arrivals", "slo", "stop_when", "scaling", "cloudwatch", "prices", "guard"),
+    *("request", "arrivals", "slo", "stop_when", "capacity", "scaling", "cloudwatch", "prices", "guard"),
     "phases[0].judge",
 }
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 PURE = ["ConfigError", "Outcome", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
 LOCUST_FACING = [
-    *("ApiGatewayUser", "ArrivalUser", "ConfigShape", "ContainerUser", "InvokeEndpointUser", "LiveRun", "PhasesShape"),
-    *("requests_auth", "setup"),
+    *("ApiGatewayUser", "ArrivalUser", "CapacityShape", "ConfigShape", "ContainerUser", "InvokeEndpointUser"),
+    *("LiveRun", "PhasesShape", "requests_auth", "setup"),
 ]
 
 

@@ -74,7 +74,7 @@ def calls(found: Recommendation) -> list[str]:
     policy = [
         ("--policy-name", PREFIX + found.scaled.metric),
         ("--policy-type", "TargetTrackingScaling"),
-        ("--target-tracking-scaling-policy-configuration", json.dumps(tracking)),
+        ("--target-tracking-scaling-policy-configuration", json.dumps(tracking, indent=2)),
     ]
     return [_call(found, "register-scalable-target", bounds), _call(found, "put-scaling-policy", policy)]
 

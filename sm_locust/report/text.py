@@ -47,13 +47,13 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
-    if summary.limits and not summary.searched:  # else it is the headline
-        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
     for kind, what, said, _ in wording.failures(summary).rows:
         line = Text.assemble(
             (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
         )
         console.print(Padding(line, (0, 0, 0, 11), expand=False))
+    if summary.limits and not summary.searched:  # else it is the headline
+        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
     _pairs(console, "CloudWatch", wording.cloudwatch(summary))
     for gap in wording.gaps(summary.watched):
         console.print(Padding(Text(gap, style=WARN), (0, 0, 0, 11), expand=False))
@@ -154,7 +154,7 @@ def _pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
         return
     line = Text()
     for i, (label, value) in enumerate(pairs):
-        line.append(("   " if i else "") + label + " ", style=DIM)
+        line.append(("   " if i else "") + (f"{label} " if label else ""), style=DIM)
         line.append(value, style="")
     grid = RichTable.grid(padding=(0, 1, 0, 0))
     grid.add_column(width=10)

@@ -143,9 +143,7 @@ def capacity(found: Capacity) -> str:
 def _among(found: Capacity) -> str:
     if found.instances is None:
         return " for the endpoint: how many instances served is not known"
-    if found.instances == 1:
-        return " for one instance, of 1"
-    return f" for one instance, of {count(found.instances)}"
+    return " for one instance" if found.instances == 1 else f" for each of {count(found.instances)} instances"
 
 
 def _limited(found: Capacity) -> str:

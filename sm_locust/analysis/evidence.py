@@ -53,7 +53,34 @@ class Evidence:
     error: float
 
 
-def weigh(seconds: Sequence[Interval], limits: Mapping[str, float]) -> Evidence:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A second, with all that is ever asked of it: its histograms are gone through once.
+
+    pairs    metric → the two sums of its ratio
+    squares  metric of a mean → the sum of squares
+    latency  its mean, seconds; None where nothing was answered
+    """
+
+    second: Interval
+    pairs: Mapping[str, tuple[float, float]]
+    squares: Mapping[str, float]
+    latency: float | None
+
+    @classmethod
+    def of(cls, second: Interval, limits: Mapping[str, float]) -> Measured:
+        pairs, squares = {}, {}
+        for metric, limit in limits.items():
+            pairs[metric] = _pair(metric, limit, second)
+            if metric.endswith("_mean"):
+                counts: dict[int, int] = getattr(second, metric.rpartition("_")[0]).counts
+                squares[metric] = sum((middle_us(bucket) / 1e6) ** 2 * n for bucket, n in counts.items())
+        mean = pairs.get("latency_mean")
+        latency = second.latency.mean if mean is None else mean[0] / mean[1] if mean[1] else None
+        return cls(second, pairs, squares, latency)
+
+
+def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
     """seconds  whole ones at one rate, warm-up left out
     limits   the `slo`, without `model_latency_*`: metric → seconds, or a fraction for error_rate
     """
@@ -85,7 +112,7 @@ def _allowed(metric: str, limit: float) -> float | None:
     return None if statistic == "mean" else round(1 - PERCENTILES[statistic], 9)
 
 
-def _of_rule(metric: str, limit: float, seconds: Sequence[Interval]) -> Evidence:
+def _of_rule(metric: str, limit: float, seconds: Sequence[Measured]) -> Evidence:
     found = _ratio(metric, limit, seconds)
     if found is None:
         return Evidence(Outcome.UNDECIDED, metric, 0.0, math.inf)
@@ -102,7 +129,7 @@ def _outcome(ratio: float, sure: bool) -> Outcome:
     return (Outcome.HELD if ratio <= 1 else Outcome.FAILED) if sure else Outcome.UNDECIDED
 
 
-def apart(metric: str, limit: float, before: Sequence[Interval], after: Sequence[Interval]) -> tuple[float, bool]:
+def apart(metric: str, limit: float, before: Sequence[Measured], after: Sequence[Measured]) -> tuple[float, bool]:
     """By how much of its limit a rule's value differs between two times, and whether that is surely no chance."""
     first, then = _ratio(metric, limit, before), _ratio(metric, limit, after)
     if first is None or then is None or math.isinf(first[0]) or math.isinf(then[0]):
@@ -112,12 +139,12 @@ def apart(metric: str, limit: float, before: Sequence[Interval], after: Sequence
     return by, abs(by) > error * _quantile(min(len(before), len(after)) - 1)
 
 
-def _ratio(metric: str, limit: float, seconds: Sequence[Interval]) -> tuple[float, float] | None:
+def _ratio(metric: str, limit: float, seconds: Sequence[Measured]) -> tuple[float, float] | None:
     """How much of its limit a rule uses, and the standard error as a share of that (of the limit, where it is 0).
 
     Infinite, and sure, where what is not allowed at all was seen. None where nothing was measured.
     """
-    pairs = [_pair(metric, limit, second) for second in seconds]
+    pairs = [second.pairs[metric] for second in seconds]
     allowed = _allowed(metric, limit)
     bound = limit if allowed is None else allowed
     total, weight = sum(n for n, _ in pairs), sum(d for _, d in pairs)
@@ -127,7 +154,7 @@ def _ratio(metric: str, limit: float, seconds: Sequence[Interval]) -> tuple[floa
         return (math.inf if total else 0.0), 0.0
     value = total / weight
     # However alike the seconds are, so many requests cannot tell more than this.
-    least = _spread(metric, seconds, weight) if allowed is None else bound * (1 - bound) / weight
+    least = _spread(metric, seconds, value, weight) if allowed is None else bound * (1 - bound) / weight
     error = math.sqrt(max(_variance(pairs, value, weight), least))
     return value / bound, error / (value or bound)
 
@@ -144,16 +171,10 @@ def _pair(metric: str, limit: float, second: Interval) -> tuple[float, float]:
     return sum(n for bucket, n in histogram.counts.items() if bucket > within), histogram.count
 
 
-def _spread(metric: str, seconds: Sequence[Interval], weight: float) -> float:
+def _spread(metric: str, seconds: Sequence[Measured], value: float, weight: float) -> float:
     """The variance of a mean, if every request were on its own."""
-    measure = metric.rpartition("_")[0]
-    total = squares = 0.0
-    for second in seconds:
-        for bucket, n in getattr(second, measure).counts.items():
-            value = middle_us(bucket) / 1e6
-            total += n * value
-            squares += n * value * value
-    return max(0.0, squares / weight - (total / weight) ** 2) / weight
+    squares = sum(second.squares[metric] for second in seconds)
+    return max(0.0, squares / weight - value**2) / weight
 
 
 def _variance(pairs: Sequence[tuple[float, float]], value: float, weight: float) -> float:
@@ -178,13 +199,12 @@ def _correlation(residuals: Sequence[float]) -> float:
     return min(max(0.0, (k * found + 1) / (k - 3)), MAX_CORRELATION)
 
 
-def _grows(seconds: Sequence[Interval], limits: Mapping[str, float]) -> bool:
+def _grows(seconds: Sequence[Measured], limits: Mapping[str, float]) -> bool:
     """Whether latency surely rises, so much that HORIZON windows like this one would break a limit on it.
 
     Without a limit on latency it is told by a latency that doubles.
     """
-    means = [second.latency.mean for second in seconds]
-    ys = [mean for mean in means if mean is not None]
+    ys = [second.latency for second in seconds if second.latency is not None]
     k = len(ys)
     if k < 5:
         return False
@@ -206,9 +226,9 @@ def _grows(seconds: Sequence[Interval], limits: Mapping[str, float]) -> bool:
     return any(more > room for more, room in shares) if shares else rise > mean
 
 
-def _latency(metric: str, seconds: Sequence[Interval]) -> float | None:
+def _latency(metric: str, seconds: Sequence[Measured]) -> float | None:
     measure, _, statistic = metric.rpartition("_")
-    return Histogram.merged(getattr(second, measure) for second in seconds).metric(statistic)
+    return Histogram.merged(getattr(one.second, measure) for one in seconds).metric(statistic)
 
 
 def _quantile(degrees: int) -> float:

@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from sm_locust.analysis.capacity import BACKLOG, SEARCH, Capacity
 from sm_locust.analysis.crossing import CONFIDENCE, Crossing, Tried
-from sm_locust.analysis.evidence import Evidence, Outcome, apart, requests_needed, weigh
+from sm_locust.analysis.evidence import Evidence, Measured, Outcome, apart, requests_needed, weigh
 from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
 from sm_locust.config import CapacitySearch
@@ -64,14 +64,18 @@ class _Probe:
     rate: float
     at: float
     looks: list[int]
-    seconds: list[Interval] = field(default_factory=list)
+    seconds: list[Measured] = field(default_factory=list)
     passed: int = 0
     judged: int = 0
     late: int = 0
 
     @property
+    def requests(self) -> int:
+        return sum(one.second.due for one in self.seconds)
+
+    @property
     def offered(self) -> float:
-        return sum(s.due for s in self.seconds) / len(self.seconds) if self.seconds else 0.0
+        return self.requests / len(self.seconds) if self.seconds else 0.0
 
 
 class Search:
@@ -146,8 +150,8 @@ class Search:
             if probe.late > max(2.0, LATE_SHARE * self._settings.window, LATE_SHARE * probe.judged):
                 self._too_much(probe)
             return
-        probe.seconds.append(second)
-        if len(probe.seconds) < probe.looks[0] or sum(s.due for s in probe.seconds) < self._needed:
+        probe.seconds.append(Measured.of(second, self._limits))
+        if len(probe.seconds) < probe.looks[0] or probe.requests < self._needed:
             return
         while len(probe.looks) > 1 and probe.looks[1] <= len(probe.seconds):
             probe.looks.pop(0)
@@ -211,9 +215,8 @@ class Search:
         metric, value = "" if evidence is None else evidence.metric, None
         if metric and metric != BACKLOG:
             value = Rule(metric, self._limits[metric]).value(Stretch("", _merged(probe.seconds)))
-        sent = sum(second.due for second in probe.seconds)
         self.steps.append(
-            Step(probe.kind, probe.rate, probe.at, self._until, probe.offered, sent, outcome, metric, value)
+            Step(probe.kind, probe.rate, probe.at, self._until, probe.offered, probe.requests, outcome, metric, value)
         )
 
     # -- from one to the next ----------------------------------------------------------------------------------------
@@ -340,10 +343,10 @@ def _is_late(second: Interval) -> bool:
     return (second.lateness.quantile(0.99) or 0.0) > budget
 
 
-def _merged(seconds: Sequence[Interval]) -> Interval:
-    whole = Interval(seconds[0].second if seconds else 0.0, ARRIVALS)
-    for second in seconds:
-        whole.merge(second)
+def _merged(seconds: Sequence[Measured]) -> Interval:
+    whole = Interval(0.0, ARRIVALS)
+    for one in seconds:
+        whole.merge(one.second)
     return whole
 
 

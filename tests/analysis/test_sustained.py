@@ -17,6 +17,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase
 from tests.analysis.folders import Answer, played, watch
+from tests.analysis.virtual import virtual_run
 
 RAMP = (Phase("ramp", 60, 20, ramp_to=140),)
 CONFIG: dict[str, Any] = {"target": {"endpoint": "e"}, "slo": {"latency_mean": "15ms", "error_rate": "5%"}}
@@ -133,6 +134,27 @@ def test_somebody_elses_requests(seconds: int, refused: bool, tmp_path: Path) ->
     assert found.refused.startswith("somebody else used the endpoint") is refused
     if not refused:
         assert found.max_rps == pytest.approx(100, abs=3)
+
+
+SLO = {"slo": {"latency_mean": "15ms", "error_rate": "5%"}}
+
+
+def test_the_reference_experiment_shows_what_one_instance_sustains(tmp_path: Path) -> None:
+    """4 workers of 8.5 ms: 28,235 a minute. A compressed ramp is quicker than its queue, and a little above."""
+    config = {**SLO, "target": {"endpoint": "e"}}
+    found = of(virtual_run(tmp_path, config=config))
+    assert found.max_rps is not None and found.low is not None
+    assert 25_000 <= found.low * 60 <= found.max_rps * 60 <= 28_500
+    assert found.high is not None and found.high * 60 >= 28_235
+    assert (found.reached, found.limited_by, found.instances) == (True, "latency_mean", 1)
+
+
+def test_with_scaling_the_reference_experiment_reaches_no_limit(tmp_path: Path) -> None:
+    config = {**SLO, "target": {"endpoint": "e"}}
+    found = of(virtual_run(tmp_path, scaled=True, config=config))
+    assert (found.reached, found.refused, found.instances) == (False, "", 2)
+    assert found.max_rps is not None
+    assert 24_000 <= found.max_rps * 60 <= 28_235
 
 
 # -- a search ----------------------------------------------------------------------------------------------------------

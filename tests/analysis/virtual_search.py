@@ -78,7 +78,7 @@ def _count(interval: Interval, latencies: Seconds, ok: Any, late: float) -> None
     if not ok.all():
         interval.add(FAILED + UNAVAILABLE, int((~ok).sum()))
     interval.latency.counts.update(counted(latencies[ok]))
-    interval.service_time.merge(interval.latency)
+    interval.service_time = interval.latency  # nobody changes either
     interval.lateness.counts[bucket_of(late)] = len(latencies)
 
 

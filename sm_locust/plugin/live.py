@@ -338,6 +338,8 @@ class LiveRun:
                 self._watch_workers(active)
             if active.searching is not None:
                 self._search(active, active.searching)
+            if active.watch is not None:
+                active.progress.instances = active.watch.instances
             active.progress.show(active.clock.now())
 
     def _search(self, active: Active, searching: Searching) -> None:

@@ -106,6 +106,8 @@ class LiveRun:
         self.summary: Summary | None = None
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
+        self.progress: Progress | None = None  # of the run that began last
+        self.has_quit = False  # whether nothing more will come
         self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
 
         environment.live_run = self  # type: ignore[attr-defined]
@@ -233,7 +235,7 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
-        progress = Progress(order.speed, schedule)
+        self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
         self._active = active
@@ -509,6 +511,7 @@ class LiveRun:
         if self.finished is not None and self.finished.meta.get("ended") not in ENDS_OF_ITSELF:
             self.hurry()
         self.finish()
+        self.has_quit = True
 
     def hurry(self) -> None:
         """Does not wait for CloudWatch any longer; what it has is still asked for once."""

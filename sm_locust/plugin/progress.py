@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -96,13 +97,26 @@ class Progress:
         self._last, self._latencies = Interval(0.0, ARRIVALS), []
 
     def wait(self, what: str) -> None:
-        """Says what is still waited for once the load is over."""
+        """Says what is still waited for once the load is over; what stands in brackets where there is room."""
         if self._in_place:
-            self._rewrite([Part(0, what)])
+            said, bracket, hint = what.partition(" (")
+            self._rewrite([Part(0, said), *([Part(1, f"({hint}", " ")] if bracket else [])])
         elif what != self._waited_for:
             self._stream.write(what + "\n")
             self._stream.flush()
         self._waited_for = what
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the line is rewritten, and not a new one each time."""
+        return self._in_place
+
+    def make_way(self) -> None:
+        """Wipes the line, for somebody else's: what comes next stands where it stood."""
+        if self._open:
+            self._open = False
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
 
     def end(self) -> None:
         """Leaves the line as it stands."""
@@ -131,7 +145,7 @@ class Progress:
         parts = [Part(7 if self._schedule else 0, _clock(now * self._speed))]
         if self._schedule is not None:
             parts.append(Part(8, _clock(self._schedule.duration * self._speed), " of "))
-            parts.append(Part(0, f"{_clock(max(0.0, self._schedule.duration - now))} left", ", "))
+            parts.append(Part(0, f"{_clock(math.ceil(max(0.0, self._schedule.duration - now)))} left", ", "))
             phase = self._schedule.phase_at(now)
             if phase is not None:
                 parts.append(Part(6, printable(phase.name)))

@@ -80,6 +80,7 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     finish.be_quiet_about_ticks()
     if live is None:
         return
+    finish.keep_the_line(environment, live)
     finish.say_at_the_end(environment, live)
     if options.metrics_port:
         try:

@@ -122,3 +122,32 @@ def test_on_a_terminal_it_is_rewritten_in_place_and_never_wraps(columns: int, mo
     assert first == ""
     assert len(lines) == 3
     assert all(len(line) < columns for line in lines)
+
+
+def test_it_makes_way_for_others_and_begins_anew_below_them() -> None:
+    stream = Terminal()
+    progress = Progress(1, None, stream)
+    progress.make_way()
+    assert stream.getvalue() == ""
+    a_second(progress, 0)
+    progress.show(1.0)
+    progress.make_way()
+    progress.make_way()
+    stream.write("somebody else's\n")
+    a_second(progress, 1)
+    progress.show(2.0)
+    progress.end()
+    first, second = stream.getvalue().split("\r\x1b[2Ksomebody else's\n")
+    assert first.startswith("\r\x1b[2K0:01 ") and second.startswith("\r\x1b[2K0:02 ")
+    assert "\n" not in first and second.count("\n") == 1
+
+
+def test_what_is_waited_for_is_said_whole_and_its_hint_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    for columns in ("80", "30"):
+        monkeypatch.setenv("COLUMNS", columns)
+        Progress(1, None, stream).wait("waiting: 1 of 2 counted (Ctrl-C goes on)")
+    assert stream.getvalue().split("\r\x1b[2K")[1:] == [
+        "waiting: 1 of 2 counted (Ctrl-C goes on)",
+        "waiting: 1 of 2 counted",
+    ]

@@ -131,7 +131,8 @@ def capacity(found: Capacity) -> str:
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
-        return f"none: {_limited(found)} was broken at {_a_second(found.high)} already, and at every rate above"
+        broken = f"{_limited(found)} was broken at every rate that was judged"
+        return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
     each = _among(found)
     said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
     if not found.reached:
@@ -142,7 +143,7 @@ def capacity(found: Capacity) -> str:
 
 def _among(found: Capacity) -> str:
     if found.instances is None:
-        return " for the endpoint: how many instances served is not known"
+        return " for the endpoint (how many instances served is not known)"
     return " for one instance" if found.instances == 1 else f" for each of {count(found.instances)} instances"
 
 

@@ -77,7 +77,9 @@ def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | No
         minute = int(watched.foreign[0].at_s // 60)
         return Capacity(SEARCH, refused=f"somebody else used the endpoint in minute {minute} of the search")
     inside = [p.instances for p in watched.periods if p.instances is not None and p.middle_s >= 0]
-    levels = {float(level) for _, level in _levels(watched)} or set(inside)
+    # What scaling did once the load was over, while CloudWatch was waited for, is no part of the search.
+    end = minutes.end * minutes.speed
+    levels = {float(level) for at_s, level in _levels(watched) if at_s <= end} or set(inside)
     if not levels:
         return told
     if max(levels) > min(levels) * 1.001:

@@ -167,6 +167,13 @@ def test_a_search_in_which_instances_came_is_refused(tmp_path: Path) -> None:
     assert found.exit_code == EXIT_FAILED
 
 
+def test_what_scaling_does_after_a_search_is_no_part_of_it(tmp_path: Path) -> None:
+    """The alarm of its overload brings instances minutes later, while CloudWatch is still waited for."""
+    run = watch(searched(tmp_path), events=[ScalingEvent(0.0, 1, 1, ""), ScalingEvent(3000.0, 3, 3, "")])
+    found = of(run)
+    assert (found.refused, found.instances) == ("", 1.0)
+
+
 def test_a_search_that_somebody_ended_has_no_answer(tmp_path: Path) -> None:
     found = of(searched(tmp_path, ended=""))
     assert found.refused == "the search was ended before it had an answer: 98 a second held so far"

@@ -19,7 +19,7 @@ from itertools import pairwise
 from sm_locust.analysis.capacity import BACKLOG, SEARCH, Capacity
 from sm_locust.analysis.crossing import CONFIDENCE, Crossing, Tried
 from sm_locust.analysis.evidence import Evidence, Outcome, apart, requests_needed, weigh
-from sm_locust.analysis.rules import Rule, Stretch
+from sm_locust.analysis.rules import ERROR_RATE, Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
 from sm_locust.config import CapacitySearch
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -34,6 +34,7 @@ TAKING_OVER = 2  # seconds from a rate that is wanted to one that is played: a t
 ON_RATE = 0.02  # share by which the arrivals of a second may be off the rate that is judged
 LATE_SHARE = 0.5  # of a window: if more of its seconds left late, it is the generator that cannot keep up
 RECOVERY = 60.0  # seconds for a queue to empty; then the endpoint is taken for one that does not recover
+RECOVERY_LIMITS = 4.0  # times the longest limit, where that is more: a queue that breaks it is as long
 LOWEST = 1 / 32  # of `start`: below it there is no rate that holds
 CLOSE = 0.8  # of the limit: a rate that uses more of it, and could not be decided, is near the limit
 NEXT_TO = 1.1  # times a rate that could not be decided: where the climb goes on
@@ -54,6 +55,7 @@ LATE = "late"
 class _Probe:
     """The step that goes on.
 
+    warm_up  seconds that are not judged: those until the rate is played, and those after
     looks    seconds after which it is still to be weighed
     passed   seconds since it was wanted
     judged   of those, the ones at the rate that was wanted
@@ -63,6 +65,7 @@ class _Probe:
     kind: str
     rate: float
     at: float
+    warm_up: float
     looks: list[int]
     seconds: list[Interval] = field(default_factory=list)
     passed: int = 0
@@ -86,8 +89,11 @@ class Search:
         self._limits = dict(limits)
         self._needed = settings.min_requests or requests_needed(self._limits)
         self._most = most
+        longest = max((limit for metric, limit in limits.items() if metric != ERROR_RATE), default=0.0)
+        self._recovery = max(RECOVERY, RECOVERY_LIMITS * longest)
         self._sent = 0
         self._until = 0.0
+        self._age = 0
         self._tried: list[Tried] = []
         self._climb: list[_Probe] = []  # what held on the way up: how the endpoint was at first
         self._confirmed = self._compared = False
@@ -107,16 +113,18 @@ class Search:
         """Arrivals a second wanted now; 0 in a pause and after the end."""
         return 0.0 if self._probe is None else self._probe.rate
 
-    def next(self, second: Interval, in_flight: int = 0) -> float | None:
+    def next(self, second: Interval, in_flight: int = 0, age: float = 0.0) -> float | None:
         """Takes a second of which all is known and says the rate from now on; None once the search is over.
 
         second     arrivals and outcomes of a whole second, of every name
         in_flight  requests without an answer, now
+        age        seconds since its end: as many were played at the rate before, and are yet to be told
         """
         probe = self._probe
         if probe is None:
             return None
         self._until = second.second + 1
+        self._age = math.floor(age)
         self._sent += second.sent
         probe.passed += 1
         if self._until >= self._settings.time_limit:
@@ -125,7 +133,7 @@ class Search:
             self._end(MOST_SENT)
         elif probe.kind == PAUSE:
             self._recover(probe, in_flight)
-        elif probe.passed > TAKING_OVER + self._settings.warm_up:
+        elif probe.passed > probe.warm_up:
             self._look(probe, second)
         return None if self._probe is None else self.rate
 
@@ -133,12 +141,15 @@ class Search:
 
     def _begin(self, kind: str, rate: float) -> None:
         looks = {CONFIRMATION: (CONFIRM,), COMPARISON: (COMPARE,)}.get(kind, LOOKS)
-        self._probe = _Probe(kind, rate, self._until, [round(look * self._settings.window) for look in looks])
+        # A percentile may take more requests than a window has: then it is those that are given time.
+        window = max(self._settings.window, self._needed / rate if rate else 0.0)
+        warm_up = TAKING_OVER + self._age + self._settings.warm_up
+        self._probe = _Probe(kind, rate, self._until, warm_up, [round(look * window) for look in looks])
 
     def _look(self, probe: _Probe, second: Interval) -> None:
         if abs(second.due - probe.rate) > ON_RATE * probe.rate + 4 * math.sqrt(probe.rate):
-            if probe.passed > TAKING_OVER + self._settings.warm_up + LOOKS[-1] * self._settings.window:
-                self._too_much(probe)  # so many seconds, and not the rate that was wanted
+            if probe.passed - probe.judged > probe.warm_up + LOOKS[-1] * self._settings.window:
+                self._too_much(probe)  # so many seconds that had not the rate that was wanted
             return
         probe.judged += 1
         if _is_late(second):
@@ -203,9 +214,11 @@ class Search:
         if probe.passed > TAKING_OVER and not in_flight:
             self._note(probe, "", None)
             self._go_on()
-        elif probe.passed > TAKING_OVER + RECOVERY:
+        elif probe.passed > TAKING_OVER + self._recovery:
             self._note(probe, "", None)
-            self._refuse(f"{in_flight:,} requests were still in flight {RECOVERY:.0f} s after the last one was sent")
+            self._refuse(
+                f"{in_flight:,} requests were still in flight {self._recovery:.0f} s after the last one was sent"
+            )
 
     def _note(self, probe: _Probe, outcome: str, evidence: Evidence | None) -> None:
         metric, value = "" if evidence is None else evidence.metric, None

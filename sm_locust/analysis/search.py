@@ -41,10 +41,11 @@ NEXT_TO = 1.1  # times a rate that could not be decided: where the climb goes on
 BESIDE = 0.06  # of a crossing that is guessed: far enough for a line to have a slope
 MOST_PROBES = 24  # after the first failure: chance may want more for ever
 WELL_BELOW = 0.75  # of what was found: a rate at which no queue hides how the endpoint does
+BORNE_OUT = 1.25  # times the lowest rate that failed: another failure up to there bears it out
 CHANGED = 0.1  # of the limit: a difference that is less makes no other capacity
 
 DOUBLE, LOWER, BISECT = "double", "lower", "bisect"
-CONFIRMATION, COMPARISON, PAUSE = "confirm", "compare", "recover"
+AGAIN, CONFIRMATION, COMPARISON, PAUSE = "again", "confirm", "compare", "recover"
 
 FOUND, AT_MAX, NONE_HELD, REFUSED = "found", "capacity.max held", "no rate held", "refused"
 TIME_LIMIT, MOST_SENT = "capacity.time_limit reached", "guard.max_requests reached"
@@ -96,7 +97,7 @@ class Search:
         self._age = 0
         self._tried: list[Tried] = []
         self._climb: list[_Probe] = []  # what held on the way up: how the endpoint was at first
-        self._confirmed = self._compared = False
+        self._again = self._confirmed = self._compared = False
         self._refused = ""
         self.steps: list[Step] = []
         self.ended = ""  # why it is over; empty while it goes on
@@ -195,6 +196,8 @@ class Search:
                 self._contradicted(tried)
         elif probe.kind == COMPARISON:
             self._compare(probe)
+        elif probe.kind == AGAIN:
+            self._borne_out(tried)
         else:
             self._tried.append(tried)
             if outcome is Outcome.HELD and probe.kind in (DOUBLE, LOWER):
@@ -285,12 +288,34 @@ class Search:
             self._end(why)
             return
         early = max((p for p in self._climb if p.rate <= WELL_BELOW * low), key=lambda p: p.rate, default=None)
-        if not self._confirmed:
+        alone = self._failed_alone
+        if alone is not None:
+            self._begin(AGAIN, alone.rate)
+        elif not self._confirmed:
             self._begin(CONFIRMATION, low)
         elif not self._compared and early is not None:
             self._begin(COMPARISON, early.rate)
         else:
             self._end(why)
+
+    @property
+    def _failed_alone(self) -> Tried | None:
+        """The lowest failure, where no other one bears it out: it may have been a start that was cold, or a hiccup."""
+        failed = sorted((t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: t.rate)
+        alone = bool(failed) and not any(t.rate <= failed[0].rate * BORNE_OUT for t in failed[1:])
+        return failed[0] if alone and not self._again else None
+
+    def _borne_out(self, tried: Tried) -> None:
+        """Refuses when what failed, and bounds the answer, holds when it is tried again."""
+        self._again = True
+        if tried.evidence.outcome is Outcome.HELD:
+            before = min(
+                (t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: abs(t.rate - tried.rate)
+            )
+            self._refuse(
+                f"the endpoint changed while it was searched: {before.rate:,.4g} a second failed {before.at:,.0f} s "
+                f"after the start, and {tried.rate:,.4g} held at {tried.at:,.0f} s"
+            )
 
     def _compare(self, probe: _Probe) -> None:
         """Refuses when the endpoint is not any more what it was at the same rate at first."""

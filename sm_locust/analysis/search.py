@@ -334,8 +334,8 @@ class Search:
                 return
 
     def _contradicted(self, tried: Tried) -> None:
-        held = [t for t in self._tried if t.evidence.outcome is not Outcome.FAILED and t.rate <= tried.rate * 1.001]
-        before = max(held, key=lambda t: t.rate)
+        held = [t for t in self._tried if t.evidence.outcome is Outcome.HELD] or self._tried
+        before = min(held, key=lambda t: abs(t.rate - tried.rate))
         self._refuse(
             f"the endpoint changed while it was searched: {before.rate:,.4g} a second held {before.at:,.0f} s after "
             f"the start, and {tried.rate:,.4g} failed at {tried.at:,.0f} s"
@@ -351,13 +351,25 @@ class Search:
 
     # -- the answer --------------------------------------------------------------------------------------------------
 
+    def _why_none(self, found: Crossing) -> str:
+        """Why no rate is known to hold, though not all were seen to fail."""
+        ended = self.ended or "the search goes on"
+        if found.high is None:
+            return f"no rate was decided: {ended}"
+        if found.below is None:
+            return f"no rate is known to hold: {found.high:,.4g} a second failed, and then {ended}"
+        near = next(t for t in self._tried if t.rate == found.below)
+        return (
+            f"no rate surely held: {near.rate:,.4g} a second used {near.evidence.ratio:.0%} of {near.evidence.metric}, "
+            "and too few requests were seen to be sure; give capacity a longer window, or more min_requests"
+        )
+
     @property
     def capacity(self) -> Capacity:
         """What is known by now; of the whole endpoint, for a search knows of no instances."""
         found = self._crossing
-        if self._refused or (found.low is None and found.high is None):
-            why = self._refused or f"no rate was decided: {self.ended or 'the search goes on'}"
-            return Capacity(SEARCH, confidence=CONFIDENCE, refused=why)
+        if self._refused or (found.low is None and self.ended != NONE_HELD):
+            return Capacity(SEARCH, confidence=CONFIDENCE, refused=self._refused or self._why_none(found))
         failed = [t for t in self._tried if t.evidence.outcome is Outcome.FAILED]
         first = min(failed, key=lambda t: t.rate, default=None)
         return Capacity(

@@ -191,9 +191,14 @@ class Search:
         self._note(probe, outcome.value, evidence)
         tried = Tried(probe.offered, probe.at, len(probe.seconds), evidence)
         if probe.kind == CONFIRMATION:
-            self._confirmed = True
-            if outcome is Outcome.FAILED and evidence.ratio > 1 + CHANGED:
-                self._contradicted(tried)
+            low = min(probe.rate, tried.rate)
+            self._confirmed = outcome is not Outcome.FAILED
+            if outcome is Outcome.FAILED:
+                if evidence.ratio > 1 + CHANGED or self._probes_after_failure >= MOST_PROBES:
+                    self._contradicted(tried)
+                # It was looked at for longer than when it held: the limit is below.
+                self._tried = [t for t in self._tried if not (t.evidence.outcome is Outcome.HELD and t.rate >= low)]
+                self._tried.append(tried)
         elif probe.kind == COMPARISON:
             self._compare(probe)
         elif probe.kind == AGAIN:
@@ -204,7 +209,8 @@ class Search:
                 self._climb.append(probe)
         if self.ended:
             return
-        if outcome is Outcome.FAILED or evidence.ratio > FAR:
+        # What grew, though it be within the limit yet, must not be held against the next rate.
+        if outcome is Outcome.FAILED or evidence.ratio > FAR or math.isinf(evidence.error):
             self._begin(PAUSE, 0.0)
         else:
             self._go_on()

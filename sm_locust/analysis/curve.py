@@ -22,6 +22,7 @@ KNOTS = 40  # at most: with so many each still has a median of several windows
 WINDOWS_A_KNOT = 3  # at the least: the median of so many passes over one that is off
 
 PRESSED = 3.0  # times the latency of the quietest windows: a queue may stand there
+ENOUGH = 200  # requests: of fewer neither the mean latency nor the share that fails says much
 SHORT = 0.01  # share of what is sent, by which answers fall behind: a queue grows, or refuses
 SUSTAINED = 3  # such windows in a row: fewer are a hiccup
 BORNE = 0.9  # of a rate that was borne without a queue: a ceiling below that was no ceiling but a pause
@@ -284,15 +285,35 @@ _Stretch = tuple[int, int]  # windows from … up to, and without, …
 
 def _stretches(windows: Sequence[_Window]) -> list[_Stretch]:
     """Where a queue may have stood: latency far above the lowest, or more failures than chance makes of the fewest."""
-    quiet = _quantile([window.latency for window in windows if window.latency is not None], 0.1)
-    few = _quantile([window.failed_share for window in windows], 0.25)
+    pooled = list(_pooled(windows))
+    # The lowest but for an outlier: most of a run may have had a queue.
+    quiet = _quantile([latency for latency, _ in pooled if latency is not None], 0.02)
+    few = _quantile([failed_share for _, failed_share in pooled], 0.25)
+    likely = max(few, SHORT)  # that none of some hundred failed does not make one of ten remarkable
 
     def pressed(window: _Window) -> bool:
-        chance = 4 * math.sqrt(few * (1 - few) / window.sent) if window.sent else 1.0
+        chance = 4 * math.sqrt(likely * (1 - likely) / window.sent) if window.sent else 1.0
         slow = window.latency is None or window.latency > PRESSED * quiet
         return window.sent > 0 and (slow or window.failed_share > few + chance + SHORT)
 
     return _runs([pressed(window) for window in windows])
+
+
+def _pooled(windows: Sequence[_Window]) -> Iterable[tuple[float | None, float]]:
+    """Latency and share that failed of windows that follow each other, as many as it takes to have ENOUGH requests."""
+    group: list[_Window] = []
+    sent = 0
+    for i, window in enumerate(windows):
+        group.append(window)
+        sent += window.sent
+        if sent < ENOUGH and i < len(windows) - 1:
+            continue
+        answered = [(each.latency, each.ok * each.instances) for each in group if each.latency is not None]
+        ok = sum(n for _, n in answered)
+        failed = sum(each.failed * each.instances for each in group)
+        latency = sum(mean * n for mean, n in answered) / ok if ok else None
+        yield latency, failed / (ok + failed) if ok + failed else 0.0
+        group, sent = [], 0
 
 
 def _share_failing(windows: Sequence[_Window], stretches: Sequence[_Stretch]) -> float:

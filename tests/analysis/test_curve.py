@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -113,6 +114,23 @@ def test_what_always_fails_is_no_refusal(tmp_path: Path) -> None:
     found = single(lambda at: ("model_error", 0.005) if at * 9973 % 1 < 0.03 else (OK, 0.01))(tmp_path)
     assert found.failing == pytest.approx(0.03, abs=0.006)
     assert found.ceiling is None
+
+
+@pytest.mark.parametrize("phase", [Phase("flat", 600, 2), Phase("ramp", 600, 1, ramp_to=10)])
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_nor_is_it_where_a_window_has_but_a_few_requests(tmp_path: Path, phase: Phase, share: float) -> None:
+    chance = random.Random(1)
+    run = played(tmp_path, (phase,), lambda at: ("model_error", 0.005) if chance.random() < share else (OK, 0.01))
+    found = curve_of(watch(run, events=[ScalingEvent(0.0, 1, 1, "")]))
+    assert found.failing == pytest.approx(share, abs=0.02)
+    assert found.ceiling is None
+
+
+def test_a_queue_for_most_of_a_run_is_one(tmp_path: Path) -> None:
+    found = curve_of(virtual_run(tmp_path, (Phase("calm", 180, 200), Phase("too much", 3420, 700))))
+    assert found.failing == 0
+    assert found.ceiling == pytest.approx(470.6, rel=0.01)
+    assert found.latency(400) == pytest.approx(0.0085 + NETWORK, rel=0.1)
 
 
 def test_a_hiccup_moves_neither_curve_nor_ceiling(tmp_path: Path) -> None:

@@ -49,10 +49,10 @@ class Curve:
     """`Curve.of(minutes, watched)`. All of one instance; rates are arrivals a second of real time.
 
     knots      the latency without a queue, both rising; a straight line between two, level beyond the ends
-    lowest, highest   rates that were measured, with a queue or without
+    lowest, highest   rates of which is known what becomes of them, with a queue or without
     longest    the highest mean latency that was measured, in seconds
     failing    share of the requests that fails whatever the rate
-    ceiling    what it answers a second and not more, however much is sent; None where it never fell behind
+    ceiling    what it answers a second and not more, however much is sent; None where nothing shows it
     full       mean latency in seconds while its queue is full and what is too much is refused; None where none was
                refused
     instances  that served while this was measured
@@ -87,7 +87,10 @@ class Curve:
         windows = list(_windows(minutes, level))
         answered = [window for window in windows if window.latency is not None]
         if not answered:
-            raise CurveError("no request was answered well while the number of instances was known")
+            raise CurveError(
+                f"no request was answered well while the number of instances was known and stayed the same for "
+                f"{min(WINDOW, 60 / minutes.speed):g} s"
+            )
         stretches = _stretches(windows)
         failing = _share_failing(windows, stretches)
         calm, short = _apart(windows, stretches, failing)
@@ -96,12 +99,13 @@ class Curve:
             calm = [window for window in calm if window.rate < ceiling * (1 - SHORT)]
         if not calm:
             raise CurveError("a queue stood in front of every instance all the time: nothing shows one without")
+        seen = [*calm, *short]  # at a rate that it only fell behind at, and no ceiling came of it, nothing is known
         refusing = [window for window in short if window.refused(failing) >= SHORT]
         full = [window.latency for window in refusing if window.latency is not None]
         return cls(
             knots=tuple(_knots(calm)),
-            lowest=min(window.rate for window in answered),
-            highest=max(window.rate for window in windows),
+            lowest=min(window.rate for window in seen),
+            highest=max(window.rate for window in seen),
             longest=max(window.latency or 0.0 for window in answered),
             failing=failing,
             ceiling=ceiling,
@@ -339,7 +343,8 @@ def _apart(
         ]
         behind = [windows[i] for first, last in runs for i in range(first, last)]
         if not behind:
-            calm.update(range(start, until))  # slow, yet all is answered: it is the latency of that rate
+            # Slow, yet all is answered: it is the latency of that rate. What is not answered is no latency of any.
+            calm.update(i for i in range(start, until) if not windows[i].short(failing))
             continue
         # Before it fell behind for the first time, nothing had piled up.
         calm.update(range(start, runs[0][0]))

@@ -85,7 +85,7 @@ def given(scenario: Scenario) -> list[str]:
     """What the answer rests on, a line each."""
     curve, asked = scenario.curve, scenario.asked
     quiet = " to ".join(dict.fromkeys(wording.ms(knot.latency) for knot in (curve.knots[0], curve.knots[-1])))
-    ceiling = "it never fell behind, so that its ceiling is not known"
+    ceiling = "nothing shows the most that it answers, its ceiling"
     if curve.ceiling is not None:
         ceiling = f"answers at most {_a_minute(curve.ceiling)} a minute"
         if curve.full is not None:

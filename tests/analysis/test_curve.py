@@ -145,6 +145,24 @@ def test_a_long_pause_at_a_rate_that_is_borne_later_is_no_ceiling(tmp_path: Path
     assert max(knot.latency for knot in found.knots) < 0.1
 
 
+def test_a_rate_at_which_less_is_done_than_before_shows_no_ceiling_and_is_not_measured(tmp_path: Path) -> None:
+    # From 80 a second on it gets only 40 done.
+    found = single(lambda at: ("unavailable", 0.002) if at > 60 and at * 997 % 1 > 40 / (20 + at) else (OK, 0.01))(
+        tmp_path
+    )
+    assert found.ceiling is None
+    assert found.highest == pytest.approx(80, abs=5)
+    assert not found.measured(100)
+
+
+def test_bursts_too_short_to_show_a_ceiling_are_no_latency_of_their_rate(tmp_path: Path) -> None:
+    load = tuple(phase for _ in range(5) for phase in (Phase("calm", 300, 200), Phase("burst", 120, 700)))
+    found = curve_of(virtual_run(tmp_path, load))
+    assert found.ceiling is None
+    assert max(knot.latency for knot in found.knots) < 0.02
+    assert not found.measured(700)
+
+
 class TestInstances:
     def test_rates_are_of_one(self, tmp_path: Path) -> None:
         run = watch(played(tmp_path, RAMP), lambda at_s: 2, events=[ScalingEvent(0.0, 2, 2, "")])

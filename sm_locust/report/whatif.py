@@ -70,6 +70,8 @@ def headline(scenario: Scenario) -> str:
     asked = scenario.asked
     worst = f"worst minute mean {wording.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
     fails = f"{wording.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
+    if asked.extrapolated and not asked.errors and scenario.curve.full is None:
+        fails = "how many fail is not known"
     first = asked.first_scale_out
     scales = "it never scales out" if first is None else f"more instances serve from minute {first}"
     return f"{_policy(asked)}: {worst}, {fails}, {scales}."
@@ -116,7 +118,10 @@ def doubts(scenario: Scenario) -> list[str]:
             "do, or a longer queue, than the run measured."
         )
     if curve.ceiling is None:
-        found.append("Beyond the highest rate that was measured latency is taken to stay level: it will not.")
+        found.append(
+            "Beyond the highest rate that was measured latency is taken to stay level, and no request to fail: "
+            "that will not be so."
+        )
     elif curve.full is None:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
     if curve.failing:

@@ -16,6 +16,7 @@ from rich.cells import cell_len
 from sm_locust.analysis.curve import Curve
 from sm_locust.analysis.scenario import Asked, Scenario
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.whatif import Policy, predict
 from sm_locust.cli import main
 from sm_locust.record.run import Run
 from sm_locust.report import whatif
@@ -118,8 +119,18 @@ class TestDoubts:
 
     def test_that_nothing_was_refused_or_fell_behind(self, found: Scenario) -> None:
         unsaturated: Curve = replace(found.curve, ceiling=None, full=None)
-        assert "taken to stay level" in words(shown(replace(found, curve=unsaturated)))
+        text = words(shown(replace(found, curve=unsaturated)))
+        assert "taken to stay level" in text
         assert "no error is predicted" in words(shown(replace(found, curve=replace(found.curve, full=None))))
+
+    def test_that_nobody_knows_what_fails_beyond_a_run_in_which_nothing_did(self, found: Scenario) -> None:
+        # One instance for twice what was measured: nothing is predicted to fail, which is no news of it.
+        known = replace(found.curve, ceiling=None, full=None, highest=1.0)
+        asked = predict(known, [100.0] * 60, Policy(1e9, 1, 1))
+        assert "no request fails" in whatif.headline(replace(found, asked=asked))
+        text = whatif.headline(replace(found, curve=known, asked=asked))
+        assert "how many fail is not known" in text
+        assert "no request fails" not in text
 
     def test_that_somebody_else_sent_too(self, found: Scenario) -> None:
         watched = found.summary.watched

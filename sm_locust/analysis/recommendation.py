@@ -513,6 +513,8 @@ def _about_safety(found: Recommendation, wait: Wait) -> str:
         f"minute {growth.at_s / 60:.0f}"
     )
     each = f"{growth.share:.0%} of what each {found.scaled.unit} sustains"
+    if growth.start > (found.max_rps or math.inf):  # `by` itself is a multiple of what one sustains
+        each = f"shared among those that serve, {each}"
     if found.too_fast:
         return (
             f"{grows}: {each}. That is too fast for scaling to follow: the minimum carries the peak, at AWS's safety "

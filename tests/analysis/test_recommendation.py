@@ -211,6 +211,7 @@ def test_a_large_fleet_shares_what_its_load_grows_by() -> None:
     assert not found.too_fast
     assert found.safety == MOST_SAFETY
     assert numbers(found) == (25_000, 13, 25)
+    assert any("shared among those that serve, 7% of what each" in reason for reason in found.reasons)
 
 
 def test_without_a_planned_load_aws_factor_stands() -> None:

@@ -169,14 +169,14 @@ def targets(scenario: Scenario) -> wording.Table:
                 str(outside) if outside else "none",
             )
         )
-    header = ("target", "of ceiling", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
+    header = ("target", "of most", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
     held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
     note = (
-        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: "
-        f"minutes whose mean is above it{held}. Out at: the minute in which more instances serve. Outside: minutes "
-        "that are extrapolated."
+        "Of most: of what one instance answers at most. Start → peak: instances in service. Hours: theirs. Worst ms: "
+        f"the highest mean latency of a minute. Over SLO: minutes whose mean is above it{held}. Out at: the minute in "
+        "which more instances serve. *: minutes that are extrapolated."
     )
-    return wording.Table((*header, "outside"), tuple(rows), note=note)
+    return wording.Table((*header, "*"), tuple(rows), note=note)
 
 
 def _dollars(usd: float | None) -> str:

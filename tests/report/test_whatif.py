@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
+from rich.console import Console
 
 from sm_locust.analysis.curve import Curve
 from sm_locust.analysis.scenario import Asked, Scenario
@@ -20,6 +21,7 @@ from sm_locust.analysis.whatif import Policy, predict
 from sm_locust.cli import main
 from sm_locust.record.run import Run
 from sm_locust.report import whatif
+from sm_locust.report.text import print_table
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.analysis.virtual import virtual_run
@@ -96,6 +98,11 @@ class TestText:
             assert lines[1].lstrip().startswith(f"{(found.asked.worst_mean or 0) * 1e3:,.3g} ┤")
             assert "█" in lines[1] or "▇" in lines[1]
         assert lines[-1].endswith("120")
+
+    def test_the_targets_fit_a_terminal(self, found: Scenario) -> None:
+        text = io.StringIO()
+        print_table(Console(file=text, width=80), whatif.targets(found))
+        assert any(line.startswith("5,000\N{NO-BREAK SPACE}←") and "$" in line for line in text.getvalue().splitlines())
 
     def test_it_fits_a_log(self, found: Scenario) -> None:
         text = shown(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,12 @@ class TestCommand:
         bare = played(tmp_path, (Phase("p", 10, 10),))
         done = command(bare.folder)
         assert (done.exit_code, "--target, --min, --max: missing" in done.stderr) == (2, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_disk_is_a_sentence(run: Run, more: list[str]) -> None:
+    arguments = [sys.executable, "-m", "sm_locust.cli", "whatif", str(run.folder), *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "sm-locust: not all of it could be written: No space left on device\n")

@@ -149,6 +149,11 @@ class Curve:
         """Whether the run shows what becomes of one instance at a rate."""
         return self.lowest * (1 - MEASURED) <= rate <= self.highest * (1 + MEASURED)
 
+    def foretells(self, rate: float) -> bool:
+        """Whether it says what fails at a rate: not beyond what it was seen to bear, if it was never seen to refuse."""
+        borne = self.highest if self.ceiling is None else min(self.highest, self.ceiling)
+        return self.full is not None or rate <= borne * (1 + MEASURED)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "latency": "mean from the scheduled time, of good answers, without a queue",

@@ -70,7 +70,7 @@ def headline(scenario: Scenario) -> str:
     asked = scenario.asked
     worst = f"worst minute mean {wording.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
     fails = f"{wording.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
-    if asked.extrapolated and not asked.errors and scenario.curve.full is None:
+    if not all(scenario.curve.foretells(minute.per_instance / 60) for minute in asked.minutes):
         fails = "how many fail is not known"
     first = asked.first_scale_out
     scales = "it never scales out" if first is None else f"more instances serve from minute {first}"

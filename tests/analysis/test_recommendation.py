@@ -381,6 +381,16 @@ def test_with_a_curve_it_is_predicted_that_one_instance_breaks_and_what_is_recom
     assert "No latency is predicted" not in " ".join(found.reasons)
 
 
+def test_what_goes_beyond_a_run_that_never_broke_is_not_predicted() -> None:
+    unbroken = replace(CURVE, ceiling=None, full=None, highest=450.0)
+    found = recommended(lags=after(391), curve=unbroken, watched=watched(UNSCALED))
+    assert found.now is not None and found.recommended is not None
+    assert (found.now.worst_mean, found.now.errors) == (None, None)  # 800 a second on one instance
+    assert found.recommended.worst_mean is not None
+    assert found.recommended.errors == 0
+    assert "No latency is predicted" not in " ".join(found.reasons)
+
+
 def test_it_is_predicted_with_the_provisioning_that_was_measured() -> None:
     def hours(provision_s: float) -> float:
         slow = [scale_out(1000.0, 1200.0, 1200.0 + provision_s)]

@@ -1,4 +1,4 @@
-"""Runs by the rate that was offered to the endpoint, in steps that they share: ramps of any shape and speed, side by side.
+"""Runs by the rate that was offered to the endpoint, in steps that they share, whatever their ramps and speeds.
 
 A rate is arrivals a second that the schedule wanted, of the whole endpoint and in real time: however many instances
 served, and whether it was sent or not. Seconds of the judged phases are put together by it.

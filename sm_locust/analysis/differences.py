@@ -1,7 +1,7 @@
 """The headline figures of two runs, one against the other: how far each moved, and whether that is for the better.
 
-A figure is of the judged phases, as rules of the SLO see them. What a difference is held against is `fail_if`'s; wording
-and layout are the report's.
+A figure is of the judged phases, as rules of the SLO see them. What a difference is held against is `fail_if`'s;
+wording and layout are the report's.
 """
 
 from __future__ import annotations
@@ -98,9 +98,12 @@ class Difference:
 
     @property
     def change(self) -> float | None:
-        """AFTER against BEFORE, as a share of BEFORE; None where either is not known, or BEFORE is 0 and AFTER not."""
+        """AFTER against BEFORE, as a share of BEFORE.
+
+        None where either is not known or was not reached, or BEFORE is 0 and AFTER is not.
+        """
         before, after = self.before.value, self.after.value
-        if before is None or after is None:
+        if before is None or after is None or self.before.open or self.after.open:
             return None
         if before == after:
             return 0.0

@@ -8,10 +8,11 @@
 
   // The service time is drawn dotted over the latency: while the generator is on time the two are one line. So are planned
   // and sent, and with one instance the invocations and its share of them: the first of each is wide, under the other.
+  const dashes = { before: "dash", "run-1": "dash", "run-2": "dot", "run-3": "dashdot", "run-4": "longdash", "run-5": "longdashdot" };
   const line = (role) => ({
     color: color(role),
     width: role === "planned" || role === "invocations" ? 6 : role.startsWith("service") ? 1.8 : 2,
-    dash: role.startsWith("service") ? "dot" : "solid",
+    dash: role.startsWith("service") ? "dot" : dashes[role] || "solid",
   });
 
   function trace(chart, curve, i) {

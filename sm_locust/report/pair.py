@@ -6,11 +6,13 @@ Numbers look as they do in the report of one run (wording); which rows of a long
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
-from sm_locust.analysis.rules import error_rate
+from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Difference, Direction, Figure, unit
+from sm_locust.analysis.fail_if import Judged
+from sm_locust.analysis.rules import ERROR_RATE, MODEL_LATENCY
 from sm_locust.report import several, wording
 from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
 
@@ -93,10 +95,7 @@ def totals(comparison: Comparison) -> Table:
 
 def _totals(side: Side) -> dict[str, str]:
     summary, whole = side.summary, side.summary.minutes.whole
-    requests, model, watched = whole.requests, side.model_latency, side.summary.watched
-
-    def of_model(statistic: str) -> str:
-        return ms(model.metric(statistic) if model else None)
+    requests, watched = whole.requests, side.summary.watched
 
     return {
         "verdict": wording.validity(summary.verdict),
@@ -104,25 +103,104 @@ def _totals(side: Side) -> dict[str, str]:
         "automatic scaling": wording.scaling(watched),
         "instances, start → end": _start_to_end(side),
         "sent": f"{number(whole.sent)} of {number(whole.planned)}",
-        "delivered": percent(whole.delivered_ratio),
         "failed": number(requests.failed),
-        "error rate": percent(error_rate(requests)),
         "first failed request": _at(side.first_failure),
         "SLO first broken": _at(side.first_break) if summary.limits else UNKNOWN,
-        "ModelLatency mean": of_model("mean"),
-        "ModelLatency p99, highest minute": of_model("p99"),
-        "ModelLatency max": of_model("max"),
         "ModelLatency mean, worst minute": _worst(side.worst("model_latency_mean")),
-        "service time mean": ms(requests.service_time.mean),
-        "service time p99": ms(requests.service_time.quantile(0.99)),
-        "service time max": ms(requests.service_time.max),
         "service time mean, worst minute": _worst(side.worst("service_time_mean")),
-        "latency p99": ms(requests.latency.quantile(0.99)),
-        "latency max": ms(requests.latency.max),
         "busiest minute for one instance": number(watched.most_per_instance if watched else None),
         "capacity, requests a second": several.capacity(summary.capacity),
         "what limits it": several.limit(summary.capacity),
     }
+
+
+_DIRECTIONS: dict[Direction | None, str] = {
+    "better": "better",
+    "worse": "worse",
+    "same": "about the same",
+    "unclear": "too close to tell",
+    None: UNKNOWN,
+}
+
+
+def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
+    """What changed, by how much of BEFORE's, and whether for the better."""
+    rows = tuple(
+        (
+            _name(each.metric) + (_of(each) if each.metric == CAPACITY else ""),
+            _DIRECTIONS[each.direction],
+            _figure(each.metric, each.before),
+            _figure(each.metric, each.after),
+            _change(each),
+        )
+        for each in found
+    )
+    notes = ["Change: of BEFORE's; less than 1% is about the same."]
+    if any(not phase.judge for side in comparison.sides for phase in side.summary.phases):
+        notes.append("Of the phases that are judged.")
+    if any(each.direction == "unclear" for each in found):
+        notes.append("Too close to tell: the intervals of the two overlap.")
+    return Table(("", "AFTER is", *SIDES, "change"), rows, words=2, note=" ".join(notes))
+
+
+def _name(metric: str) -> str:
+    """`latency p99` of latency_p99."""
+    if metric == DELIVERED:
+        return "delivered"
+    if metric == CAPACITY:
+        return "capacity, requests a second"
+    if metric == ERROR_RATE:
+        return "error rate"
+    measure, _, statistic = metric.rpartition("_")
+    if measure != MODEL_LATENCY:
+        return f"{measure.replace('_', ' ')} {statistic}"
+    return f"ModelLatency {statistic}" + ("" if statistic in ("mean", "max") else ", highest minute")
+
+
+def _of(found: Difference) -> str:
+    return f" for {'one instance' if found.before.one else 'the endpoint'}"
+
+
+def _figure(metric: str, found: Figure) -> str:
+    if found.value is None:
+        return UNKNOWN
+    if unit(metric) == "ms":
+        return ms(found.value)
+    if metric in RATIOS:
+        return percent(found.value)
+    if found.open:
+        return f"{wording.rate(found.value)} or more"
+    return f"{wording.rate(found.value)} ({wording.rate(found.low)} to {wording.rate(found.high)})"
+
+
+def _change(found: Difference) -> str:
+    """With its sign; as a factor where a percentage would not be read."""
+    if found.change is None:
+        return "from 0" if found.before.value == 0 and found.after.value else UNKNOWN
+    sign = "+" if found.change > 0 else "−" if found.change < 0 else "±"
+    return f"{sign}{percent(abs(found.change), 1 if abs(found.change) < 1 else 0)}"
+
+
+def rules_title(judged: Sequence[Judged]) -> str:
+    """How many of the rules are broken, or cannot be told."""
+    states = [found.state for found in judged]
+    bad = [f"{n} {state}" for state in ("broken", "cannot be told") if (n := states.count(state))]
+    return f"Rules: {', '.join(bad)}, of {len(judged)}" if bad else f"Rules: all {len(judged)} held"
+
+
+def rules(judged: Sequence[Judged]) -> list[str]:
+    """Each rule of --fail-if with its numbers, and whether it is held: those that are not come first."""
+    order = ("broken", "cannot be told", "held")
+    return [_rule(found) for found in sorted(judged, key=lambda found: order.index(found.state))]
+
+
+def _rule(found: Judged) -> str:
+    rule, difference = found.rule, found.difference
+    numbers = f"AFTER {_figure(rule.metric, difference.after)}"
+    if rule.relative:
+        numbers = f"BEFORE {_figure(rule.metric, difference.before)}, {numbers}, {_change(difference)}"
+    state = "BROKEN" if found.broken else found.state
+    return printable(f"{state}: {rule}: {numbers}" + (f" ({found.why})" if found.why else ""))
 
 
 def _start_to_end(side: Side) -> str:

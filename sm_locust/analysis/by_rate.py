@@ -14,7 +14,8 @@ from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.verdict import endpoint_drops
 
-STEPS = 40  # of all rates, up to the highest: a picture's worth
+STEPS = 10, 40  # of all rates, up to the highest: a picture's worth, at least and at most
+REQUESTS = 200  # that a step should have in the shortest run: no more steps than leave it so many
 FEWEST = 100  # answers for a p99: of fewer it is but the slowest of them
 
 
@@ -72,8 +73,11 @@ class ByRate:
     @classmethod
     def of(cls, runs: Sequence[Minutes]) -> ByRate:
         offered = [[span for span in run.seconds if span.planned > 0 and run.is_judged(span)] for run in runs]
-        width = max((_rate(span) for spans in offered for span in spans if span.seconds), default=0.0) / STEPS
-        return cls(width, tuple(_levels(spans, width) for spans in offered))
+        fewest, most = STEPS
+        shortest = min((sum(span.sent for span in spans) for spans in offered), default=0)
+        steps = max(fewest, min(most, shortest // REQUESTS))
+        width = max((_rate(span) for spans in offered for span in spans if span.seconds), default=0.0) / steps
+        return cls(width, tuple(_levels(spans, width, steps) for spans in offered))
 
     @property
     def steps(self) -> list[int]:
@@ -99,11 +103,11 @@ def _rate(span: Span) -> float:
     return span.planned / span.seconds
 
 
-def _levels(spans: Sequence[Span], width: float) -> dict[int, Level]:
-    steps: dict[int, Span] = {}
+def _levels(spans: Sequence[Span], width: float, steps: int) -> dict[int, Level]:
+    found: dict[int, Span] = {}
     for span in spans:
         if span.seconds:
             # The highest rate belongs to the last step; a flat one at an edge is not scattered over both sides of it.
-            step = min(STEPS - 1, int(_rate(span) / width + 1e-6))
-            steps.setdefault(step, Span(span.start, span.speed)).merge(span)
-    return {step: Level.of(steps[step]) for step in sorted(steps)}
+            step = min(steps - 1, int(_rate(span) / width + 1e-6))
+            found.setdefault(step, Span(span.start, span.speed)).merge(span)
+    return {step: Level.of(found[step]) for step in sorted(found)}

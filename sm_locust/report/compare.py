@@ -29,6 +29,8 @@ from sm_locust.report.text import DIM, WARN, console_for, print_table
 MARKDOWN, JSON, PAGE = "compare.md", "compare.json", "compare.html"
 
 LOG_WIDTH = 100  # columns where there is no terminal to ask
+_STATES = {"held": "green", "broken": "bold red", "cannot be told": WARN}
+
 MINUTES_SHOWN = 14  # on a terminal, below a table of the totals
 
 
@@ -115,7 +117,7 @@ def render(comparison: Comparison, configurations: Several | None = None, judged
         markdown.text(pair.way(comparison)),
         *(f"> {markdown.text(banner)}" for banner in pair.banners(comparison)),
         items(pair.doubts(comparison)),
-        *(["## Rules", items(pair.rules(judged))] if judged else []),
+        *([f"## {pair.rules_title(judged)}", items(said for _, said in pair.rules(judged))] if judged else []),
         titled("Differences", pair.differences(comparison, differences(comparison))),
         titled("What was changed", pair.changes(comparison)),
         titled("Side by side", pair.totals(comparison)),
@@ -159,8 +161,8 @@ def show(
         _show_configurations(console, found)
     if judged:
         console.print()
-    for sentence in pair.rules(judged):
-        console.print(Text(sentence, style="" if sentence.startswith("held") else WARN))
+    for state, sentence in pair.rules(judged):
+        console.print(Text(sentence, style=_STATES[state]))
     _show_folder(console, folder)
 
 

@@ -138,10 +138,13 @@ def render(comparison: Comparison, configurations: Several | None = None, judged
     return document("BEFORE and AFTER", body, charts.placed)
 
 
+_STATES = {"held": "", "broken": "bad", "cannot be told": "warn"}
+
+
 def _rules(judged: Sequence[Judged]) -> str:
     if not judged:
         return ""
-    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in pair.rules(judged))
+    items = "".join(f'<li class="{_STATES[state]}">{escape(sentence)}</li>' for state, sentence in pair.rules(judged))
     look = "bad" if exit_code(judged) else "good"
     return f'<section class="card {look}"><h2>{pair.rules_title(judged)}</h2><ul>{items}</ul></section>'
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
 from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Difference, Direction, Figure, unit
-from sm_locust.analysis.fail_if import Judged
+from sm_locust.analysis.fail_if import Judged, State
 from sm_locust.analysis.rules import ERROR_RATE, MODEL_LATENCY
 from sm_locust.report import several, wording
 from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
@@ -131,7 +131,7 @@ def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
             _DIRECTIONS[each.direction],
             _figure(each.metric, each.before),
             _figure(each.metric, each.after),
-            _change(each),
+            _change(each) or UNKNOWN,
         )
         for each in found
     )
@@ -168,39 +168,48 @@ def _figure(metric: str, found: Figure) -> str:
         return ms(found.value)
     if metric in RATIOS:
         return percent(found.value)
-    if found.open:
-        return f"{wording.rate(found.value)} or more"
-    return f"{wording.rate(found.value)} ({wording.rate(found.low)} to {wording.rate(found.high)})"
+    return ("≥ " if found.open else "") + wording.rate(found.value)
+
+
+def _bounded(metric: str, found: Figure) -> str:
+    """With the bounds of a capacity."""
+    known = found.bounded and not found.open
+    return _figure(metric, found) + (f" ({wording.rate(found.low)} to {wording.rate(found.high)})" if known else "")
 
 
 def _change(found: Difference) -> str:
-    """With its sign; as a factor where a percentage would not be read."""
+    """With its sign; empty where it is not known."""
     if found.change is None:
-        return "from 0" if found.before.value == 0 and found.after.value else UNKNOWN
+        return "from 0" if found.before.value == 0 and found.after.value else ""
     sign = "+" if found.change > 0 else "−" if found.change < 0 else "±"
-    return f"{sign}{percent(abs(found.change), 1 if abs(found.change) < 1 else 0)}"
+    size = abs(found.change)
+    return f"{sign}{size:,.0%}" if size >= 1 else f"{sign}{percent(size, 1)}"
 
 
 def rules_title(judged: Sequence[Judged]) -> str:
     """How many of the rules are broken, or cannot be told."""
-    states = [found.state for found in judged]
-    bad = [f"{n} {state}" for state in ("broken", "cannot be told") if (n := states.count(state))]
-    return f"Rules: {', '.join(bad)}, of {len(judged)}" if bad else f"Rules: all {len(judged)} held"
+    states, given = [found.state for found in judged], f"{len(judged)} rule{'s' if len(judged) != 1 else ''}"
+    bad = [(n, state) for state in ("broken", "cannot be told") if (n := states.count(state))]
+    if not bad:
+        return f"{given} held"
+    (n, state), *others = bad
+    return f"{n} of {given} {state}" + "".join(f", {more} {also}" for more, also in others)
 
 
-def rules(judged: Sequence[Judged]) -> list[str]:
+def rules(judged: Sequence[Judged]) -> list[tuple[State, str]]:
     """Each rule of --fail-if with its numbers, and whether it is held: those that are not come first."""
     order = ("broken", "cannot be told", "held")
-    return [_rule(found) for found in sorted(judged, key=lambda found: order.index(found.state))]
+    return [(found.state, _rule(found)) for found in sorted(judged, key=lambda found: order.index(found.state))]
 
 
 def _rule(found: Judged) -> str:
     rule, difference = found.rule, found.difference
-    numbers = f"AFTER {_figure(rule.metric, difference.after)}"
+    numbers = [f"AFTER {_bounded(rule.metric, difference.after)}"]
     if rule.relative:
-        numbers = f"BEFORE {_figure(rule.metric, difference.before)}, {numbers}, {_change(difference)}"
+        numbers.insert(0, f"BEFORE {_bounded(rule.metric, difference.before)}")
+        numbers += filter(None, [_change(difference)])
     state = "BROKEN" if found.broken else found.state
-    return printable(f"{state}: {rule}: {numbers}" + (f" ({found.why})" if found.why else ""))
+    return printable(f"{state}: {rule}: {', '.join(numbers)}" + (f" ({found.why})" if found.why else ""))
 
 
 def _start_to_end(side: Side) -> str:

@@ -42,6 +42,7 @@ class Chart:
     width   of a bar, schedule minutes
     range   of the y axis; None for what the curves need
     along   what the x axis counts
+    since   where the x axis begins
     """
 
     title: str
@@ -56,6 +57,7 @@ class Chart:
     width: float
     range: tuple[float, float] | None = None
     along: str = "schedule minute"
+    since: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

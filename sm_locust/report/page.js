@@ -53,7 +53,7 @@
       hoverlabel: { bgcolor: color("card"), bordercolor: grid, font: { color: ink } },
       margin: { l: 58, r: 12, t: 22, b: 40 },
       legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { color: ink } },
-      xaxis: { title: { text: chart.along, standoff: 6 }, range: [0, chart.until], gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid },
+      xaxis: { title: { text: chart.along, standoff: 6 }, range: [chart.since, chart.until], gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid },
       yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: true },
     };
   }

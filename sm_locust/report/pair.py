@@ -181,9 +181,9 @@ def _change(found: Difference) -> str:
     """With its sign; empty where it is not known."""
     if found.change is None:
         return "from 0" if found.before.value == 0 and found.after.value else ""
-    sign = "+" if found.change > 0 else "−" if found.change < 0 else "±"
     size = abs(found.change)
-    return f"{sign}{size:,.0%}" if size >= 1 else f"{sign}{percent(size, 1)}"
+    text = f"{size:,.0%}" if size >= 1 else f"{size:.1%}"
+    return ("±" if text == "0.0%" else "+" if found.change > 0 else "−") + text
 
 
 def rules_title(judged: Sequence[Judged]) -> str:
@@ -299,7 +299,7 @@ def events(comparison: Comparison) -> Table:
         key=lambda entry: (SIDES.index(entry[1]), entry[0]),
     )
     rows = tuple(
-        (name, clock(at), printable(event.event), number(event.desired), number(event.in_service))
+        (clock(at), name, printable(event.event), number(event.desired), number(event.in_service))
         for at, name, event in found
     )
-    return Table(("run", "at", "event", "desired", "in service"), rows, words=3)
+    return Table(("at", "run", "event", "desired", "in service"), rows, words=3)

@@ -57,12 +57,15 @@ def charts(found: ByRate, names: Sequence[str], limits: Sequence[Mapping[str, fl
             curves,
             lines,
             [],
-            until=round(max(level.rate for levels in found.levels for level in levels.values()) * 1.02, 4),
+            until=round(max(rates) + room, 4),
             width=found.width,
             range=range_of(values, log),
             along="requests a second offered",
+            since=round(max(0.0, min(rates) - room), 4),
         )
 
+    rates = [level.rate for levels in found.levels for level in levels.values()]
+    room = 0.03 * (max(rates) - min(rates)) or min(rates)
     drawn = [
         chart("mean latency, ms, logarithmic", "ms", _LATENCY_MEAN, True, 1e3),
         chart("p99 latency, ms, logarithmic", "ms", _LATENCY_P99, True, 1e3),
@@ -84,7 +87,7 @@ def table(found: ByRate, names: Sequence[str]) -> Table:
     ]
     rows = tuple(
         (
-            f"{rate(n * found.width)} to {rate((n + 1) * found.width)}",
+            f"{rate(found.starts(n))} to {rate(found.starts(n + 1))}",
             *(" | ".join(column[i]) for column in columns),
         )
         for i, n in enumerate(found.steps)

@@ -35,7 +35,7 @@ def test_runs_of_other_ramps_and_speeds_meet_at_the_same_rate(tmp_path: Path) ->
     ours, theirs = found.levels
     assert set(theirs) < set(ours)
     for step, level in theirs.items():
-        assert step * found.width <= level.rate <= (step + 1) * found.width + 1e-6
+        assert found.starts(step) - 1e-6 <= level.rate <= found.starts(step + 1) + 1e-6
         if level.rate < 57:
             assert level.latency_mean == pytest.approx(level.rate / 1e3, rel=0.05)
             assert level.latency_mean == pytest.approx(ours[step].latency_mean, rel=0.05)
@@ -81,11 +81,20 @@ def test_what_a_stalled_target_kept_from_being_sent_counts_as_failed(tmp_path: P
     assert level.error_rate == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("seconds", "steps"), [(10, 10), (60, 15), (400, 40)])
+@pytest.mark.parametrize(("seconds", "steps"), [(10, 10), (60, 15), (200, 40)])
 def test_the_shorter_the_run_the_fewer_the_steps(seconds: int, steps: int, tmp_path: Path) -> None:
     short = Minutes.of(played(tmp_path, (Phase("flat", seconds, 50),)))
-    long = Minutes.of(played(tmp_path, (Phase("flat", 420, 50),)))
-    assert ByRate.of([long, short]).width == pytest.approx(50 / steps)
+    long = Minutes.of(played(tmp_path, (Phase("flat", 300, 10), Phase("more", 300, 30))))
+    found = ByRate.of([long, short])
+    assert found.lowest == pytest.approx(10) and found.width == pytest.approx(40 / steps)
+    assert found.steps[-1] == steps - 1
+
+
+def test_runs_at_one_rate_are_one_step(tmp_path: Path) -> None:
+    flat = [Minutes.of(played(tmp_path, (Phase("flat", length, 10),))) for length in (20, 30)]
+    found = ByRate.of(flat)
+    assert (found.width, found.steps) == (0.0, [0])
+    assert found.starts(1) == pytest.approx(10)
 
 
 def test_compare_json_has_every_step_with_all_runs(tmp_path: Path) -> None:
@@ -94,4 +103,4 @@ def test_compare_json_has_every_step_with_all_runs(tmp_path: Path) -> None:
     told = json.loads(json.dumps(ByRate.of([one, other]).as_dict(("before", "after")), allow_nan=False))
     assert [(step["before"] is None, step["after"] is None) for step in told] == [(True, False), (False, True)]
     assert told[1]["before"]["rps"] == 10.0
-    assert told[1]["from_rps"] <= 10.0 <= told[1]["to_rps"]
+    assert (told[0]["from_rps"], told[1]["to_rps"]) == (5.0, 10.0)

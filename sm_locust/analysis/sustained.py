@@ -6,6 +6,7 @@ the number of instances stood. Where along the rates the limit lies is ramp's an
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from sm_locust.analysis.capacity import RAMP, SEARCH, Capacity
+from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.evidence import FEWEST
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.ramp import Window, read
@@ -130,9 +132,16 @@ def _from_the_load(
         if counts and instances is not None:
             serving.append(instances)
     found = read(windows)
-    if found.refused or not known:
+    if found.refused:
         return found
-    return replace(found, instances=max(serving, key=serving.count))
+    found = replace(found, saturates_at=_saturation(minutes, watched))
+    return replace(found, instances=max(serving, key=serving.count)) if known else found
+
+
+def _saturation(minutes: Minutes, watched: Watched | None) -> float | None:
+    with contextlib.suppress(CurveError):
+        return Curve.of(minutes, watched).ceiling
+    return None
 
 
 def _windows(minutes: Minutes) -> Iterable[Span]:
@@ -178,8 +187,14 @@ def _instances(span: Span, watched: Watched | None, levels: Sequence[tuple[float
 def _window(span: Span, rules: Iterable[Rule], watched: Watched | None, instances: float, counts: bool) -> Window:
     model = ModelLatency.merged(watched.during(span)) if watched is not None else None
     stretch = Stretch("", span.requests, endpoint_drops([span]), model, watched is not None)
-    found = [(value / rule.limit if rule.limit else math.inf * value if value else 0.0, rule.metric)
-             for rule in rules if (value := rule.value(stretch)) is not None]  # fmt: skip
+    found = [(_used(value, rule.limit), rule.metric) for rule in rules if (value := rule.value(stretch)) is not None]
     ratio, metric = max(found, default=(0.0, ""))
     rate = span.arrivals.due / span.seconds / instances
     return Window(span.at_s, rate, metric, ratio, span.requests.latency.mean, counts)
+
+
+def _used(value: float, limit: float) -> float:
+    """How much of a limit; an error rate may be limited to none."""
+    if limit:
+        return value / limit
+    return math.inf if value else 0.0

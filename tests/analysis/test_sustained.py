@@ -147,6 +147,8 @@ def test_the_reference_experiment_shows_what_one_instance_sustains(tmp_path: Pat
     assert 25_000 <= found.low * 60 <= found.max_rps * 60 <= 28_500
     assert found.high is not None and found.high * 60 >= 28_235
     assert (found.reached, found.limited_by, found.instances) == (True, "latency_mean", 1)
+    assert found.saturates_at is not None
+    assert found.saturates_at * 60 == pytest.approx(28_235, rel=0.01)
 
 
 def test_with_scaling_the_reference_experiment_reaches_no_limit(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@
 
   // The service time is drawn dotted over the latency: while the generator is on time the two are one line. So are planned
   // and sent, and with one instance the invocations and its share of them: the first of each is wide, under the other.
+  const dashes = { before: "dash", "run-1": "dash", "run-2": "dot", "run-3": "dashdot", "run-4": "longdash", "run-5": "longdashdot" };
   const line = (role) => ({
     color: color(role),
     width: role === "planned" || role === "invocations" ? 6 : role.startsWith("service") ? 1.8 : 2,
-    dash: role.startsWith("service") ? "dot" : "solid",
+    dash: role.startsWith("service") ? "dot" : dashes[role] || "solid",
   });
 
   function trace(chart, curve, i) {
@@ -52,7 +53,7 @@
       hoverlabel: { bgcolor: color("card"), bordercolor: grid, font: { color: ink } },
       margin: { l: 58, r: 12, t: 22, b: 40 },
       legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { color: ink } },
-      xaxis: { title: { text: chart.along, standoff: 6 }, range: [0, chart.until], gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid },
+      xaxis: { title: { text: chart.along, standoff: 6 }, range: [chart.since, chart.until], gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid },
       yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: true },
     };
   }

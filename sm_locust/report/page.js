@@ -1,4 +1,6 @@
 "use strict";
+// What scrolls can be reached by keys: not every browser lets them in by itself.
+for (const node of document.querySelectorAll(".scroll, pre")) node.tabIndex = 0;
 (() => {
   const charts = JSON.parse(document.getElementById("figures").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");

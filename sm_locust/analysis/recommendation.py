@@ -170,6 +170,7 @@ class Recommendation:
     safety       what of `max_rps` the target asks of an instance
     wait         how long a scale-out takes
     growth       how much the load grows in that time; None without a planned load
+    peak         the most arrivals a second that are planned; None without a plan
     too_fast     whether it grows too fast for scaling to follow: the minimum carries the peak
     recommended, aws   the two settings; None where it is refused
     now          what is configured; None where nothing is
@@ -184,6 +185,7 @@ class Recommendation:
     safety: float | None = None
     wait: Wait | None = None
     growth: Growth | None = None
+    peak: float | None = None
     too_fast: bool = False
     recommended: Option | None = None
     aws: Option | None = None
@@ -240,6 +242,7 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
+            peak=None if schedule is None else peak(schedule),
             too_fast=too_fast,
             recommended=recommended,
             aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
@@ -305,6 +308,7 @@ class Recommendation:
             "growth": None
             if growth is None
             else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
+            "peak_rps": _rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
                 "s": _rounded(wait.lag_s),

@@ -22,6 +22,7 @@ class Spent:
     """Dollars are US dollars.
 
     why        what is not known, in one sentence; empty where all of it is
+    billed     whether AWS bills instances for it at all, as far as that is known
     price      of an hour of one instance
     instances  in service at the fewest, on average over the load, and at the most
     hourly     for the fewest, and for the most of them
@@ -30,6 +31,7 @@ class Spent:
     """
 
     why: str = ""
+    billed: bool = True
     price: Price | None = None
     instances: tuple[float, float, float] | None = None
     hourly: tuple[float, float] | None = None
@@ -54,12 +56,12 @@ class Spent:
         if target is None:
             return cls("what was called is not known: the configuration has no target")
         if target.container is not None:
-            return cls("a container was called, and nothing of AWS")
+            return cls("a container was called, and nothing of AWS", billed=False)
         if config.request.inference_component is not None:
             return cls("copies of an inference component share instances, which are billed whole")
         price = Prices.of(config, Cache(Path(), {})).known.get(INSTANCE_HOUR)
         if price is None and local:
-            return cls("all of it was on this machine, where nothing is billed")
+            return cls("all of it was on this machine, where nothing is billed", billed=False)
         served = _served(watched, hosted)
         if price is None:
             return cls("the configuration does not say prices.instance_hour", instances=served)
@@ -68,7 +70,7 @@ class Spent:
             at_capacity = price.usd / (capacity.max_rps * 3600) * 1e6
         if served is None:
             why = "nobody saw how many instances there were"
-            return cls(why, price, per_million_at_capacity=at_capacity)
+            return cls(why, price=price, per_million_at_capacity=at_capacity)
         fewest, mean, most = served
         rate = minutes.whole.per_second(minutes.whole.requests.ok)
         return cls(

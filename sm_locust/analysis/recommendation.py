@@ -93,6 +93,8 @@ class Option:
     worst_mean       seconds, the highest mean of a minute, as predicted; None without a curve, like
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
+    sustains         arrivals a second that the most instances sustain, each MAX_RPS
+    headroom         by what share that is more than the planned peak; below 0 it falls short; None without a plan
     """
 
     name: str
@@ -107,6 +109,8 @@ class Option:
     worst_mean: float | None = None
     errors: float | None = None
     extrapolated: bool = False
+    sustains: float | None = None
+    headroom: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         mean = self.worst_mean
@@ -123,6 +127,8 @@ class Option:
             "worst_minute_mean_ms": None if mean is None else round(mean * 1e3, 3),
             "errors": _rounded(self.errors, 1),
             "extrapolated": self.extrapolated,
+            "sustains_rps": _rounded(self.sustains),
+            "headroom": _rounded(self.headroom, 6),
         }
 
 
@@ -164,6 +170,7 @@ class Recommendation:
     safety       what of `max_rps` the target asks of an instance
     wait         how long a scale-out takes
     growth       how much the load grows in that time; None without a planned load
+    peak         the most arrivals a second that are planned; None without a plan
     too_fast     whether it grows too fast for scaling to follow: the minimum carries the peak
     recommended, aws   the two settings; None where it is refused
     now          what is configured; None where nothing is
@@ -178,6 +185,7 @@ class Recommendation:
     safety: float | None = None
     wait: Wait | None = None
     growth: Growth | None = None
+    peak: float | None = None
     too_fast: bool = False
     recommended: Option | None = None
     aws: Option | None = None
@@ -225,7 +233,7 @@ class Recommendation:
         scale_in = max(DEFAULT_COOLDOWN, float(math.ceil(wait.lag_s / PERIOD) * PERIOD))
 
         even = config.arrivals.spacing == "even"
-        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even)
+        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even, max_rps)
         recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
@@ -234,6 +242,7 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
+            peak=None if schedule is None else peak(schedule),
             too_fast=too_fast,
             recommended=recommended,
             aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
@@ -299,6 +308,7 @@ class Recommendation:
             "growth": None
             if growth is None
             else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
+            "peak_rps": _rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
                 "s": _rounded(wait.lag_s),
@@ -409,6 +419,7 @@ class _Outlook:
         provision_s: float,
         scaled: Scaled,
         even: bool,
+        max_rps: float,
     ) -> None:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
@@ -416,8 +427,10 @@ class _Outlook:
         self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
         self._curve = curve
         self._provision_s, self._even = provision_s, even
+        self._max_rps = max_rps
 
     def of(self, option: Option) -> Option:
+        option = replace(option, sustains=option.max_instances * self._max_rps)
         if self._schedule is None:
             return option
         found = None
@@ -426,8 +439,10 @@ class _Outlook:
             found = predict(self._curve, self._load.rates, policy, provision_s=self._provision_s, even=self._even)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
+        highest = peak(self._schedule)
         return replace(
             option,
+            headroom=(option.sustains or 0.0) / highest - 1 if highest else None,
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,

@@ -42,7 +42,7 @@ def render_several(found: Several, summaries: Sequence[Summary] = ()) -> str:
     if summaries:
         runs = [names[summary.run_id] for summary in summaries]
         over_time = several_figures.over_time(summaries, runs)
-        body.append(_panels(several_figures.TITLE, "mean of each schedule minute", over_time, runs, charts))
+        body.append(_panels(several_figures.TITLE, several_figures.SUBTITLE, over_time, runs, charts))
         rates = ByRate.of([summary.minutes for summary in summaries])
         body.append(_by_rate(rates, runs, [summary.limits for summary in summaries], charts))
     body.append(section("Which run is which", several.facts(found)))

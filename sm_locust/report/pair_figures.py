@@ -50,9 +50,10 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
 
     def latency(side: Side, axis: dict[str, Any]) -> Chart:
         name, role = ("ModelLatency mean", "model") if watched else ("service time mean", "model")
+        source = "by CloudWatch" if watched else "from the send, by the load generator"
         return Chart(
             "ModelLatency" if watched else "Service time",
-            f"mean of each minute, {'by CloudWatch' if watched else 'from the send'}; logarithmic",
+            f"mean of each minute in ms, {source}; logarithmic",
             "ms",
             "lines",
             True,
@@ -71,11 +72,29 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
         if dropped:
             unsent = [_rounded(row.per_minute(row.arrivals.dropped)) for row in rows]
             curves.append(Curve("dropped, not sent", "dropped", xs, unsent))
-        return Chart("Errors", "failed requests a minute, by kind", "a minute", "bars", False, curves, [], **axis)
+        return Chart(
+            "Errors",
+            "failed requests a minute, by kind; counted by the load generator",
+            "a minute",
+            "bars",
+            False,
+            curves,
+            [],
+            **axis,
+        )
 
     def instances(side: Side, axis: dict[str, Any]) -> Chart:
         curve = _of_minutes("instances", "instances", side, lambda minute: minute.instances)
-        return Chart("Instances in service", "", "in service", "steps", False, [curve], [], **axis)
+        return Chart(
+            "Instances in service",
+            "their number, as CloudWatch's periods and scaling saw it",
+            "in service",
+            "steps",
+            False,
+            [curve],
+            [],
+            **axis,
+        )
 
     charts = [pair(invocations), pair(latency), pair(errors), pair(instances)]
     return [both for both in charts if any(y is not None for chart in both for c in chart.curves for y in c.y)]

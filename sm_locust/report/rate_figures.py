@@ -13,8 +13,8 @@ from sm_locust.report.wording import UNKNOWN, Table, ms, percent, rate, slo_limi
 
 TITLE = "By offered rate"
 SUBTITLE = (
-    "requests a second that the schedule wanted of the whole endpoint, however many instances served; latency from the "
-    "scheduled time"
+    "requests a second that the schedule wanted of the whole endpoint in judged phases, however many instances served; "
+    "latency from the scheduled time, by the load generator"
 )
 OF_TWO = ("before", "after")
 ROLES = 6  # that the page can tell apart

@@ -10,6 +10,7 @@ from sm_locust.report.figures import Chart, Curve, _label, _middle
 from sm_locust.report.rate_figures import range_of, roles
 
 TITLE = "By time"
+SUBTITLE = "each schedule minute; Invocations and ModelLatency are CloudWatch's, the rest is the load generator's"
 
 
 def over_time(summaries: Sequence[Summary], names: Sequence[str]) -> list[Chart]:
@@ -37,7 +38,7 @@ def over_time(summaries: Sequence[Summary], names: Sequence[str]) -> list[Chart]
         return Chart(title, "", unit, "lines", log, curves, [], [], round(until, 4), 1.0, range_of(values, log))
 
     charts = [
-        chart("invocations per instance, a minute", "a minute", False, lambda minute: minute.per_instance)
+        chart("Invocations per instance, a minute", "a minute", False, lambda minute: minute.per_instance)
         if known(lambda minute: minute.per_instance)
         else chart("sent, a minute", "a minute", False, lambda minute: minute.sent),
         chart("ModelLatency mean, ms, logarithmic", "ms", True, lambda minute: _ms(minute.model_latency_mean))

@@ -23,6 +23,7 @@ from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import FOREIGN_SHARE, ModelLatency, Period, Watched
 
 WINDOWS = 120  # at the most: about a minute each, of the reference experiment
+OVERLOADED = ("late", "cpu")  # what the verdict calls a generator that is asked for too much
 MOST_FOREIGN = 0.5  # of the windows
 _SETTLED = 2  # real seconds around a change of the instances: the moment at which it was seen is not the moment it was
 
@@ -49,9 +50,11 @@ def _refused(
 ) -> str:
     if not limits:
         return "there is no slo to hold a rate against"
-    if not minutes.phases and not verdict.valid:
-        code = next(reason.code for reason in verdict.reasons if reason.invalidates)
-        return f"the run is not valid ({code})"
+    # A search leaves out the seconds that left late, and ends where most do.
+    borne = OVERLOADED if "search" in meta else ()
+    doubts = [reason.code for reason in verdict.reasons if reason.invalidates and reason.code not in borne]
+    if not minutes.phases and doubts:
+        return f"the run is not valid ({doubts[0]})"
     variants = [
         subject
         for subject in (meta.get("cloudwatch") or {}).get("subjects") or ()
@@ -79,7 +82,9 @@ def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | No
         minute = int(watched.foreign[0].at_s // 60)
         return Capacity(SEARCH, refused=f"somebody else used the endpoint in minute {minute} of the search")
     inside = [p.instances for p in watched.periods if p.instances is not None and p.middle_s >= 0]
-    levels = {float(level) for _, level in _levels(watched)} or set(inside)
+    # What scaling did once the load was over, while CloudWatch was waited for, is no part of the search.
+    end = minutes.end * minutes.speed
+    levels = {float(level) for at_s, level in _levels(watched) if at_s <= end} or set(inside)
     if not levels:
         return told
     if max(levels) > min(levels) * 1.001:

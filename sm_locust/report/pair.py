@@ -90,7 +90,7 @@ def totals(comparison: Comparison) -> Table:
     )
     aside = [f"{name} {n}" for name, side in zip(SIDES, comparison.sides, strict=True) if (n := side.set_aside)]
     note = f"Worst minutes: those in which requests left late are set aside ({', '.join(aside)})." if aside else ""
-    return Table(("", *SIDES), rows, words=3, note=note)
+    return Table(("what", *SIDES), rows, words=3, note=note)
 
 
 def _totals(side: Side) -> dict[str, str]:
@@ -140,7 +140,7 @@ def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
         notes.append("Of the phases that are judged.")
     if any(each.direction == "unclear" for each in found):
         notes.append("Too close to tell: the intervals of the two overlap.")
-    return Table(("", "AFTER is", *SIDES, "change"), rows, words=2, note=" ".join(notes))
+    return Table(("figure", "AFTER is", *SIDES, "change"), rows, words=2, note=" ".join(notes))
 
 
 def _name(metric: str) -> str:
@@ -284,7 +284,7 @@ def facts(comparison: Comparison) -> Table:
     """What ran, where the two differ in it or not."""
     columns = [dict(wording.facts(side.summary)) for side in comparison.sides]
     rows = tuple((label, columns[0][label], columns[1][label]) for label in columns[0])
-    return Table(("", *SIDES), rows, words=3)
+    return Table(("what", *SIDES), rows, words=3)
 
 
 def events(comparison: Comparison) -> Table:

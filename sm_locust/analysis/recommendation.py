@@ -94,7 +94,8 @@ class Option:
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
     sustains         arrivals a second that the most instances sustain, each MAX_RPS
-    headroom         by what share that is more than the planned peak; below 0 it falls short; None without a plan
+    headroom         by what share that is more than the planned peak; below 0 it falls short; None where no
+                     load is planned
     """
 
     name: str

@@ -441,9 +441,10 @@ class _Outlook:
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
         highest = peak(self._schedule)
+        headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
-            headroom=(option.sustains or 0.0) / highest - 1 if highest else None,
+            headroom=headroom if math.isfinite(headroom) else None,
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,

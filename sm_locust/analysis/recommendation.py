@@ -95,7 +95,8 @@ class Option:
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
     sustains         arrivals a second that the most instances sustain, each MAX_RPS
-    headroom         by what share that is more than the planned peak; below 0 it falls short; None without a plan
+    headroom         by what share that is more than the planned peak; below 0 it falls short; None where no
+                     load is planned
     """
 
     name: str
@@ -444,9 +445,10 @@ class _Outlook:
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
         highest = peak(self._schedule)
+        headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
-            headroom=(option.sustains or 0.0) / highest - 1 if highest else None,
+            headroom=headroom if math.isfinite(headroom) else None,
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,

@@ -90,7 +90,8 @@ class Option:
     instance_hours   of the schedule; None without a planned load, or where nobody knows how it scales
     cost             US dollars for them; None where the price is not known
     per_million      US dollars for a million requests
-    worst_mean       seconds, the highest mean of a minute, as predicted; None without a curve, like
+    worst_mean       seconds, the highest mean of a minute, as predicted; None without a curve, and where the load goes
+                     beyond what an instance was seen to bear and nothing shows what then becomes of it; like
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
     sustains         arrivals a second that the most instances sustain, each MAX_RPS
@@ -250,7 +251,9 @@ class Recommendation:
             now=None if now is None else outlook.of(now),
             now_is=now_is,
         )
-        return replace(found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps)))
+        return replace(
+            found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps, curve is not None))
+        )
 
     @classmethod
     def of_run(
@@ -434,10 +437,11 @@ class _Outlook:
         option = replace(option, sustains=option.max_instances * self._max_rps)
         if self._schedule is None:
             return option
-        found = None
+        found, known = None, False
         if self._load is not None and self._curve is not None:
             policy = _policy(option)
             found = predict(self._curve, self._load.rates, policy, provision_s=self._provision_s, even=self._even)
+            known = all(self._curve.foretells(minute.per_instance / 60) for minute in found.minutes)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
         highest = peak(self._schedule)
@@ -448,8 +452,8 @@ class _Outlook:
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,
-            worst_mean=None if found is None else found.worst_mean,
-            errors=None if found is None else found.errors,
+            worst_mean=found.worst_mean if found is not None and known else None,
+            errors=found.errors if found is not None and known else None,
             extrapolated=found is not None and found.extrapolated,
         )
 
@@ -482,6 +486,7 @@ def _reasons(
     schedule: Schedule | None,
     wait: Wait,
     max_rps: float,
+    predicted: bool,
 ) -> Iterator[str]:
     one = f"One {found.scaled.unit}"
     sustains = f"{one} sustains {_number(max_rps)} requests a second (MAX_RPS)"
@@ -500,7 +505,7 @@ def _reasons(
         f"minutes from before it. After a scale-in {recommended.scale_in_cooldown:.0f} s: never less than AWS's "
         f"{DEFAULT_COOLDOWN:.0f} s, nor than it takes to have back what was removed too early."
     )
-    if schedule is not None and recommended.worst_mean is None:
+    if schedule is not None and not predicted:
         yield (
             "No latency is predicted, for want of a curve; instance-hours are those of instances that come and go at "
             "once."
@@ -530,6 +535,8 @@ def _about_safety(found: Recommendation, wait: Wait) -> str:
         f"minute {growth.at_s / 60:.0f}"
     )
     each = f"{growth.share:.0%} of what each {found.scaled.unit} sustains"
+    if growth.start > (found.max_rps or math.inf):  # `by` itself is a multiple of what one sustains
+        each = f"shared among those that serve, {each}"
     if found.too_fast:
         return (
             f"{grows}: {each}. That is too fast for scaling to follow: the minimum carries the peak, at AWS's safety "

@@ -42,6 +42,8 @@ def compare(before: Path, after: Path, more: tuple[Path, ...], out: Path | None,
     folder = out or (before, after, *more)[-1].parent
     try:
         first, second, *others = (Run.open(run) for run in (before, after, *more))
+        if first.run_id == second.run_id:  # Several says it of more than two
+            raise RunError(f"{after}: is the same run as {before}; accepted: each run once")
         if others:
             several = report.write_several([first, second, *others], folder, rps)
         else:

@@ -136,6 +136,8 @@ def _note(found: Recommendation) -> str:
             "Hours, worst minute (mean latency) and errors are predicted from the latency that this run measured, as "
             "by `sm-locust whatif`."
         )
+        if any(option.worst_mean is None for option in found.options):
+            parts.append(f"{wording.UNKNOWN} the load goes beyond what an instance was seen to bear.")
     if any(option.extrapolated for option in found.options):
         parts.append("* beyond what was measured.")
     if found.scaled.unit == "instance" and all(option.cost is None for option in found.options):

@@ -132,18 +132,20 @@ def capacity(found: Capacity) -> str:
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
-        return f"none: {limited(found)} was broken at {_a_second(found.high)} already, and at every rate above"
+        broken = f"{limited(found)} was broken at every rate that was judged"
+        return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
     each = _among(found)
     said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
+    queue = "" if found.saturates_at is None else f"; a queue grows past {rate(found.saturates_at)}"
     if not found.reached:
-        return f"at least {said}: no rate that was tried broke the SLO"
+        return f"at least {said}: no rate that was tried broke the SLO{queue}"
     bounds = f"between {rate(found.low)} and {rate(found.high)} with {found.confidence:.0%} confidence"
-    return f"{said}, {bounds}; what limits it is {limited(found)}, first at {_a_second(found.fails_at)}"
+    return f"{said}, {bounds}; what limits it is {limited(found)}, first at {_a_second(found.fails_at)}{queue}"
 
 
 def _among(found: Capacity) -> str:
     if found.instances is None:
-        return " for the endpoint: how many instances served is not known"
+        return " for the endpoint (how many instances served is not known)"
     return " for one instance" if found.instances == 1 else f" for each of {count(found.instances)} instances"
 
 

@@ -143,6 +143,15 @@ def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     assert beside(lines, "still billing") == "not known: nobody asked"
 
 
+def test_an_slo_that_held_at_no_rate_is_said_with_the_rate_that_it_is_below(tmp_path: Path) -> None:
+    phases = (Phase("up", 1200, 5, ramp_to=20),)
+    slo = {**CONFIG, "slo": {"latency_mean": "5ms"}}
+    run = watch(played(tmp_path, phases, config=slo), events=[ScalingEvent(0.0, 1, 1, "")])
+    lines = Text(page.render(Summary.of(run))).lines
+    assert re.fullmatch(r"< [\d.]+ requests a second", beside(lines, "What one instance sustains"))
+    assert beside(lines, "What to set") == "not known"
+
+
 def test_foreign_traffic_is_counted(tmp_path: Path) -> None:
     run = watch(played(tmp_path, (Phase("flat", 180, 10),)))
     text = (run.folder / "cloudwatch.csv").read_text()

@@ -314,6 +314,9 @@ def test_a_run_given_twice_or_not_there_is_refused_and_nothing_is_written(
     done = invoke(first, second, first, "--out", tmp_path / "out")
     assert done.exit_code == 2
     assert done.stderr == f"sm-locust: {first.name}: is the same run as {first.name}; accepted: each run once\n"
+    done = invoke(first, first, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert done.stderr == f"sm-locust: {first}: is the same run as {first}; accepted: each run once\n"
     assert invoke(first, second, tmp_path / "no", "--out", tmp_path / "out").exit_code == 2
     assert invoke(first, "--out", tmp_path / "out").exit_code == 2
     assert not (tmp_path / "out").exists()

@@ -166,7 +166,7 @@ def left(summary: Summary) -> Answer:
     rows = [("changed", _changed(summary)), ("put back", _restored(summary))]
     bills = wording.billing(summary.billing)
     rows.append(("still billing", "; ".join(what for what, _ in bills) or "not known: nobody asked"))
-    return Answer("What is left of it", "", (), Table(("", ""), tuple(rows), words=2))
+    return Answer("What changed, what was put back, what still bills", "", (), Table(("", ""), tuple(rows), words=2))
 
 
 def _changed(summary: Summary) -> str:

@@ -46,6 +46,7 @@ class Chart:
     width   of a bar, schedule minutes
     range   of the y axis; None for what the curves need
     along   what the x axis counts
+    since   where the x axis begins
     marks   moments: schedule minute and what happened
     heat    of a heat map: edges of its columns (schedule minutes) and of its rows (in `unit`), counts by row and column
     table   the same in numbers, minute by minute and never thinned; the page's, and no part of `as_dict`
@@ -64,6 +65,7 @@ class Chart:
     width: float
     range: tuple[float, float] | None = None
     along: str = "schedule minute"
+    since: float = 0.0
     marks: list[tuple[float, str]] = field(default_factory=list)
     heat: tuple[list[float], list[float], list[list[int]]] | None = None
     table: wording.Table | None = None

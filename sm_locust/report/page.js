@@ -69,7 +69,7 @@
   const narrow = () => innerWidth < 560;
   const listed = (chart) => !chart.heat && (chart.curves.length > 1 || chart.kind === "bars");
   const rows = (chart) => (!listed(chart) ? 0 : narrow() ? chart.curves.length + (chart.marks && chart.marks.length ? 1 : 0) : Math.ceil(chart.curves.length / 6));
-  const below = (chart) => 54 + (chart.heat && !coarse.matches ? 26 : 0) + 20 * rows(chart);
+  const below = (chart) => 54 + (chart.heat && !coarse.matches ? 36 : 0) + 20 * rows(chart);
 
   function layout(chart, width) {
     const ink = color("ink"), soft = color("soft"), grid = color("line");
@@ -100,7 +100,7 @@
   // -- one time for all of them ---------------------------------------------------------------------------------------
 
   const zoomed = new Map(); // what an axis counts → its range, where it is not the whole
-  const shown = (chart) => zoomed.get(chart.along) || [0, chart.until];
+  const shown = (chart) => zoomed.get(chart.along) || [chart.since, chart.until];
   const kin = (i) => charts.map((_, n) => n).filter((n) => n !== i && charts[n].along === charts[i].along);
   const whole = document.createElement("button");
   whole.id = "whole";
@@ -122,8 +122,8 @@
     const [from, to] = range;
     if (change["xaxis.autorange"]) zoomed.delete(chart.along);
     else if (from === undefined) return;
-    else if (Math.abs(from) < 1e-9 && Math.abs(to - chart.until) < 1e-9) zoomed.delete(chart.along);
-    else zoomed.set(chart.along, [Math.max(0, from), Math.min(chart.until, to)]);
+    else if (Math.abs(from - chart.since) < 1e-9 && Math.abs(to - chart.until) < 1e-9) zoomed.delete(chart.along);
+    else zoomed.set(chart.along, [Math.max(chart.since, from), Math.min(chart.until, to)]);
     moveAll([i, ...kin(i)]);
   }
 

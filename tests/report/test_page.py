@@ -81,7 +81,12 @@ def test_the_first_screen_answers_in_the_order_in_which_it_is_asked(after: Summa
     lines = Text(page.render(after)).lines
     order = [
         *("VALID", "SLO PASSED", "What one instance sustains", "What to set"),
-        *("How long scaling out took, and what it cost", "What the instances cost", "What is left of it", "sent"),
+        *(
+            "How long scaling out took, and what it cost",
+            "What the instances cost",
+            "What changed, what was put back, what still bills",
+            "sent",
+        ),
         *("Planned and delivered rate",),
     ]
     assert [lines.index(title) for title in order] == sorted(lines.index(title) for title in order)

@@ -110,8 +110,7 @@ class Summary:
         verdict = Verdict.of(minutes, meta, watched)
         found = capacity(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
-        whole = [phase.span for phase in judged] if phases else [minutes.whole]
-        stretches = [_stretch("run", minutes.judged, watched, whole)]
+        stretches = [_judged(minutes, watched, phases)]
         if len(judged) > 1:
             stretches += [_stretch(f"phase {phase.name}", phase.span, watched) for phase in judged]
         return cls(
@@ -142,6 +141,11 @@ class Summary:
     @property
     def speed(self) -> int:
         return self.minutes.speed
+
+    @property
+    def judged(self) -> Stretch:
+        """All that is judged, as a rule of the SLO sees it."""
+        return _judged(self.minutes, self.watched, self.phases)
 
     @property
     def billing(self) -> Billing | None:
@@ -231,6 +235,11 @@ def _spent(
 ) -> Spent:
     local = bool((meta.get("billing") or {}).get("local"))
     return Spent.of(config, minutes, watched, found, _hosted(meta).instances, local=local)
+
+
+def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
+    parts = [phase.span for phase in phases if phase.slo is not None] if minutes.phases else [minutes.whole]
+    return _stretch("run", minutes.judged, watched, parts)
 
 
 def _stretch(where: str, span: Span, watched: Watched | None, parts: Iterable[Span] | None = None) -> Stretch:

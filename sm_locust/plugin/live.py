@@ -34,6 +34,7 @@ from sm_locust.load.waiting import Waiting
 from sm_locust.plugin import billing
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
+from sm_locust.plugin.exposed import Exposed
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
@@ -105,6 +106,9 @@ class LiveRun:
         self.summary: Summary | None = None
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
+        self.progress: Progress | None = None  # of the run that began last
+        self.has_quit = False  # whether nothing more will come
+        self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
 
         environment.live_run = self  # type: ignore[attr-defined]
         environment.generator = Waiting()  # type: ignore[attr-defined]
@@ -231,10 +235,12 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
-        progress = Progress(order.speed, schedule)
+        self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
         self._active = active
+        if self.exposed is not None:
+            self.exposed.begin(order.config.slo.limits(), order.speed)
         gevent.spawn(self._every_second, active)
         gevent.spawn(self._write_every_second, active)
         if watch is not None:
@@ -315,6 +321,10 @@ class LiveRun:
             active.answered += counted.ok + counted.failed - never
             active.progress.add(counted, row.get("latency"))
             active.refused.add(worker, counted)
+            if self.exposed is not None:
+                self.exposed.count(counted, row.get("latency"), row.get("lateness"))
+        if self.exposed is not None:
+            self.exposed.flying(worker, sample.in_flight)
         self._end_if_refused(active)
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
@@ -338,7 +348,17 @@ class LiveRun:
                 self._watch_workers(active)
             if active.searching is not None:
                 self._search(active, active.searching)
+            if active.watch is not None:
+                active.progress.instances = active.watch.instances
+            if self.exposed is not None:
+                self._expose(active, self.exposed)
             active.progress.show(active.clock.now())
+
+    def _expose(self, active: Active, exposed: Exposed) -> None:
+        """How the second past was."""
+        if active.watch is not None:
+            exposed.desired, exposed.in_service = active.watch.level
+        exposed.tick(active.clock.now(), active.lost)
 
     def _search(self, active: Active, searching: Searching) -> None:
         """Lets the search decide on what has come in; its shape asks it within the second."""
@@ -358,6 +378,8 @@ class LiveRun:
         row = Plan(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
+        if self.exposed is not None:
+            self.exposed.plan(row)
         active.run.note("", rows=[row])
 
     def _take(self, active: Active, generator: Generator, before: float | None) -> None:
@@ -489,6 +511,7 @@ class LiveRun:
         if self.finished is not None and self.finished.meta.get("ended") not in ENDS_OF_ITSELF:
             self.hurry()
         self.finish()
+        self.has_quit = True
 
     def hurry(self) -> None:
         """Does not wait for CloudWatch any longer; what it has is still asked for once."""
@@ -504,6 +527,8 @@ class LiveRun:
                 return
             self._on_disk(active, active.run.flush)
             self.finished = active.run
+            if self.exposed is not None:
+                self.exposed.end()
             ended = iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:
                 active.watch.end()

@@ -11,7 +11,10 @@
   // The service time is drawn dotted over the latency: while the generator is on time the two are one line. So are planned
   // and sent, and with one instance the invocations and its share of them: the first of each is wide, under the other.
   const WIDE = new Set(["planned", "invocations"]);
-  const DASHED = { desired: "dot", service: "dot", "service-high": "dot" };
+  const DASHED = {
+    desired: "dot", service: "dot", "service-high": "dot",
+    before: "dash", "run-1": "dash", "run-2": "dot", "run-3": "dashdot", "run-4": "longdash", "run-5": "longdashdot",
+  };
   const line = (role) => ({
     color: color(role),
     width: WIDE.has(role) ? 6 : role.startsWith("service") ? 1.8 : 2,
@@ -92,7 +95,7 @@
       margin: { l: 62, r: 12, t: 22, b: below(chart) },
       legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { color: ink, size: narrow() ? 11 : 12 } },
       // Time alone is zoomed: a height that moved with it would hide that one stretch is worse than another.
-      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: "minute %{x:.4~g}" } },
+      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: chart.along + " %{x:.4~g}" } },
       yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), fixedrange: true, gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: false },
     };
   }

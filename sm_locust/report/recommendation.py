@@ -107,6 +107,7 @@ def table(found: Recommendation) -> wording.Table:
         tuple(header[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         note=_note(found) if planned else "",
+        spare=("in", "cooldown out", "a million"),
     )
 
 

@@ -31,12 +31,16 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as text. The first `words` columns are words, the others numbers."""
+    """Cells as text. The first `words` columns are words, the others numbers.
+
+    spare  names of columns that may be left out where there is no room for all, the first one first
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int = 1
     note: str = ""
+    spare: tuple[str, ...] = ()
 
 
 def printable(text: object) -> str:
@@ -110,7 +114,7 @@ def broken(summary: Summary) -> list[str]:
         return [headline(summary).removesuffix(".")]
     if not summary.minutes.whole.sent:
         return ["Nothing was sent"]
-    found = [_onset(onset) for onset in summary.onsets]
+    found = [_onset(onset, summary) for onset in summary.onsets]
     requests = summary.minutes.whole.requests
     if not requests.failed:
         return ["No request failed", *found]
@@ -119,12 +123,16 @@ def broken(summary: Summary) -> list[str]:
     return found
 
 
-def _onset(onset: Onset) -> str:
+def _onset(onset: Onset, summary: Summary) -> str:
     rate = onset.span.per_minute(onset.span.sent)
     at = f"at minute {onset.span.minute}" + ("" if rate is None else f" ({number(rate)} a minute)")
     if onset.rule is None:
         return f"First failed request {at}"
-    return f"SLO {onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+    rule = f"{onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)}"
+    results = {found.passed for found in summary.slo.judgements if found.metric == onset.rule.metric}
+    if results == {True}:  # a minute is no judgement: what stands beside SLO PASSED must not read like one
+        return f"{rule} was kept by the run as a whole, though not in every minute: first above it {at}"
+    return f"SLO {rule} first broken {at}"
 
 
 def capacity(found: Capacity) -> str:
@@ -545,7 +553,8 @@ def distributions(span: Span) -> Table:
             rows.append((label, *cells, number(histogram.count)))
     unanswered = span.requests.failed or span.requests.cancelled
     note = f"{LATENCY} {FAILED_APART}" if unanswered else LATENCY
-    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows), note=note)
+    spare = ("p95", "count", "p90", "p999", "mean")
+    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows), note=note, spare=spare)
 
 
 def phases(summary: Summary) -> Table:
@@ -570,7 +579,8 @@ def phases(summary: Summary) -> Table:
             )
         )
     header = ("phase", "verdict", "SLO", "planned", "delivered", "failed", "error rate")
-    return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3)
+    spare = ("planned", "mean service", "failed", "p99 lateness", "delivered")
+    return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3, spare=spare)
 
 
 def phase_reasons(summary: Summary) -> list[Reason]:
@@ -594,7 +604,8 @@ def names(span: Span) -> Table:
         )
         for name, of in sorted(span.by_name.items())
     )
-    return Table(("request", "ok", "failed", "cancelled", "mean service", "p50 latency", "p99 latency"), rows)
+    header = ("request", "ok", "failed", "cancelled", "mean service", "p50 latency", "p99 latency")
+    return Table(header, rows, spare=("cancelled", "mean service", "p50 latency"))
 
 
 def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
@@ -627,7 +638,8 @@ def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
     header = ["minute", "planned/min", "sent/min", "mean service", *(["model latency"] if known else [])]
     header += ["p99 service", "p99 latency", "failed", "errors", "dropped", *(["instances"] if seen else [])]
     note = "* not a whole minute" if any(span.partial for span in shown) else ""
-    return Table(tuple(header), tuple(rows), words=0, note=note)
+    spare = ("p99 service", "dropped", "planned/min", "model latency", "mean service", "errors")
+    return Table(tuple(header), tuple(rows), words=0, note=note, spare=spare)
 
 
 def steps(summary: Summary) -> Table:
@@ -645,7 +657,11 @@ def steps(summary: Summary) -> Table:
         for step in summary.minutes.steps
     )
     note = f"Rates are the endpoint's, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
-    return Table(("step", "at", "lasted", "a second", "requests", "measured", "outcome"), rows, note=note)
+    header, spare = (
+        ("step", "at", "lasted", "a second", "requests", "measured", "outcome"),
+        ("lasted", "requests", "at"),
+    )
+    return Table(header, rows, note=note, spare=spare)
 
 
 def _measured(step: Step) -> str:

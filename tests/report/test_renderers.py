@@ -17,6 +17,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
 from sm_locust.report import markdown, page, text, wording
+from sm_locust.report.fit import fit
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, watch
 
@@ -122,7 +123,60 @@ def test_the_terminal_leads_with_where_it_broke_then_verdict_then_slo_then_numbe
     assert places == sorted(places)
 
 
-def test_without_a_terminal_the_text_is_plain_and_no_wider_than_a_log(reference: Summary) -> None:
+def test_the_terminal_says_the_facts_of_summary_md_in_its_order(
+    watched: tuple[Summary, Summary], reference: Summary
+) -> None:
+    for summary in (*watched, reference):
+        facts = [
+            wording.headline(summary)[:40],
+            wording.validity(summary.verdict),
+            wording.slo_title(summary),
+            *(metric for _, metric, *_ in map(wording.judgement, summary.slo.judgements)),
+            wording.capacity(summary.capacity)[:30],
+            *(value for _, value in wording.arrivals(summary.minutes.whole)[:1]),
+            *(row[1][:20] for row in wording.failures(summary).rows),
+            *(value[:20] for _, value in wording.cloudwatch(summary)[:1]),
+            *(value for _, value in wording.instances(summary)[-1:]),
+            *(said[:30] for said in wording.lags(summary)),
+            "latency, from the schedule",
+            "verdict",
+            *(row[0] + " " for row in wording.minutes(summary).rows[-1:]),
+            *([] if (found := summary.recommendation) is None else ["What to set"]),
+            *([] if found is None or found.recommended is None else ["scaling:", "put-scaling-policy"]),
+        ]
+        for said in everywhere(summary)[:2]:
+            place = 0
+            for fact in facts:
+                assert fact in said[place:], fact
+                place = said.index(fact, place) + len(fact)
+
+
+def test_piped_output_keeps_to_the_columns_that_it_is_told(reference: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, width in (("70", 70), ("160", 160), ("", text.LOG_WIDTH), ("0", text.LOG_WIDTH), ("a", 110)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert text.console_for(io.StringIO(), text.LOG_WIDTH).width == width
+    monkeypatch.setenv("COLUMNS", "70")
+    assert max(map(len, on_terminal(reference).splitlines())) <= 70
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_table_breaks_no_number_and_no_word_and_says_what_it_has_no_room_for(
+    columns: int, watched: tuple[Summary, Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = on_terminal(watched[0])
+    table = wording.minutes(watched[0])
+    kept, _ = fit(table, columns)
+    assert ("dropped" in {table.header[i] for i in kept}) is (columns == 100)
+    assert " ".join(table.rows[-1][i] for i in kept) in [" ".join(line.split()) for line in said.splitlines()]
+    left_out = ", ".join(name for i, name in enumerate(table.header) if i not in kept)
+    assert not left_out or f"No room for: {left_out}." in " ".join(said.split())
+
+
+def test_without_a_terminal_the_text_is_plain_and_no_wider_than_a_log(
+    reference: Summary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     said = on_terminal(reference)
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= text.LOG_WIDTH
@@ -253,8 +307,22 @@ def test_markdown_tables_have_as_many_cells_in_every_row_as_in_their_header(
 
 
 def test_markdown_lets_no_tag_and_no_mention_through(hostile: Summary) -> None:
-    said = markdown.render(hostile)
+    said = re.sub(r"^</?details>$|^<summary>[A-Za-z ]+</summary>$", "", markdown.render(hostile), flags=re.M)
     assert "<" not in said and "\x1b" not in said and not re.search(r"(?<!\\)`", said)
+
+
+def test_markdown_folds_what_is_long_and_leaves_open_what_decides(watched: tuple[Summary, Summary]) -> None:
+    said = markdown.render(watched[0])
+    folds = re.findall(r"^<details>\n<summary>([^<]+)</summary>\n\n(.*?)\n\n</details>$", said, flags=re.M | re.S)
+    assert [title for title, _ in folds] == [
+        *("Requests by name", "Minutes", "CloudWatch and us", "Why, and how to set it", "What ran"),
+    ]
+    assert said.count("<details>") == said.count("</details>") == len(folds)
+    opened = re.sub(r"<details>.*?</details>", "", said, flags=re.S)
+    assert len(opened.splitlines()) < 80
+    for part in ("SLO FAILED", "| run | latency_mean |", "Capacity: ", "| latency, from the schedule |", "What to set"):
+        assert part in opened
+    assert "put-scaling-policy" in dict(folds)["Why, and how to set it"]
 
 
 def test_markdown_leaves_names_readable(reference: Summary) -> None:

@@ -63,7 +63,12 @@ def test_the_headline_names_minute_and_rate_at_which_it_broke(tmp_path: Path) ->
             "No request failed but those in which our credentials were refused.",
         ),
         (
-            lambda at: (OK, 0.01 if at < 60 else 0.02),
+            lambda at: (OK, 0.01 if at < 60 else 0.018),
+            "No request failed; latency_mean ≤ 15 ms was kept by the run as a whole, though not in every minute: first "
+            "above it at minute 1 (600 a minute).",
+        ),
+        (
+            lambda at: (OK, 0.01 if at < 60 else 0.03),
             "No request failed; SLO latency_mean ≤ 15 ms first broken at minute 1 (600 a minute).",
         ),
     ],

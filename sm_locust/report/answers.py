@@ -63,21 +63,26 @@ def _foreign(summary: Summary) -> str:
 def capacity(summary: Summary) -> Answer:
     """The most that one instance sustains within the SLO, its bounds, and what limits it."""
     found = summary.capacity
-    title = "What the endpoint sustains" if found.known and found.instances is None else "What one instance sustains"
+    unshared = found.instances is None and not found.refused
+    title = "What the endpoint sustains" if unshared else "What one instance sustains"
+    if found.refused:
+        return Answer(title, "not known", (_sentence(printable(found.refused)),))
     if found.max_rps is None:
-        sentence = wording.capacity(found).removeprefix("not known: ")
-        return Answer(title, "not known" if found.refused else "none", (_sentence(sentence),))
+        return Answer(title, f"< {rate(found.high)} requests a second", (_sentence(wording.capacity(found)),))
     at_least = "" if found.reached else "≥ "
     low, high = rate(found.low), rate(found.high)
     interval = f"{low} to {high} with {found.confidence:.0%} confidence" if found.high else f"{low} or more"
     limit = f"{wording.limited(found)}, first at {rate(found.fails_at)} a second" if found.reached else "not reached"
-    rows = (
+    rows = [
         ("interval", interval),
         ("what limits it", limit),
         ("as CloudWatch counts", f"{at_least}{number(found.per_minute)} a minute"),
         ("measured with", f"{count(found.instances)} in service" if found.instances else "nobody knows how many"),
-    )
-    return Answer(title, f"{at_least}{rate(found.max_rps)} requests a second", (), Table(("", ""), rows, words=2))
+    ]
+    if found.saturates_at is not None:
+        rows.append(("a queue grows past", f"{rate(found.saturates_at)} a second"))
+    figure = f"{at_least}{rate(found.max_rps)} requests a second"
+    return Answer(title, figure, (), Table(("", ""), tuple(rows), words=2))
 
 
 def setting(summary: Summary) -> Answer:
@@ -161,7 +166,7 @@ def left(summary: Summary) -> Answer:
     rows = [("changed", _changed(summary)), ("put back", _restored(summary))]
     bills = wording.billing(summary.billing)
     rows.append(("still billing", "; ".join(what for what, _ in bills) or "not known: nobody asked"))
-    return Answer("What is left of it", "", (), Table(("", ""), tuple(rows), words=2))
+    return Answer("What changed, what was put back, what still bills", "", (), Table(("", ""), tuple(rows), words=2))
 
 
 def _changed(summary: Summary) -> str:

@@ -73,7 +73,7 @@
   const narrow = () => innerWidth < 560;
   const listed = (chart) => !chart.heat && (chart.curves.length > 1 || chart.kind === "bars");
   const rows = (chart) => (!listed(chart) ? 0 : narrow() ? chart.curves.length + (chart.marks && chart.marks.length ? 1 : 0) : Math.ceil(chart.curves.length / perRow(chart)));
-  const below = (chart) => 54 + (chart.heat && !coarse.matches ? 26 : 0) + 20 * rows(chart);
+  const below = (chart) => 54 + (chart.heat && !coarse.matches ? 36 : 0) + 20 * rows(chart);
 
   function layout(chart, width) {
     const ink = color("ink"), soft = color("soft"), grid = color("line");

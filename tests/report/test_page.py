@@ -81,7 +81,12 @@ def test_the_first_screen_answers_in_the_order_in_which_it_is_asked(after: Summa
     lines = Text(page.render(after)).lines
     order = [
         *("VALID", "SLO PASSED", "What one instance sustains", "What to set"),
-        *("How long scaling out took, and what it cost", "What the instances cost", "What is left of it", "sent"),
+        *(
+            "How long scaling out took, and what it cost",
+            "What the instances cost",
+            "What changed, what was put back, what still bills",
+            "sent",
+        ),
         *("Planned and delivered rate",),
     ]
     assert [lines.index(title) for title in order] == sorted(lines.index(title) for title in order)
@@ -141,6 +146,15 @@ def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     for title in ("What one instance sustains", "What to set", "What the instances cost"):
         assert beside(lines, title) == "not known" and lines[lines.index(title) + 2].endswith(".")
     assert beside(lines, "still billing") == "not known: nobody asked"
+
+
+def test_an_slo_that_held_at_no_rate_is_said_with_the_rate_that_it_is_below(tmp_path: Path) -> None:
+    phases = (Phase("up", 1200, 5, ramp_to=20),)
+    slo = {**CONFIG, "slo": {"latency_mean": "5ms"}}
+    run = watch(played(tmp_path, phases, config=slo), events=[ScalingEvent(0.0, 1, 1, "")])
+    lines = Text(page.render(Summary.of(run))).lines
+    assert re.fullmatch(r"< [\d.]+ requests a second", beside(lines, "What one instance sustains"))
+    assert beside(lines, "What to set") == "not known"
 
 
 def test_foreign_traffic_is_counted(tmp_path: Path) -> None:

@@ -94,6 +94,9 @@ class Option:
                      beyond what an instance was seen to bear and nothing shows what then becomes of it; like
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
+    sustains         arrivals a second that the most instances sustain, each MAX_RPS
+    headroom         by what share that is more than the planned peak; below 0 it falls short; None where no
+                     load is planned
     """
 
     name: str
@@ -108,6 +111,8 @@ class Option:
     worst_mean: float | None = None
     errors: float | None = None
     extrapolated: bool = False
+    sustains: float | None = None
+    headroom: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         mean = self.worst_mean
@@ -124,6 +129,8 @@ class Option:
             "worst_minute_mean_ms": None if mean is None else round(mean * 1e3, 3),
             "errors": _rounded(self.errors, 1),
             "extrapolated": self.extrapolated,
+            "sustains_rps": _rounded(self.sustains),
+            "headroom": _rounded(self.headroom, 6),
         }
 
 
@@ -165,6 +172,7 @@ class Recommendation:
     safety       what of `max_rps` the target asks of an instance
     wait         how long a scale-out takes
     growth       how much the load grows in that time; None without a planned load
+    peak         the most arrivals a second that are planned; None without a plan
     too_fast     whether it grows too fast for scaling to follow: the minimum carries the peak
     recommended, aws   the two settings; None where it is refused
     now          what is configured; None where nothing is
@@ -179,6 +187,7 @@ class Recommendation:
     safety: float | None = None
     wait: Wait | None = None
     growth: Growth | None = None
+    peak: float | None = None
     too_fast: bool = False
     recommended: Option | None = None
     aws: Option | None = None
@@ -226,7 +235,7 @@ class Recommendation:
         scale_in = max(DEFAULT_COOLDOWN, float(math.ceil(wait.lag_s / PERIOD) * PERIOD))
 
         even = config.arrivals.spacing == "even"
-        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even)
+        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even, max_rps)
         recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
@@ -235,6 +244,7 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
+            peak=None if schedule is None else peak(schedule),
             too_fast=too_fast,
             recommended=recommended,
             aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
@@ -302,6 +312,7 @@ class Recommendation:
             "growth": None
             if growth is None
             else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
+            "peak_rps": _rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
                 "s": _rounded(wait.lag_s),
@@ -412,6 +423,7 @@ class _Outlook:
         provision_s: float,
         scaled: Scaled,
         even: bool,
+        max_rps: float,
     ) -> None:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
@@ -419,8 +431,10 @@ class _Outlook:
         self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
         self._curve = curve
         self._provision_s, self._even = provision_s, even
+        self._max_rps = max_rps
 
     def of(self, option: Option) -> Option:
+        option = replace(option, sustains=option.max_instances * self._max_rps)
         if self._schedule is None:
             return option
         found, known = None, False
@@ -430,8 +444,11 @@ class _Outlook:
             known = all(self._curve.foretells(minute.per_instance / 60) for minute in found.minutes)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
+        highest = peak(self._schedule)
+        headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
+            headroom=headroom if math.isfinite(headroom) else None,
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,

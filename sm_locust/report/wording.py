@@ -20,6 +20,7 @@ from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Sp
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
+from sm_locust.record.observation import alarm_change
 from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
@@ -139,7 +140,7 @@ def capacity(found: Capacity) -> str:
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
-        broken = f"{_limited(found)} was broken at every rate that was judged"
+        broken = f"{limited(found)} was broken at every rate that was judged"
         return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
     each = _among(found)
     said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
@@ -147,7 +148,7 @@ def capacity(found: Capacity) -> str:
     if not found.reached:
         return f"at least {said}: no rate that was tried broke the SLO{queue}"
     bounds = f"between {rate(found.low)} and {rate(found.high)} with {found.confidence:.0%} confidence"
-    return f"{said}, {bounds}; what limits it is {_limited(found)}, first at {_a_second(found.fails_at)}{queue}"
+    return f"{said}, {bounds}; what limits it is {limited(found)}, first at {_a_second(found.fails_at)}{queue}"
 
 
 def _among(found: Capacity) -> str:
@@ -156,7 +157,7 @@ def _among(found: Capacity) -> str:
     return " for one instance" if found.instances == 1 else f" for each of {count(found.instances)} instances"
 
 
-def _limited(found: Capacity) -> str:
+def limited(found: Capacity) -> str:
     return "a queue that grows" if found.limited_by == BACKLOG else printable(found.limited_by or UNKNOWN)
 
 
@@ -413,6 +414,11 @@ def lags(summary: Summary) -> list[str]:
 
 
 def _lag(lag: Lag) -> str:
+    return ", ".join(f"{name}{said}" for name, said in lag_steps(lag))
+
+
+def lag_steps(lag: Lag) -> list[tuple[str, str]]:
+    """The stages of a scale-out, and when each was, to be read after its name."""
     steps = [
         ("crossed", lag.crossed_s),
         ("alarm", lag.alarm_s),
@@ -424,15 +430,15 @@ def _lag(lag: Lag) -> str:
     parts, before = [], None
     for name, at_s in steps:
         if at_s is None:
-            parts.append(f"{name} unknown")
+            parts.append((name, " unknown"))
         elif before is None or at_s < before:  # an alarm that was on already
-            parts.append(f"{name} at {clock(at_s)}")
+            parts.append((name, f" at {clock(at_s)}"))
         else:
-            parts.append(f"{name} +{at_s - before:,.0f} s")
+            parts.append((name, f" +{at_s - before:,.0f} s"))
         before = before if at_s is None else at_s if before is None else max(before, at_s)
     if lag.latency != BACK:
-        parts.append(f"latency back: {lag.latency}")
-    return ", ".join(parts)
+        parts.append(("latency back", f": {lag.latency}"))
+    return parts
 
 
 def count(instances: float | None) -> str:
@@ -469,6 +475,16 @@ def gaps(watched: Watched | None) -> list[str]:
     if watched.settled is False and watched.known:
         found.append("CloudWatch was still counting when it was last asked: its last minutes may not be complete.")
     return found
+
+
+def event(text: str) -> str:
+    """What happened, in short: an alarm of target tracking is known by its end, and not by the name around it."""
+    change = alarm_change(text)
+    if change is None:
+        return printable(text)
+    name, old, new = change
+    kind = next((kind for kind in ("AlarmHigh", "AlarmLow") if f"-{kind}-" in name), name)
+    return printable(f"{kind}: {old} → {new}")
 
 
 def events(summary: Summary) -> Table:

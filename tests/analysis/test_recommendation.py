@@ -178,6 +178,24 @@ def test_a_load_that_grows_as_planned_never_overloads_an_instance(
         assert later / serving <= capacity.low * (1 + 1e-6)
 
 
+@given(schedules, capacities, lags)
+def test_headroom_is_what_the_most_instances_sustain_over_the_planned_peak(
+    schedule: Schedule, capacity: Capacity, lag: float
+) -> None:
+    found = recommended(schedule, capacity, lags=after(lag))
+    assert found.peak == peak(schedule)
+    for option in found.options:
+        assert capacity.low is not None
+        assert option.sustains == pytest.approx(option.max_instances * capacity.low)
+        if option.headroom is None:
+            assert peak(schedule) < 1e-300
+            continue
+        assert (1 + option.headroom) * peak(schedule) == pytest.approx(option.sustains)
+    # One instance may be lost at the peak, at the target that leaves room besides.
+    assert found.recommended is not None
+    assert found.recommended.headroom is None or found.recommended.headroom > 0
+
+
 # -- loads of other shapes ---------------------------------------------------------------------------------------------
 
 

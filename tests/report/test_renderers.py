@@ -362,7 +362,7 @@ def test_the_figures_hold_hostile_names_as_text_that_plotly_shows_and_does_not_o
 
 def test_the_first_screen_says_verdict_slo_speed_and_the_numbers(reference: Summary) -> None:
     said = Page(page.render(reference)).text
-    first = said[: said.index("Planned and sent")]
+    first = said[: said.index("Planned and delivered rate")]
     for part in (
         "First failed request at minute 40",
         "VALID",
@@ -381,15 +381,19 @@ def test_a_run_at_speed_1_is_not_called_compressed(tmp_path: Path) -> None:
 
 
 def test_the_curves_are_the_minutes_of_the_schedule(reference: Summary) -> None:
-    arrivals, latency, errors = figures(page.render(reference))
+    arrivals, latency, heat, errors, lateness, cpu = figures(page.render(reference))
     assert [curve["role"] for curve in arrivals["curves"]] == ["planned", "sent"]
     assert arrivals["curves"][0]["x"] == [n + 0.5 for n in range(120)]
     assert arrivals["curves"][0]["y"][32] == pytest.approx(25_000)
     assert latency["log"] is True
     assert latency["limits"] == [[15.0, "SLO latency_mean"]]
     assert {curve["name"] for curve in latency["curves"]} == {
-        *("latency p99", "latency p50", "service time p99", "service time p50"),
+        *("latency p99", "latency p90", "latency p50", "service time p99", "service time p50"),
     }
+    assert heat["heat"][0] == [float(n) for n in range(121)]
+    assert [curve["name"] for curve in (*lateness["curves"], *cpu["curves"])] == [
+        *("lateness max", "lateness p99", "the busiest process"),
+    ]
     assert [curve["name"] for curve in errors["curves"]] == ["unavailable"]
     assert errors["curves"][0]["y"][39:41] == [0, reference.minutes.rows[40].requests.failed * 60]
     assert errors["phases"] == [["warm up", 0.0, 60.0], ["max load", 60.0, 120.0]]
@@ -402,7 +406,7 @@ def test_a_short_run_is_drawn_by_the_second(tmp_path: Path) -> None:
 
 def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 30, 20),), lambda at: (OK if at < 10 else "reset", 0.01))
-    _, latency, errors = figures(page.render(Summary.of(run)))
+    _, latency, _, errors, *_ = figures(page.render(Summary.of(run)))
     assert latency["curves"][0]["y"][9] is not None and latency["curves"][0]["y"][10] is None
     assert errors["curves"][0]["name"] == "reset"
 
@@ -442,8 +446,20 @@ def test_no_name_of_a_column_is_broken_within_a_word(watched: tuple[Summary, Sum
 
 
 def test_a_run_that_nobody_watched_says_nothing_of_cloudwatch_or_instances(reference: Summary) -> None:
-    for said in (on_terminal(reference), markdown.render(reference), Page(page.render(reference)).text):
+    for said in (on_terminal(reference), markdown.render(reference)):
         assert "Invocations" not in said and "instances at" not in said and "\ninstances" not in said
+
+
+def test_the_page_says_where_a_figure_would_stand_why_there_is_none(reference: Summary) -> None:
+    said = Page(page.render(reference)).text
+    for title, why in (
+        ("Invocations and invocations per instance", "Nobody watched CloudWatch and scaling in this run"),
+        ("Instancesdesired", "Nobody watched CloudWatch and scaling in this run"),
+        ("What a service time is made of", "Nobody watched CloudWatch and scaling in this run"),
+    ):
+        assert 0 < said.index(why, said.index(title)) - said.index(title) < 300
+    quiet = [chart["title"] for chart in figures(page.render(reference))]
+    assert "Invocations and invocations per instance" not in quiet and "Instances" not in quiet
 
 
 def test_what_is_missing_is_said_where_it_would_stand(tmp_path: Path) -> None:
@@ -481,14 +497,23 @@ def test_the_page_draws_model_latency_beside_service_time_and_invocations_agains
 ) -> None:
     charts = {chart["title"]: chart for chart in figures(page.render(watched[1]))}
     assert list(charts) == [
-        *("Planned and sent", "Latency", "Invocations and invocations per instance", "Instances in service"),
+        *("Planned and delivered rate", "Latency percentiles", "Latency heat map"),
+        *("Invocations and invocations per instance", "Instances", "What a service time is made of"),
+        *("Lateness", "CPU of the generator"),
     ]
-    assert "ModelLatency mean" in {curve["name"] for curve in charts["Latency"]["curves"]}
-    assert [1000.0, "SLO model_latency_p99"] in charts["Latency"]["limits"]
+    latency = charts["Latency percentiles"]
+    assert "ModelLatency mean" in {curve["name"] for curve in latency["curves"]}
+    assert [1000.0, "SLO model_latency_p99"] in latency["limits"]
     invocations = charts["Invocations and invocations per instance"]
     assert invocations["limits"] == [[25_000.0, "scaling target 25,000 per instance"]]
     assert [curve["y"][119] for curve in invocations["curves"]] == [47_880, 23_940]
-    assert charts["Instances in service"]["curves"][0]["y"] == [1] * 37 + [2] * 83
+    desired, in_service = charts["Instances"]["curves"]
+    assert (desired["x"], desired["y"]) == ([0.0, 33.6, 120.0], [1, 2, 2])
+    assert (in_service["x"], in_service["y"]) == ([0.0, 37.0, 120.0], [1, 2, 2])
+    assert charts["Instances"]["marks"][0] == [33.6, "Setting desired instance count to 2."]
+    parts = charts["What a service time is made of"]
+    assert [curve["name"] for curve in parts["curves"]] == ["ModelLatency", "the rest"]
+    assert "OverheadLatency is missing" in parts["subtitle"]
 
 
 def test_without_scaling_no_target_is_drawn(watched: tuple[Summary, Summary]) -> None:

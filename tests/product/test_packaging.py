@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 STARTERS = ["configs", "locustfiles", "shapes"]
 NOT_SOURCE = shutil.ignore_patterns(
-    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".peers", "results", "node_modules")
+    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"),
+    *(".peers", "results", "node_modules"),
 )
 
 

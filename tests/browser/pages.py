@@ -74,8 +74,9 @@ class Pages(NamedTuple):
 
 
 def reference_pages(parent: Path) -> Pages:
-    def run(name: str, *, type: str = "ml.m4.xlarge", **settings: Any) -> Run:
-        found = virtual_run(parent, config={**CONFIG, "scaling": SCALING}, **settings)
+    def run(name: str, *, type: str = "ml.m4.xlarge", price: float = 0.28, **settings: Any) -> Run:
+        prices = {**CONFIG["prices"], "instance_hour": price}
+        found = virtual_run(parent, config={**CONFIG, "scaling": SCALING, "prices": prices}, **settings)
         found.finish(
             endpoint={"instance_type": type, "instances": 1},
             billing=Billing((BILLED,)).as_dict(),
@@ -84,12 +85,13 @@ def reference_pages(parent: Path) -> Pages:
         return moved(found, parent / name, name)
 
     before, after = run("20261124T090000Z-before"), run("20261124T093000Z-after", scaled=True)
-    others = {"ml.c5.large": 0.0124, "ml.c5.xlarge": 0.0061}  # seconds of a request
+    others = {"ml.c5.large": (0.102, 0.0124), "ml.c5.xlarge": (0.204, 0.0061)}  # an hour of it, seconds of a request
     configurations = [
-        run(f"20261124T1{n}0000Z-{n}", type=type, service_time=seconds)
-        for n, (type, seconds) in enumerate(others.items())
+        run(f"20261124T1{n}0000Z-{n}", type=type, price=price, service_time=seconds)
+        for n, (type, (price, seconds)) in enumerate(others.items())
     ]
-    (parent / "experiment.json").write_text(json.dumps({"restored": RESTORED, "not_restored": ""}))
+    over = {"restored": RESTORED, "not_restored": "", "restored_at": "2026-11-24T10:00:00Z"}
+    (parent / "experiment.json").write_text(json.dumps(over))
     return written(parent, before, after, [before, *configurations])
 
 

@@ -6,7 +6,6 @@ import io
 import urllib.parse
 import urllib.request
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from tests.browser.pages import mark
 from tests.browser.playing import WebUI, ended, start, web_ui
 from tests.browser.test_pages import agrees
 from tests.runs.harness import summary
-
-if find_spec("sm_locust.plugin.tab") is None:
-    pytest.skip("there is no tab yet", allow_module_level=True)
 
 OURS = "sm-locust/"  # under Locust's own page
 

@@ -102,6 +102,8 @@ class Search:
         self._tried: list[Tried] = []
         self._climb: list[_Probe] = []  # what held on the way up: how the endpoint was at first
         self._again = self._confirmed = self._compared = False
+        self._late: float | None = None  # the last rate at which the generator could not keep up
+        self._retried: _Probe | None = None  # what is tried once more, after the pause
         self._refused = ""
         self.steps: list[Step] = []
         self.ended = ""  # why it is over; empty while it goes on
@@ -221,12 +223,21 @@ class Search:
 
     def _too_much(self, probe: _Probe) -> None:
         self._note(probe, LATE, None)
-        self._end(f"the generator could not send {probe.rate:,.6g} arrivals a second on time")
+        if self._late == probe.rate:
+            self._end(f"the generator could not send {probe.rate:,.6g} arrivals a second on time")
+            return
+        # Once is a machine that had something else to do.
+        self._late, self._retried = probe.rate, probe
+        self._begin(PAUSE, 0.0)
 
     def _recover(self, probe: _Probe, in_flight: int) -> None:
         if probe.passed > TAKING_OVER and not in_flight:
             self._note(probe, "", None)
-            self._go_on()
+            retried, self._retried = self._retried, None
+            if retried is None:
+                self._go_on()
+            else:
+                self._begin(retried.kind, retried.rate)
         elif probe.passed > TAKING_OVER + self._recovery:
             self._note(probe, "", None)
             self._refuse(

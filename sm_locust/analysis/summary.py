@@ -225,6 +225,11 @@ class Summary:
         }
 
 
+def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
+    parts = [phase.span for phase in phases if phase.slo is not None] if minutes.phases else [minutes.whole]
+    return _stretch("run", minutes.judged, watched, parts)
+
+
 def _hosted(meta: Mapping[str, Any]) -> Seen:
     found = meta.get("endpoint")
     return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
@@ -235,11 +240,6 @@ def _spent(
 ) -> Spent:
     local = bool((meta.get("billing") or {}).get("local"))
     return Spent.of(config, minutes, watched, found, _hosted(meta).instances, local=local)
-
-
-def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
-    parts = [phase.span for phase in phases if phase.slo is not None] if minutes.phases else [minutes.whole]
-    return _stretch("run", minutes.judged, watched, parts)
 
 
 def _stretch(where: str, span: Span, watched: Watched | None, parts: Iterable[Span] | None = None) -> Stretch:

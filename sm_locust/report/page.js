@@ -68,10 +68,11 @@
     return [low - room, high + room];
   }
 
-  // Rows of the legend, which stands under the picture: on a phone one name a row.
+  // Rows of the legend, which stands under the picture: on a phone one name a row, else as many as there is room for.
+  const perRow = (chart) => Math.max(1, Math.floor((nodes[charts.indexOf(chart)].clientWidth - 74) / (52 + 7 * Math.max(...chart.curves.map((curve) => curve.name.length)))));
   const narrow = () => innerWidth < 560;
   const listed = (chart) => !chart.heat && (chart.curves.length > 1 || chart.kind === "bars");
-  const rows = (chart) => (!listed(chart) ? 0 : narrow() ? chart.curves.length + (chart.marks && chart.marks.length ? 1 : 0) : Math.ceil(chart.curves.length / 6));
+  const rows = (chart) => (!listed(chart) ? 0 : narrow() ? chart.curves.length + (chart.marks && chart.marks.length ? 1 : 0) : Math.ceil(chart.curves.length / perRow(chart)));
   const below = (chart) => 54 + (chart.heat && !coarse.matches ? 36 : 0) + 20 * rows(chart);
 
   function layout(chart, width) {
@@ -95,7 +96,7 @@
       margin: { l: 62, r: 12, t: 22, b: below(chart) },
       legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { color: ink, size: narrow() ? 11 : 12 } },
       // Time alone is zoomed: a height that moved with it would hide that one stretch is worse than another.
-      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: chart.along + " %{x:.4~g}" } },
+      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: chart.along === "schedule minute" ? "minute %{x:.4~g}" : "%{x:,.4~g} " + chart.along } },
       yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), fixedrange: true, gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: false },
     };
   }

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
-from sm_locust.report.figures import Chart, Curve, _label, _middle, _phases, _slo
+from sm_locust.report.figures import Chart, Curve, _in_ms, _label, _middle, _phases, _rounded, _slo
 
 
 def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
@@ -116,11 +116,3 @@ def _range(*charts: Chart) -> tuple[float, float] | None:
         return (0.0, top + 0.5 if charts[0].kind == "steps" else top * 1.06) if top else None
     low = min((value for value in values if value > 0), default=0.0)
     return (low / 1.6, top * 1.6) if low else None
-
-
-def _in_ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1e3
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

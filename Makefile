@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -22,7 +22,7 @@ IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n
 
 test: .venv/.test  ## run the tests
 	@logs=$$(mktemp -d); trap 'kill $$rooms $$longest 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(BIN)/python -m pytest $(TIMED:%=--ignore=%) --ignore=$(COMMANDS) > $$logs/rooms 2>&1 & rooms=$$!; \
+	$(IDLE) $(BIN)/python -m pytest $(TIMED:%=--ignore=%) --ignore=$(COMMANDS) --ignore=tests/browser > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(BIN)/python -m pytest $(TIMED); code=$$?; \
 	$(BIN)/python -m pytest $(LONGEST) > $$logs/longest 2>&1 & longest=$$!; \
 	$(BIN)/python -m pytest $(COMMANDS) --ignore=$(LONGEST) || code=$$?; \
@@ -41,12 +41,31 @@ bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants n
 capacity: .venv/.test  ## search servers of known capacity in real time, one after the other: 25 minutes
 	@$(BIN)/python -m benchmarks.capacity
 
+# Whether they are there is said before anything is installed.
+CHROMIUM := /usr/bin/chromium
+AXE := tests/browser/node_modules/axe-core/axe.min.js
+
+browser: browser-tools .venv/.browser $(AXE)  ## drive the pages and Locust's web UI with Debian's chromium: four minutes; wants npm
+	@$(BIN)/python -m pytest tests/browser
+
+pictures: browser-tools .venv/.browser  ## make README's pictures again
+	@$(BIN)/python -m tests.browser.pictures
+
+browser-tools:
+	@fail() { echo "$$1" >&2; exit 1; }; \
+	test -x $(CHROMIUM) || fail "$(CHROMIUM) is missing: install it (Debian: apt-get install chromium) and run make $(MAKECMDGOALS) again"; \
+	command -v npm > /dev/null || fail "npm is missing: install it (Debian: apt-get install npm) and run make $(MAKECMDGOALS) again"
+
+$(AXE): tests/browser/package.json tests/browser/package-lock.json
+	@npm ci --silent --prefix tests/browser || { echo "npm could not install axe-core: check the network or npm's settings and run make $(MAKECMDGOALS) again" >&2; exit 1; }
+	@touch $@
+
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment, with the extra a target needs. The stamp is written last: what failed is done again, never trusted.
-.venv/.local .venv/.test .venv/.dev: setup.cfg pyproject.toml
+.venv/.local .venv/.test .venv/.browser .venv/.dev: setup.cfg pyproject.toml
 	@fail() { echo "$$1" >&2; exit 1; }; \
 	if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  found=$$($(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) \

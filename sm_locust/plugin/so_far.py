@@ -98,6 +98,7 @@ class SoFar:
             end=math.inf,
             schedule=self._schedule,
             seconds=[],
+            series=[],
             rows=[],
             phases=begun if self._schedule else [],
             judged=whole if len(judged) == len(begun) else _sum(judged),

@@ -1,4 +1,6 @@
 "use strict";
+// What scrolls can be reached by keys: not every browser lets them in by itself.
+for (const node of document.querySelectorAll(".scroll, pre")) node.tabIndex = 0;
 (() => {
   const charts = JSON.parse(document.getElementById("figures").textContent);
   const nodes = charts.map((_, i) => document.getElementById("chart-" + i));
@@ -7,6 +9,7 @@
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue("--" + name).trim();
   const PAPER = 660; // pixels: what a sheet of A4 or letter paper holds between the edges of a card
+  const GAP = 18; // pixels between two pictures that stand beside each other
 
   // The service time is drawn dotted over the latency: while the generator is on time the two are one line. So are planned
   // and sent, and with one instance the invocations and its share of them: the first of each is wide, under the other.
@@ -150,8 +153,9 @@
     hovering = false;
   }
 
-  function draw(width) {
+  function draw(paper) {
     charts.forEach((chart, i) => {
+      const width = paper && (nodes[i].closest(".pair") ? (paper - GAP) / 2 : paper);
       if (narrow()) nodes[i].style.height = (chart.kind === "steps" ? 130 : 200) + below(chart) + "px";
       Plotly.react(nodes[i], traces(chart), layout(chart, width), { displaylogo: false, displayModeBar: false, showTips: false, responsive: true });
     });

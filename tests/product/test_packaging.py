@@ -20,7 +20,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 STARTERS = ["configs", "locustfiles", "shapes"]
 NOT_SOURCE = shutil.ignore_patterns(
-    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".peers", "results")
+    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"),
+    *(".peers", "results", "node_modules"),
 )
 
 
@@ -230,6 +231,14 @@ def test_a_failed_download_is_said_in_one_line_and_leaves_no_stamp(checkout: Pat
     assert said.endswith("No matching distribution found for setuptools<85,>=83; all of it is in .venv/pip.log)")
     assert not (checkout / ".venv" / ".local").exists()
     assert run(half_made, "-m", "pip", "--version", cwd=checkout).returncode == 0, "it kept the half-made .venv"
+
+
+def test_a_browser_that_is_not_there_is_named_with_the_fix(checkout: Path) -> None:
+    done = run("make", "browser", "CHROMIUM=/no/such/chromium", cwd=checkout)
+    assert complaint(done) == (
+        "/no/such/chromium is missing: install it (Debian: apt-get install chromium) and run make browser again"
+    )
+    assert not (checkout / ".venv").exists()
 
 
 def test_make_alone_lists_its_targets(checkout: Path) -> None:

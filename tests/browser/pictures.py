@@ -1,0 +1,80 @@
+"""README's pictures, made again: `make pictures`, after a page has changed. Look at them before they are committed.
+
+The reports are those of run folders in virtual time, which are the same each time. The tab shows a real run,
+of less than a minute.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.browsing import DESKTOP, PHONE, Look, figures, opened, started
+from tests.browser.pages import AFTER_REPORT, COMPARE, REPORT, SEVERAL, WHATIF, reference_pages
+from tests.browser.playing import REFERENCE_PHASES, start, web_ui
+
+PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+MOST = 300_000  # bytes of one: README shows them all
+DARK = DESKTOP._replace(dark=True)
+
+# File → page, on what, and how much of it from the top.
+OF_PAGES: dict[str, tuple[str, Look, int]] = {
+    "report-light.png": (REPORT, DESKTOP, 1700),
+    "report-dark.png": (REPORT, DARK, 1700),
+    "report-after.png": (AFTER_REPORT, DESKTOP, 1700),
+    "report-phone.png": (REPORT, PHONE, 1700),
+    "compare-light.png": (COMPARE, DESKTOP, 1500),
+    "compare-dark.png": (COMPARE, DARK, 1500),
+    "configurations.png": (SEVERAL, DESKTOP, 1000),
+    "whatif.png": (WHATIF, DESKTOP, 1400),
+}
+
+
+def main() -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as parent, sync_playwright() as playwright:
+        browser = started(playwright)
+        pages = reference_pages(Path(parent))
+        for name, (of, look, height) in OF_PAGES.items():
+            with opened(browser, pages.url(of), look) as page:
+                figures(page)
+                _take(page, name, height)
+        with tempfile.TemporaryDirectory() as folder:
+            _tab(browser, Path(folder))
+
+
+def _tab(browser: Browser, folder: Path) -> None:
+    """The tab late in the reference experiment, where the endpoint has begun to fail."""
+    with (
+        web_ui(folder, phases=REFERENCE_PHASES, name="invoke") as ui,
+        opened(browser, ui.url, served=True) as light,
+        opened(browser, ui.url, DARK, served=True) as dark,
+    ):
+        start(light, str(ui.config))
+        dark.reload()
+        for page in (light, dark):
+            page.get_by_role("tab", name="SageMaker").click(timeout=20_000)
+        light.frame_locator("iframe").locator("#tile-failed.bad").wait_for(timeout=60_000)
+        light.wait_for_timeout(5000)
+        for page, name in ((light, "tab-light.png"), (dark, "tab-dark.png")):
+            _take(page, name, 1500)
+
+
+def _take(page: Page, name: str, height: int) -> None:
+    """So much of the page from its top, and less of it where that is too much to load."""
+    path = PICTURES / name
+    width = int(page.evaluate("innerWidth"))
+    height = min(height, int(page.evaluate("document.documentElement.scrollHeight")))
+    while True:
+        clip = {"x": 0, "y": 0, "width": width, "height": height}
+        size = len(page.screenshot(path=path, full_page=True, clip=clip, animations="disabled"))
+        if size <= MOST:
+            break
+        height = height * 9 // 10
+    print(f"{path.relative_to(PICTURES.parents[1])}: {width} × {height}, {size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

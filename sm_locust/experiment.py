@@ -32,6 +32,7 @@ from sm_locust.plugin.orphan import PARENT
 from sm_locust.record.prior import EXPERIMENT, Prior
 from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
 from sm_locust.report import compare, text
+from sm_locust.report import folder as report
 from sm_locust.schedule import SPEEDS
 
 STARTERS = Path(__file__).parent / "starters"
@@ -266,6 +267,8 @@ class _Conductor:
 
     def compare(self) -> Comparison:
         folder = self._experiment.folder
+        for side in (BEFORE, AFTER):
+            report.write(Run.open(folder / side))  # what was put back is known only now
         return compare.write(Run.open(folder / BEFORE), Run.open(folder / AFTER), folder)
 
     # -- the steps ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ DEFAULT_COOLDOWN = 300.0
 
 HIGH_PERIODS = 3
 LOW_PERIODS = 15
+MOST_WANTED = 1e9
+"""Instances: more than any bounds allow."""
+
 LOW_SHARE = 0.9
 """The low alarm's threshold as a share of the target."""
 
@@ -88,7 +91,8 @@ class TargetTracking:
     def wanted(self, in_service: int, metric: float) -> int:
         """Instances that would bring the metric to the target, if it is shared out among those in service."""
         # Rounded first: a share such as 2/3, summed up from parts, must not come to a whole instance more.
-        return math.ceil(round(in_service * metric / self.target, 9))
+        # And never infinite, however low the target: a capacity is a number.
+        return math.ceil(round(min(in_service * metric / self.target, MOST_WANTED), 9))
 
 
 @dataclass(frozen=True, slots=True)

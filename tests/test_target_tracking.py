@@ -273,3 +273,9 @@ def test_no_step_leaves_the_bounds_or_goes_against_its_alarm(
 def test_an_impossible_policy_is_refused_by_name(arguments: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         TargetTracking(**arguments)  # type: ignore[arg-type]
+
+
+def test_however_low_the_target_the_maximum_is_reached() -> None:
+    points = [1e4] * 3
+    decision = step([(TargetTracking(5e-324), points)], Capacity(1, 1), Bounds(1, 4), None, 180.0)
+    assert decision.desired == 4

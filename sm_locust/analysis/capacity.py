@@ -30,6 +30,7 @@ class Capacity:
     instances    that served while this was measured; None where nobody knows: the rates are then the endpoint's
     confidence   of the bounds, such as 0.95
     refused      why there is no answer, in one sentence; empty where there is one
+    saturates_at the most that was answered a second while a queue grew; None where none was seen to grow
     """
 
     way: Way
@@ -42,6 +43,7 @@ class Capacity:
     instances: float | None = None
     confidence: float = 0.95
     refused: str = ""
+    saturates_at: float | None = None
 
     @property
     def known(self) -> bool:
@@ -65,6 +67,7 @@ class Capacity:
             low=share(self.low),
             high=share(self.high),
             fails_at=share(self.fails_at),
+            saturates_at=share(self.saturates_at),
             instances=float(instances),
         )
 
@@ -88,6 +91,7 @@ class Capacity:
             "reached": self.reached,
             "limited_by": self.limited_by,
             "fails_at": rounded(self.fails_at),
+            "saturates_at": rounded(self.saturates_at),
             "instances": self.instances,
             "refused": self.refused or None,
         }

@@ -22,6 +22,7 @@ KNOTS = 40  # at most: with so many each still has a median of several windows
 WINDOWS_A_KNOT = 3  # at the least: the median of so many passes over one that is off
 
 PRESSED = 3.0  # times the latency of the quietest windows: a queue may stand there
+ENOUGH = 200  # requests: of fewer neither the mean latency nor the share that fails says much
 SHORT = 0.01  # share of what is sent, by which answers fall behind: a queue grows, or refuses
 SUSTAINED = 3  # such windows in a row: fewer are a hiccup
 BORNE = 0.9  # of a rate that was borne without a queue: a ceiling below that was no ceiling but a pause
@@ -48,10 +49,10 @@ class Curve:
     """`Curve.of(minutes, watched)`. All of one instance; rates are arrivals a second of real time.
 
     knots      the latency without a queue, both rising; a straight line between two, level beyond the ends
-    lowest, highest   rates that were measured, with a queue or without
+    lowest, highest   rates of which is known what becomes of them, with a queue or without
     longest    the highest mean latency that was measured, in seconds
     failing    share of the requests that fails whatever the rate
-    ceiling    what it answers a second and not more, however much is sent; None where it never fell behind
+    ceiling    what it answers a second and not more, however much is sent; None where nothing shows it
     full       mean latency in seconds while its queue is full and what is too much is refused; None where none was
                refused
     instances  that served while this was measured
@@ -86,7 +87,10 @@ class Curve:
         windows = list(_windows(minutes, level))
         answered = [window for window in windows if window.latency is not None]
         if not answered:
-            raise CurveError("no request was answered well while the number of instances was known")
+            raise CurveError(
+                f"no request was answered well while the number of instances was known and stayed the same for "
+                f"{min(WINDOW, 60 / minutes.speed):g} s"
+            )
         stretches = _stretches(windows)
         failing = _share_failing(windows, stretches)
         calm, short = _apart(windows, stretches, failing)
@@ -95,12 +99,13 @@ class Curve:
             calm = [window for window in calm if window.rate < ceiling * (1 - SHORT)]
         if not calm:
             raise CurveError("a queue stood in front of every instance all the time: nothing shows one without")
+        seen = [*calm, *short]  # at a rate that it only fell behind at, and no ceiling came of it, nothing is known
         refusing = [window for window in short if window.refused(failing) >= SHORT]
         full = [window.latency for window in refusing if window.latency is not None]
         return cls(
             knots=tuple(_knots(calm)),
-            lowest=min(window.rate for window in answered),
-            highest=max(window.rate for window in windows),
+            lowest=min(window.rate for window in seen),
+            highest=max(window.rate for window in seen),
             longest=max(window.latency or 0.0 for window in answered),
             failing=failing,
             ceiling=ceiling,
@@ -143,6 +148,11 @@ class Curve:
     def measured(self, rate: float) -> bool:
         """Whether the run shows what becomes of one instance at a rate."""
         return self.lowest * (1 - MEASURED) <= rate <= self.highest * (1 + MEASURED)
+
+    def foretells(self, rate: float) -> bool:
+        """Whether it says what fails at a rate: not beyond what it was seen to bear, if it was never seen to refuse."""
+        borne = self.highest if self.ceiling is None else min(self.highest, self.ceiling)
+        return self.full is not None or rate <= borne * (1 + MEASURED)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -284,15 +294,35 @@ _Stretch = tuple[int, int]  # windows from … up to, and without, …
 
 def _stretches(windows: Sequence[_Window]) -> list[_Stretch]:
     """Where a queue may have stood: latency far above the lowest, or more failures than chance makes of the fewest."""
-    quiet = _quantile([window.latency for window in windows if window.latency is not None], 0.1)
-    few = _quantile([window.failed_share for window in windows], 0.25)
+    pooled = list(_pooled(windows))
+    # The lowest but for an outlier: most of a run may have had a queue.
+    quiet = _quantile([latency for latency, _ in pooled if latency is not None], 0.02)
+    few = _quantile([failed_share for _, failed_share in pooled], 0.25)
+    likely = max(few, SHORT)  # that none of some hundred failed does not make one of ten remarkable
 
     def pressed(window: _Window) -> bool:
-        chance = 4 * math.sqrt(few * (1 - few) / window.sent) if window.sent else 1.0
+        chance = 4 * math.sqrt(likely * (1 - likely) / window.sent) if window.sent else 1.0
         slow = window.latency is None or window.latency > PRESSED * quiet
         return window.sent > 0 and (slow or window.failed_share > few + chance + SHORT)
 
     return _runs([pressed(window) for window in windows])
+
+
+def _pooled(windows: Sequence[_Window]) -> Iterable[tuple[float | None, float]]:
+    """Latency and share that failed of windows that follow each other, as many as it takes to have ENOUGH requests."""
+    group: list[_Window] = []
+    sent = 0
+    for i, window in enumerate(windows):
+        group.append(window)
+        sent += window.sent
+        if sent < ENOUGH and i < len(windows) - 1:
+            continue
+        answered = [(each.latency, each.ok * each.instances) for each in group if each.latency is not None]
+        ok = sum(n for _, n in answered)
+        failed = sum(each.failed * each.instances for each in group)
+        latency = sum(mean * n for mean, n in answered) / ok if ok else None
+        yield latency, failed / (ok + failed) if ok + failed else 0.0
+        group, sent = [], 0
 
 
 def _share_failing(windows: Sequence[_Window], stretches: Sequence[_Stretch]) -> float:
@@ -318,7 +348,8 @@ def _apart(
         ]
         behind = [windows[i] for first, last in runs for i in range(first, last)]
         if not behind:
-            calm.update(range(start, until))  # slow, yet all is answered: it is the latency of that rate
+            # Slow, yet all is answered: it is the latency of that rate. What is not answered is no latency of any.
+            calm.update(i for i in range(start, until) if not windows[i].short(failing))
             continue
         # Before it fell behind for the first time, nothing had piled up.
         calm.update(range(start, runs[0][0]))

@@ -86,13 +86,19 @@ def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
     """
     found = [_of_rule(metric, limit, seconds) for metric, limit in limits.items()]
     failed = [evidence for evidence in found if evidence.outcome is Outcome.FAILED]
+    later = seconds[len(seconds) // 2 :]
+    grows = _grows(seconds, limits) and (len(later) < 5 or _grows(later, limits))  # a queue that is full is another
+    # Then the ratio is that of the time for which we looked, and of no other: no line leads through it.
+    passing = grows or any(s.sent > s.ok + s.failed + s.cancelled for s in (one.second for one in seconds))
     if failed:
-        return max(failed, key=lambda evidence: evidence.ratio)
+        worst = max(failed, key=lambda evidence: evidence.ratio)
+        return replace(worst, error=math.inf) if passing else worst
     closest = max(found, key=lambda evidence: evidence.ratio)
-    if any(evidence.outcome is Outcome.UNDECIDED for evidence in found):
-        return replace(closest, outcome=Outcome.UNDECIDED)
-    if _grows(seconds, limits):
-        return replace(closest, outcome=Outcome.UNDECIDED, metric=BACKLOG)
+    undecided = any(evidence.outcome is Outcome.UNDECIDED for evidence in found)
+    if grows or (not undecided and _worsens(seconds, limits)):
+        return replace(closest, outcome=Outcome.UNDECIDED, metric=BACKLOG, error=math.inf)
+    if undecided:
+        return replace(closest, outcome=Outcome.UNDECIDED, error=math.inf if passing else closest.error)
     return closest
 
 
@@ -202,7 +208,7 @@ def _correlation(residuals: Sequence[float]) -> float:
 def _grows(seconds: Sequence[Measured], limits: Mapping[str, float]) -> bool:
     """Whether latency surely rises, so much that HORIZON windows like this one would break a limit on it.
 
-    Without a limit on latency it is told by a latency that doubles.
+    Where that limit is far away, or there is none on latency, it is told by a latency that doubles.
     """
     ys = [second.latency for second in seconds if second.latency is not None]
     k = len(ys)
@@ -223,7 +229,14 @@ def _grows(seconds: Sequence[Measured], limits: Mapping[str, float]) -> bool:
         for metric, limit in limits.items()
         if metric != ERROR_RATE and (value := _latency(metric, seconds[-3:])) is not None
     ]
-    return any(more > room for more, room in shares) if shares else rise > mean
+    return rise > mean or any(more > room for more, room in shares)
+
+
+def _worsens(seconds: Sequence[Measured], limits: Mapping[str, float]) -> bool:
+    """Whether a limit that was kept on the whole was not kept in the second half: a queue had to fill up first."""
+    later = seconds[len(seconds) // 2 :]
+    found = [(_ratio(metric, limit, seconds), _ratio(metric, limit, later)) for metric, limit in limits.items()]
+    return any(whole and half and whole[0] <= 1 < half[0] for whole, half in found)
 
 
 def _latency(metric: str, seconds: Sequence[Measured]) -> float | None:

@@ -18,7 +18,7 @@ from sm_locust.record.run import META, Event, Ledger, Plan, Run, RunError, Sampl
 from sm_locust.record.step import Step
 from sm_locust.schedule import Schedule
 
-SERIES_MIN = 20  # fewer whole minutes than this make no curve: seconds are drawn instead
+SERIES_MOST = 720  # points of a curve, if minutes are not too coarse for that: a page has no more pixels for it
 
 
 @dataclass
@@ -124,6 +124,8 @@ class Minutes:
     end       real seconds at which arrivals ended; where that is not known, the end of the last second on record
     schedule  the phases in real seconds; None without
     seconds   one span a real second, cut at phase boundaries and at the end
+    series    what curves are drawn from: seconds, or as few of them together as make SERIES_MOST spans or fewer; a
+              schedule minute is the most, and no span has seconds of two of them, or of two phases
     rows      one span a schedule minute; a minute in which the phase changes has the phase at its middle
     phases    one span a phase that began, in order
     judged    the phases with `judge: true`, merged; the whole run without a schedule
@@ -135,6 +137,7 @@ class Minutes:
     end: float
     schedule: Schedule | None
     seconds: list[Span]
+    series: list[Span]
     rows: list[Span]
     phases: list[Span]
     judged: Span
@@ -159,8 +162,9 @@ class Minutes:
         _place_plan(seconds, ledger.plan, schedule)
         _place_samples(seconds, ledger.samples, end)
 
-        # Merged in two steps, seconds to pieces and pieces to wholes: most of the work is then done once.
-        pieces = _merged(seconds, lambda span: (span.minute, span.phase))
+        # Merged step by step, seconds to series, to pieces, to wholes: most of the work is then done once.
+        series = _series(seconds, end, speed)
+        pieces = _merged(series, lambda span: (span.minute, span.phase))
         rows = _merged(pieces, lambda span: span.minute)
         for row in rows:
             row.start = row.minute * 60 / speed
@@ -172,6 +176,7 @@ class Minutes:
             end=end,
             schedule=schedule,
             seconds=seconds,
+            series=series,
             rows=rows,
             phases=by_phase,
             judged=_sum(judged if schedule else rows, speed),
@@ -189,10 +194,19 @@ class Minutes:
         return self.schedule is None or span.phase is None or self.schedule.phases[span.phase].judge
 
     @property
-    def series(self) -> list[Span]:
-        """What a curve is drawn from: minutes, or seconds when there are too few minutes for one."""
-        whole = [row for row in self.rows if not row.partial]
-        return self.rows if len(whole) >= SERIES_MIN else self.seconds
+    def resolution(self) -> int:
+        """Real seconds of a span of the series."""
+        return _resolution(self.end, self.speed)
+
+    def cpu(self, span: Span) -> float | None:
+        """The highest share of a CPU that a process took, of the samples of that time; None without one."""
+        first = bisect_left(self._sampled, span.start)
+        last = bisect_left(self._sampled, span.start + span.seconds)
+        return max((sample.cpu for sample in self.samples[first:last] if sample.cpu is not None), default=None)
+
+    @cached_property
+    def _sampled(self) -> list[float]:
+        return [sample.at for sample in self.samples]
 
 
 def _end(ended_s: float | None, ledger: Ledger) -> float:
@@ -220,6 +234,19 @@ def _seconds(end: float, speed: int, schedule: Schedule | None, intervals: Itera
         Span(start, speed, _phase_at(schedule, start), seconds=max(0.0, min(until, end) - start))
         for start, until in pairwise([*starts, math.inf])
     ]
+
+
+def _resolution(end: float, speed: int) -> int:
+    minute = 60 // speed
+    fits = (step for step in range(1, minute) if minute % step == 0 and end / step <= SERIES_MOST)
+    return next(fits, minute)
+
+
+def _series(seconds: list[Span], end: float, speed: int) -> list[Span]:
+    step = _resolution(end, speed)
+    if step == 1:
+        return seconds
+    return _merged(seconds, lambda span: (span.minute, span.phase, int((span.start + 1e-6) // step)))
 
 
 def _place_intervals(seconds: list[Span], intervals: Iterable[Interval], end: float) -> None:

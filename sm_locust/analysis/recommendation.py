@@ -90,9 +90,13 @@ class Option:
     instance_hours   of the schedule; None without a planned load, or where nobody knows how it scales
     cost             US dollars for them; None where the price is not known
     per_million      US dollars for a million requests
-    worst_mean       seconds, the highest mean of a minute, as predicted; None without a curve, like
+    worst_mean       seconds, the highest mean of a minute, as predicted; None without a curve, and where the load goes
+                     beyond what an instance was seen to bear and nothing shows what then becomes of it; like
     errors           requests that would fail
     extrapolated     whether the prediction goes beyond what was measured
+    sustains         arrivals a second that the most instances sustain, each MAX_RPS
+    headroom         by what share that is more than the planned peak; below 0 it falls short; None where no
+                     load is planned
     """
 
     name: str
@@ -107,6 +111,8 @@ class Option:
     worst_mean: float | None = None
     errors: float | None = None
     extrapolated: bool = False
+    sustains: float | None = None
+    headroom: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         mean = self.worst_mean
@@ -123,6 +129,8 @@ class Option:
             "worst_minute_mean_ms": None if mean is None else round(mean * 1e3, 3),
             "errors": _rounded(self.errors, 1),
             "extrapolated": self.extrapolated,
+            "sustains_rps": _rounded(self.sustains),
+            "headroom": _rounded(self.headroom, 6),
         }
 
 
@@ -164,6 +172,7 @@ class Recommendation:
     safety       what of `max_rps` the target asks of an instance
     wait         how long a scale-out takes
     growth       how much the load grows in that time; None without a planned load
+    peak         the most arrivals a second that are planned; None without a plan
     too_fast     whether it grows too fast for scaling to follow: the minimum carries the peak
     recommended, aws   the two settings; None where it is refused
     now          what is configured; None where nothing is
@@ -178,6 +187,7 @@ class Recommendation:
     safety: float | None = None
     wait: Wait | None = None
     growth: Growth | None = None
+    peak: float | None = None
     too_fast: bool = False
     recommended: Option | None = None
     aws: Option | None = None
@@ -225,7 +235,7 @@ class Recommendation:
         scale_in = max(DEFAULT_COOLDOWN, float(math.ceil(wait.lag_s / PERIOD) * PERIOD))
 
         even = config.arrivals.spacing == "even"
-        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even)
+        outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even, max_rps)
         recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
@@ -234,13 +244,16 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
+            peak=None if schedule is None else peak(schedule),
             too_fast=too_fast,
             recommended=recommended,
             aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
             now=None if now is None else outlook.of(now),
             now_is=now_is,
         )
-        return replace(found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps)))
+        return replace(
+            found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps, curve is not None))
+        )
 
     @classmethod
     def of_run(
@@ -299,6 +312,7 @@ class Recommendation:
             "growth": None
             if growth is None
             else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
+            "peak_rps": _rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
                 "s": _rounded(wait.lag_s),
@@ -409,6 +423,7 @@ class _Outlook:
         provision_s: float,
         scaled: Scaled,
         even: bool,
+        max_rps: float,
     ) -> None:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
@@ -416,23 +431,29 @@ class _Outlook:
         self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
         self._curve = curve
         self._provision_s, self._even = provision_s, even
+        self._max_rps = max_rps
 
     def of(self, option: Option) -> Option:
+        option = replace(option, sustains=option.max_instances * self._max_rps)
         if self._schedule is None:
             return option
-        found = None
+        found, known = None, False
         if self._load is not None and self._curve is not None:
             policy = _policy(option)
             found = predict(self._curve, self._load.rates, policy, provision_s=self._provision_s, even=self._even)
+            known = all(self._curve.foretells(minute.per_instance / 60) for minute in found.minutes)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
+        highest = peak(self._schedule)
+        headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
+            headroom=headroom if math.isfinite(headroom) else None,
             instance_hours=hours,
             cost=cost,
             per_million=None if cost is None or not requests else cost / requests * 1e6,
-            worst_mean=None if found is None else found.worst_mean,
-            errors=None if found is None else found.errors,
+            worst_mean=found.worst_mean if found is not None and known else None,
+            errors=found.errors if found is not None and known else None,
             extrapolated=found is not None and found.extrapolated,
         )
 
@@ -465,6 +486,7 @@ def _reasons(
     schedule: Schedule | None,
     wait: Wait,
     max_rps: float,
+    predicted: bool,
 ) -> Iterator[str]:
     one = f"One {found.scaled.unit}"
     sustains = f"{one} sustains {_number(max_rps)} requests a second (MAX_RPS)"
@@ -483,7 +505,7 @@ def _reasons(
         f"minutes from before it. After a scale-in {recommended.scale_in_cooldown:.0f} s: never less than AWS's "
         f"{DEFAULT_COOLDOWN:.0f} s, nor than it takes to have back what was removed too early."
     )
-    if schedule is not None and recommended.worst_mean is None:
+    if schedule is not None and not predicted:
         yield (
             "No latency is predicted, for want of a curve; instance-hours are those of instances that come and go at "
             "once."
@@ -513,6 +535,8 @@ def _about_safety(found: Recommendation, wait: Wait) -> str:
         f"minute {growth.at_s / 60:.0f}"
     )
     each = f"{growth.share:.0%} of what each {found.scaled.unit} sustains"
+    if growth.start > (found.max_rps or math.inf):  # `by` itself is a multiple of what one sustains
+        each = f"shared among those that serve, {each}"
     if found.too_fast:
         return (
             f"{grows}: {each}. That is too fast for scaling to follow: the minimum carries the peak, at AWS's safety "

@@ -81,7 +81,7 @@ class Scenario:
         told = own if config is None else config
         policy = _policy(asked, told.scaling or own.scaling, where)
         provision_s, provision_from = _provision(asked, summary)
-        load, speed = _load(summary, config), asked.speed or summary.speed
+        load, speed = _load(summary, own, config), asked.speed or summary.speed
 
         def play(policy: Policy) -> Prediction:
             even = told.arrivals.spacing == "even"
@@ -172,7 +172,7 @@ def _provision(asked: Asked, summary: Summary) -> tuple[float, str]:
     return median(seen), f"measured: {'' if len(seen) == 1 else 'the median of '}{len(seen)} {outs} of the run"
 
 
-def _load(summary: Summary, config: RunConfig | None) -> Load:
+def _load(summary: Summary, own: RunConfig, config: RunConfig | None) -> Load:
     if config is not None:
         schedule = config.schedule()
         if schedule is None:
@@ -181,6 +181,10 @@ def _load(summary: Summary, config: RunConfig | None) -> Load:
     phases = summary.meta["schedule"]["phases"]
     if phases:
         return Load.planned(Schedule.from_dicts(phases), "the load that the run had planned")
+    if (
+        planned := own.schedule()
+    ) is not None:  # a search plays rates of its own: nobody's load, and not what is planned
+        return Load.planned(planned, "the phases of the run's configuration, which it did not play")
     load = Load.recorded(summary.minutes, "the load that the run recorded: arrivals that were due")
     if not any(load.rates):
         raise ConfigError(f"{summary.folder}: nothing was due in this run, so there is no load to replay")

@@ -19,7 +19,7 @@ from itertools import pairwise
 from sm_locust.analysis.capacity import BACKLOG, SEARCH, Capacity
 from sm_locust.analysis.crossing import CONFIDENCE, Crossing, Tried
 from sm_locust.analysis.evidence import Evidence, Measured, Outcome, apart, requests_needed, weigh
-from sm_locust.analysis.rules import Rule, Stretch
+from sm_locust.analysis.rules import ERROR_RATE, Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
 from sm_locust.config import CapacitySearch
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -34,16 +34,18 @@ TAKING_OVER = 2  # seconds from a rate that is wanted to one that is played: a t
 ON_RATE = 0.02  # share by which the arrivals of a second may be off the rate that is judged
 LATE_SHARE = 0.5  # of a window: if more of its seconds left late, it is the generator that cannot keep up
 RECOVERY = 60.0  # seconds for a queue to empty; then the endpoint is taken for one that does not recover
+RECOVERY_LIMITS = 4.0  # times the longest limit, where that is more: a queue that breaks it is as long
 LOWEST = 1 / 32  # of `start`: below it there is no rate that holds
 CLOSE = 0.8  # of the limit: a rate that uses more of it, and could not be decided, is near the limit
 NEXT_TO = 1.1  # times a rate that could not be decided: where the climb goes on
 BESIDE = 0.06  # of a crossing that is guessed: far enough for a line to have a slope
 MOST_PROBES = 24  # after the first failure: chance may want more for ever
 WELL_BELOW = 0.75  # of what was found: a rate at which no queue hides how the endpoint does
+BORNE_OUT = 1.25  # times the lowest rate that failed: another failure up to there bears it out
 CHANGED = 0.1  # of the limit: a difference that is less makes no other capacity
 
 DOUBLE, LOWER, BISECT = "double", "lower", "bisect"
-CONFIRMATION, COMPARISON, PAUSE = "confirm", "compare", "recover"
+AGAIN, CONFIRMATION, COMPARISON, PAUSE = "again", "confirm", "compare", "recover"
 
 FOUND, AT_MAX, NONE_HELD, REFUSED = "found", "capacity.max held", "no rate held", "refused"
 TIME_LIMIT, MOST_SENT = "capacity.time_limit reached", "guard.max_requests reached"
@@ -54,6 +56,7 @@ LATE = "late"
 class _Probe:
     """The step that goes on.
 
+    warm_up  seconds that are not judged: those until the rate is played, and those after
     looks    seconds after which it is still to be weighed
     passed   seconds since it was wanted
     judged   of those, the ones at the rate that was wanted
@@ -63,6 +66,7 @@ class _Probe:
     kind: str
     rate: float
     at: float
+    warm_up: float
     looks: list[int]
     seconds: list[Measured] = field(default_factory=list)
     passed: int = 0
@@ -90,11 +94,16 @@ class Search:
         self._limits = dict(limits)
         self._needed = settings.min_requests or requests_needed(self._limits)
         self._most = most
+        longest = max((limit for metric, limit in limits.items() if metric != ERROR_RATE), default=0.0)
+        self._recovery = max(RECOVERY, RECOVERY_LIMITS * longest)
         self._sent = 0
         self._until = 0.0
+        self._age = 0
         self._tried: list[Tried] = []
         self._climb: list[_Probe] = []  # what held on the way up: how the endpoint was at first
-        self._confirmed = self._compared = False
+        self._again = self._confirmed = self._compared = False
+        self._late: float | None = None  # the last rate at which the generator could not keep up
+        self._retried: _Probe | None = None  # what is tried once more, after the pause
         self._refused = ""
         self.steps: list[Step] = []
         self.ended = ""  # why it is over; empty while it goes on
@@ -111,16 +120,18 @@ class Search:
         """Arrivals a second wanted now; 0 in a pause and after the end."""
         return 0.0 if self._probe is None else self._probe.rate
 
-    def next(self, second: Interval, in_flight: int = 0) -> float | None:
+    def next(self, second: Interval, in_flight: int = 0, age: float = 0.0) -> float | None:
         """Takes a second of which all is known and says the rate from now on; None once the search is over.
 
         second     arrivals and outcomes of a whole second, of every name
         in_flight  requests without an answer, now
+        age        seconds since its end: as many were played at the rate before, and are yet to be told
         """
         probe = self._probe
         if probe is None:
             return None
         self._until = second.second + 1
+        self._age = math.floor(age)
         self._sent += second.sent
         probe.passed += 1
         if self._until >= self._settings.time_limit:
@@ -129,7 +140,7 @@ class Search:
             self._end(MOST_SENT)
         elif probe.kind == PAUSE:
             self._recover(probe, in_flight)
-        elif probe.passed > TAKING_OVER + self._settings.warm_up:
+        elif probe.passed > probe.warm_up:
             self._look(probe, second)
         return None if self._probe is None else self.rate
 
@@ -137,12 +148,15 @@ class Search:
 
     def _begin(self, kind: str, rate: float) -> None:
         looks = {CONFIRMATION: (CONFIRM,), COMPARISON: (COMPARE,)}.get(kind, LOOKS)
-        self._probe = _Probe(kind, rate, self._until, [round(look * self._settings.window) for look in looks])
+        # A percentile may take more requests than a window has: then it is those that are given time.
+        window = max(self._settings.window, self._needed / rate if rate else 0.0)
+        warm_up = TAKING_OVER + self._age + self._settings.warm_up
+        self._probe = _Probe(kind, rate, self._until, warm_up, [round(look * window) for look in looks])
 
     def _look(self, probe: _Probe, second: Interval) -> None:
         if abs(second.due - probe.rate) > ON_RATE * probe.rate + 4 * math.sqrt(probe.rate):
-            if probe.passed > TAKING_OVER + self._settings.warm_up + LOOKS[-1] * self._settings.window:
-                self._too_much(probe)  # so many seconds, and not the rate that was wanted
+            if probe.passed - probe.judged > probe.warm_up + LOOKS[-1] * self._settings.window:
+                self._too_much(probe)  # so many seconds that had not the rate that was wanted
             return
         probe.judged += 1
         if _is_late(second):
@@ -183,33 +197,52 @@ class Search:
         self._note(probe, outcome.value, evidence)
         tried = Tried(probe.offered, probe.at, len(probe.seconds), evidence)
         if probe.kind == CONFIRMATION:
-            self._confirmed = True
-            if outcome is Outcome.FAILED and evidence.ratio > 1 + CHANGED:
-                self._contradicted(tried)
+            low = min(probe.rate, tried.rate)
+            self._confirmed = outcome is not Outcome.FAILED
+            if outcome is Outcome.FAILED:
+                if evidence.ratio > 1 + CHANGED or self._probes_after_failure >= MOST_PROBES:
+                    self._contradicted(tried)
+                # It was looked at for longer than when it held: the limit is below.
+                self._tried = [t for t in self._tried if not (t.evidence.outcome is Outcome.HELD and t.rate >= low)]
+                self._tried.append(tried)
         elif probe.kind == COMPARISON:
             self._compare(probe)
+        elif probe.kind == AGAIN:
+            self._borne_out(tried)
         else:
             self._tried.append(tried)
             if outcome is Outcome.HELD and probe.kind in (DOUBLE, LOWER):
                 self._climb.append(probe)
         if self.ended:
             return
-        if outcome is Outcome.FAILED or evidence.ratio > FAR:
+        # What grew, though it be within the limit yet, must not be held against the next rate.
+        if outcome is Outcome.FAILED or evidence.ratio > FAR or math.isinf(evidence.error):
             self._begin(PAUSE, 0.0)
         else:
             self._go_on()
 
     def _too_much(self, probe: _Probe) -> None:
         self._note(probe, LATE, None)
-        self._end(f"the generator could not send {probe.rate:,.6g} arrivals a second on time")
+        if self._late == probe.rate:
+            self._end(f"the generator could not send {probe.rate:,.6g} arrivals a second on time")
+            return
+        # Once is a machine that had something else to do.
+        self._late, self._retried = probe.rate, probe
+        self._begin(PAUSE, 0.0)
 
     def _recover(self, probe: _Probe, in_flight: int) -> None:
         if probe.passed > TAKING_OVER and not in_flight:
             self._note(probe, "", None)
-            self._go_on()
-        elif probe.passed > TAKING_OVER + RECOVERY:
+            retried, self._retried = self._retried, None
+            if retried is None:
+                self._go_on()
+            else:
+                self._begin(retried.kind, retried.rate)
+        elif probe.passed > TAKING_OVER + self._recovery:
             self._note(probe, "", None)
-            self._refuse(f"{in_flight:,} requests were still in flight {RECOVERY:.0f} s after the last one was sent")
+            self._refuse(
+                f"{in_flight:,} requests were still in flight {self._recovery:.0f} s after the last one was sent"
+            )
 
     def _note(self, probe: _Probe, outcome: str, evidence: Evidence | None) -> None:
         metric, value = "" if evidence is None else evidence.metric, None
@@ -275,12 +308,34 @@ class Search:
             self._end(why)
             return
         early = max((p for p in self._climb if p.rate <= WELL_BELOW * low), key=lambda p: p.rate, default=None)
-        if not self._confirmed:
+        alone = self._failed_alone
+        if alone is not None:
+            self._begin(AGAIN, alone.rate)
+        elif not self._confirmed:
             self._begin(CONFIRMATION, low)
         elif not self._compared and early is not None:
             self._begin(COMPARISON, early.rate)
         else:
             self._end(why)
+
+    @property
+    def _failed_alone(self) -> Tried | None:
+        """The lowest failure, where no other one bears it out: it may have been a start that was cold, or a hiccup."""
+        failed = sorted((t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: t.rate)
+        alone = bool(failed) and not any(t.rate <= failed[0].rate * BORNE_OUT for t in failed[1:])
+        return failed[0] if alone and not self._again else None
+
+    def _borne_out(self, tried: Tried) -> None:
+        """Refuses when what failed, and bounds the answer, holds when it is tried again."""
+        self._again = True
+        if tried.evidence.outcome is Outcome.HELD:
+            before = min(
+                (t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: abs(t.rate - tried.rate)
+            )
+            self._refuse(
+                f"the endpoint changed while it was searched: {before.rate:,.4g} a second failed {before.at:,.0f} s "
+                f"after the start, and {tried.rate:,.4g} held at {tried.at:,.0f} s"
+            )
 
     def _compare(self, probe: _Probe) -> None:
         """Refuses when the endpoint is not any more what it was at the same rate at first."""
@@ -299,8 +354,8 @@ class Search:
                 return
 
     def _contradicted(self, tried: Tried) -> None:
-        held = [t for t in self._tried if t.evidence.outcome is not Outcome.FAILED and t.rate <= tried.rate * 1.001]
-        before = max(held, key=lambda t: t.rate)
+        held = [t for t in self._tried if t.evidence.outcome is Outcome.HELD] or self._tried
+        before = min(held, key=lambda t: abs(t.rate - tried.rate))
         self._refuse(
             f"the endpoint changed while it was searched: {before.rate:,.4g} a second held {before.at:,.0f} s after "
             f"the start, and {tried.rate:,.4g} failed at {tried.at:,.0f} s"
@@ -316,13 +371,25 @@ class Search:
 
     # -- the answer --------------------------------------------------------------------------------------------------
 
+    def _why_none(self, found: Crossing) -> str:
+        """Why no rate is known to hold, though not all were seen to fail."""
+        ended = self.ended or "the search goes on"
+        if found.high is None:
+            return f"no rate was decided: {ended}"
+        if found.below is None:
+            return f"no rate is known to hold: {found.high:,.4g} a second failed, and then {ended}"
+        near = next(t for t in self._tried if t.rate == found.below)
+        return (
+            f"no rate surely held: {near.rate:,.4g} a second used {near.evidence.ratio:.0%} of {near.evidence.metric}, "
+            "and too few requests were seen to be sure; give capacity a longer window, or more min_requests"
+        )
+
     @property
     def capacity(self) -> Capacity:
         """What is known by now; of the whole endpoint, for a search knows of no instances."""
         found = self._crossing
-        if self._refused or (found.low is None and found.high is None):
-            why = self._refused or f"no rate was decided: {self.ended or 'the search goes on'}"
-            return Capacity(SEARCH, confidence=CONFIDENCE, refused=why)
+        if self._refused or (found.low is None and self.ended != NONE_HELD):
+            return Capacity(SEARCH, confidence=CONFIDENCE, refused=self._refused or self._why_none(found))
         failed = [t for t in self._tried if t.evidence.outcome is Outcome.FAILED]
         first = min(failed, key=lambda t: t.rate, default=None)
         return Capacity(

@@ -12,12 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
+from sm_locust.analysis.spent import Spent
 from sm_locust.analysis.sustained import capacity
+from sm_locust.analysis.toll import Toll
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.config import ConfigError, RunConfig
@@ -69,7 +72,10 @@ class Summary:
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
     lags      the scale-outs, in order
+    tolls     what the wait for each of them cost
     capacity  what one instance sustains, or why nobody can say
+    spent     what its instances cost
+    borrowed  what the experiment around it changed and put back; None where there is none
     recommendation  what scaling should be set to; None where there is nothing to say
     """
 
@@ -84,7 +90,10 @@ class Summary:
     onsets: tuple[Onset, ...]
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
+    tolls: tuple[Toll, ...]
     capacity: Capacity
+    spent: Spent
+    borrowed: Borrowed | None
     recommendation: Recommendation | None = None
 
     @classmethod
@@ -101,8 +110,7 @@ class Summary:
         verdict = Verdict.of(minutes, meta, watched)
         found = capacity(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
-        whole = [phase.span for phase in judged] if phases else [minutes.whole]
-        stretches = [_stretch("run", minutes.judged, watched, whole)]
+        stretches = [_judged(minutes, watched, phases)]
         if len(judged) > 1:
             stretches += [_stretch(f"phase {phase.name}", phase.span, watched) for phase in judged]
         return cls(
@@ -117,7 +125,10 @@ class Summary:
             onsets=tuple(_onsets(minutes, watched, {} if SEARCH in meta else limits)),
             failures=tuple(run.failures()),
             lags=lags,
+            tolls=tuple(Toll.of(lags, minutes, watched, {} if SEARCH in meta else limits)),
             capacity=found,
+            spent=_spent(meta, config, minutes, watched, found),
+            borrowed=Borrowed.of(run.folder),
             recommendation=None
             if found.refused
             else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
@@ -132,6 +143,11 @@ class Summary:
         return self.minutes.speed
 
     @property
+    def judged(self) -> Stretch:
+        """All that is judged, as a rule of the SLO sees it."""
+        return _judged(self.minutes, self.watched, self.phases)
+
+    @property
     def billing(self) -> Billing | None:
         """What still cost money when the run ended; None where nobody asked."""
         found = self.meta.get("billing")
@@ -140,8 +156,7 @@ class Summary:
     @property
     def hosted(self) -> Seen:
         """The watched variant's instances as they were first seen: NOT_SEEN where nobody saw them."""
-        found = self.meta.get("endpoint")
-        return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
+        return _hosted(self.meta)
 
     @property
     def searched(self) -> bool:
@@ -197,11 +212,34 @@ class Summary:
             ],
             "capacity": self.capacity.as_dict(),
             "recommendation": self.recommendation and self.recommendation.as_dict(),
+            "cost": self.spent.as_dict(),
             "cloudwatch": watched and watched.cloudwatch_dict(),
             "reconciliation": watched and watched.reconciliation_dict(whole),
-            "scaling": watched and {**watched.scaling_dict(), "lag": [lag.as_dict() for lag in self.lags]},
+            "scaling": watched
+            and {
+                **watched.scaling_dict(),
+                "lag": [lag.as_dict() for lag in self.lags],
+                "lag_cost": [toll.as_dict() for toll in self.tolls],
+            },
             "stopped": None,
         }
+
+
+def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
+    parts = [phase.span for phase in phases if phase.slo is not None] if minutes.phases else [minutes.whole]
+    return _stretch("run", minutes.judged, watched, parts)
+
+
+def _hosted(meta: Mapping[str, Any]) -> Seen:
+    found = meta.get("endpoint")
+    return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
+
+
+def _spent(
+    meta: Mapping[str, Any], config: RunConfig, minutes: Minutes, watched: Watched | None, found: Capacity
+) -> Spent:
+    local = bool((meta.get("billing") or {}).get("local"))
+    return Spent.of(config, minutes, watched, found, _hosted(meta).instances, local=local)
 
 
 def _stretch(where: str, span: Span, watched: Watched | None, parts: Iterable[Span] | None = None) -> Stretch:

@@ -6,6 +6,7 @@ the number of instances stood. Where along the rates the limit lies is ramp's an
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from sm_locust.analysis.capacity import RAMP, SEARCH, Capacity
+from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.evidence import FEWEST
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.ramp import Window, read
@@ -21,6 +23,7 @@ from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import FOREIGN_SHARE, ModelLatency, Period, Watched
 
 WINDOWS = 120  # at the most: about a minute each, of the reference experiment
+OVERLOADED = ("late", "cpu")  # what the verdict calls a generator that is asked for too much
 MOST_FOREIGN = 0.5  # of the windows
 _SETTLED = 2  # real seconds around a change of the instances: the moment at which it was seen is not the moment it was
 
@@ -47,9 +50,11 @@ def _refused(
 ) -> str:
     if not limits:
         return "there is no slo to hold a rate against"
-    if not minutes.phases and not verdict.valid:
-        code = next(reason.code for reason in verdict.reasons if reason.invalidates)
-        return f"the run is not valid ({code})"
+    # A search leaves out the seconds that left late, and ends where most do.
+    borne = OVERLOADED if "search" in meta else ()
+    doubts = [reason.code for reason in verdict.reasons if reason.invalidates and reason.code not in borne]
+    if not minutes.phases and doubts:
+        return f"the run is not valid ({doubts[0]})"
     variants = [
         subject
         for subject in (meta.get("cloudwatch") or {}).get("subjects") or ()
@@ -77,7 +82,9 @@ def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | No
         minute = int(watched.foreign[0].at_s // 60)
         return Capacity(SEARCH, refused=f"somebody else used the endpoint in minute {minute} of the search")
     inside = [p.instances for p in watched.periods if p.instances is not None and p.middle_s >= 0]
-    levels = {float(level) for _, level in _levels(watched)} or set(inside)
+    # What scaling did once the load was over, while CloudWatch was waited for, is no part of the search.
+    end = minutes.end * minutes.speed
+    levels = {float(level) for at_s, level in _levels(watched) if at_s <= end} or set(inside)
     if not levels:
         return told
     if max(levels) > min(levels) * 1.001:
@@ -130,9 +137,16 @@ def _from_the_load(
         if counts and instances is not None:
             serving.append(instances)
     found = read(windows)
-    if found.refused or not known:
+    if found.refused:
         return found
-    return replace(found, instances=max(serving, key=serving.count))
+    found = replace(found, saturates_at=_saturation(minutes, watched))
+    return replace(found, instances=max(serving, key=serving.count)) if known else found
+
+
+def _saturation(minutes: Minutes, watched: Watched | None) -> float | None:
+    with contextlib.suppress(CurveError):
+        return Curve.of(minutes, watched).ceiling
+    return None
 
 
 def _windows(minutes: Minutes) -> Iterable[Span]:
@@ -178,8 +192,14 @@ def _instances(span: Span, watched: Watched | None, levels: Sequence[tuple[float
 def _window(span: Span, rules: Iterable[Rule], watched: Watched | None, instances: float, counts: bool) -> Window:
     model = ModelLatency.merged(watched.during(span)) if watched is not None else None
     stretch = Stretch("", span.requests, endpoint_drops([span]), model, watched is not None)
-    found = [(value / rule.limit if rule.limit else math.inf * value if value else 0.0, rule.metric)
-             for rule in rules if (value := rule.value(stretch)) is not None]  # fmt: skip
+    found = [(_used(value, rule.limit), rule.metric) for rule in rules if (value := rule.value(stretch)) is not None]
     ratio, metric = max(found, default=(0.0, ""))
     rate = span.arrivals.due / span.seconds / instances
     return Window(span.at_s, rate, metric, ratio, span.requests.latency.mean, counts)
+
+
+def _used(value: float, limit: float) -> float:
+    """How much of a limit; an error rate may be limited to none."""
+    if limit:
+        return value / limit
+    return math.inf if value else 0.0

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
+from typing import Any
+
 import click
 
 from sm_locust.cli.check import check
 from sm_locust.cli.demo import demo
+from sm_locust.cli.ending import refuse
 from sm_locust.cli.experiment import experiment
 from sm_locust.cli.local import local
 from sm_locust.cli.plan import plan
@@ -15,7 +21,21 @@ from sm_locust.cli.stack import stack
 from sm_locust.cli.whatif import whatif
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """All of them; a full disk under what one prints is a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OSError as e:
+            if e.errno != errno.ENOSPC:
+                raise
+            # What is still buffered goes nowhere: Python would fail once more when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            refuse(f"not all of it could be written: {e.strerror}")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sm-locust")
 def main() -> None:
     """Load tests of Amazon SageMaker endpoints with Locust: how much one takes, and what its scaling should be."""

@@ -35,6 +35,29 @@ def be_quiet_about_ticks() -> None:
     logging.getLogger("locust.runners").addFilter(lambda record: not record.getMessage().startswith(_PER_TICK))
 
 
+def keep_the_line(environment: Environment, live: LiveRun) -> None:
+    """On a terminal, whoever logs wipes the line of progress first, and Locust's tables wait for the end of the run.
+
+    They would be written over it every other second, and say what it says. --print-stats asks for them all the same.
+    """
+
+    def makes_way(record: logging.LogRecord) -> bool:
+        if live.progress is not None:
+            live.progress.make_way()
+        return True
+
+    def waits(record: logging.LogRecord) -> bool:
+        return live.progress is None or not live.progress.in_place or live.has_quit
+
+    tables = logging.getLogger("locust.stats_logger")
+    for logger in (logging.getLogger(), logging.getLogger("locust"), tables):
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                handler.addFilter(makes_way)
+    if not getattr(environment.parsed_options, "print_stats", False):
+        tables.addFilter(waits)
+
+
 def hear_sigterm(environment: Environment, live: LiveRun) -> None:
     """With --headless and a shape, Locust hears SIGTERM only once the shape has ended: it would die without a word."""
 

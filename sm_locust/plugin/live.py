@@ -37,6 +37,7 @@ from sm_locust.plugin import billing
 from sm_locust.plugin.board import Board
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
+from sm_locust.plugin.exposed import Exposed
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
@@ -111,6 +112,9 @@ class LiveRun:
         self.summary: Summary | None = None
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
+        self.progress: Progress | None = None  # of the run that began last
+        self.has_quit = False  # whether nothing more will come
+        self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
 
         environment.live_run = self  # type: ignore[attr-defined]
         environment.generator = Waiting()  # type: ignore[attr-defined]
@@ -237,11 +241,13 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
-        progress = Progress(order.speed, schedule)
+        self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
         self._active = active
+        if self.exposed is not None:
+            self.exposed.begin(order.config.slo.limits(), order.speed)
         gevent.spawn(self._every_second, active)
         gevent.spawn(self._write_every_second, active)
         if watch is not None:
@@ -326,6 +332,10 @@ class LiveRun:
             if active.board is not None:
                 active.board.add(counted, row)
             active.refused.add(worker, counted)
+            if self.exposed is not None:
+                self.exposed.count(counted, row.get("latency"), row.get("lateness"))
+        if self.exposed is not None:
+            self.exposed.flying(worker, sample.in_flight)
         self._end_if_refused(active)
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
@@ -353,7 +363,17 @@ class LiveRun:
                 self._watch_workers(active)
             if active.searching is not None:
                 self._search(active, active.searching)
+            if active.watch is not None:
+                active.progress.instances = active.watch.instances
+            if self.exposed is not None:
+                self._expose(active, self.exposed)
             active.progress.show(active.clock.now())
+
+    def _expose(self, active: Active, exposed: Exposed) -> None:
+        """How the second past was."""
+        if active.watch is not None:
+            exposed.desired, exposed.in_service = active.watch.level
+        exposed.tick(active.clock.now(), active.lost)
 
     def _search(self, active: Active, searching: Searching) -> None:
         """Lets the search decide on what has come in; its shape asks it within the second."""
@@ -375,6 +395,8 @@ class LiveRun:
         row = Plan(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
+        if self.exposed is not None:
+            self.exposed.plan(row)
         if active.board is not None:
             active.board.plan(row)
         active.run.note("", rows=[row])
@@ -512,6 +534,7 @@ class LiveRun:
         if self.finished is not None and self.finished.meta.get("ended") not in ENDS_OF_ITSELF:
             self.hurry()
         self.finish()
+        self.has_quit = True
 
     def hurry(self) -> None:
         """Does not wait for CloudWatch any longer; what it has is still asked for once."""
@@ -527,6 +550,8 @@ class LiveRun:
                 return
             self._on_disk(active, active.run.flush)
             self.finished = active.run
+            if self.exposed is not None:
+                self.exposed.end()
             self.runs[active.run.run_id] = active.run
             ended = iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:

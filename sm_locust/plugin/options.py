@@ -10,13 +10,15 @@ from sm_locust.config import RunConfig
 from sm_locust.schedule import SPEEDS
 
 RUN_DIR = "runs"
+METRICS_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What was asked for, before anything of it is looked at.
 
-    config  a file, a configuration made in code, or None for the defaults
+    config        a file, a configuration made in code, or None for the defaults
+    metrics_port  0 for no metrics
     """
 
     config: str | Path | RunConfig | None = None
@@ -26,6 +28,8 @@ class Options:
     region: str | None = None
     url: str | None = None
     capacity: str | None = None
+    metrics_port: int = 0
+    metrics_host: str = METRICS_HOST
 
     @classmethod
     def parsed(cls, values: Any) -> Options:
@@ -38,6 +42,8 @@ class Options:
             values.get("sm_region") or None,
             values.get("sm_url") or None,
             values.get("sm_capacity") or None,
+            int(values.get("sm_metrics_port") or 0),
+            values.get("sm_metrics_host") or METRICS_HOST,
         )
 
 
@@ -76,4 +82,20 @@ def add_options(parser: Any) -> None:
         metavar="SETTINGS",
         default="",
         help="sm_locust: for shapes/find_capacity.py, over `capacity` of the configuration: start: 50, max: 2000",
+    )
+    # Of the process, not of a run: they are not in the web UI's form.
+    parser.add_argument(
+        "--sm-metrics-port",
+        metavar="N",
+        type=int,
+        default=0,
+        include_in_web_ui=False,
+        help="sm_locust: port of a Prometheus endpoint, on the master or alone; 0 for none (default)",
+    )
+    parser.add_argument(
+        "--sm-metrics-host",
+        metavar="ADDRESS",
+        default=METRICS_HOST,
+        include_in_web_ui=False,
+        help="sm_locust: address that it listens on (default: 127.0.0.1)",
     )

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TextIO
+
+from rich.cells import cell_len, set_cell_size
 
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.run import Plan
+from sm_locust.report.wording import printable
 from sm_locust.schedule import Schedule
 
 PLAIN_EVERY = 10.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of the line.
+
+    rank   what is told first where there is no room for all: the lowest
+    glue   what stands before it, if anything does
+    """
+
+    rank: int
+    text: str
+    glue: str = " · "
+
+
+def fitted(parts: Iterable[Part], width: int | None) -> str:
+    """The parts in one line of at most `width` columns: the least important are left out; None for no limit."""
+    kept = list(parts)
+    while True:
+        line = "".join((part.glue if i else "") + part.text for i, part in enumerate(kept))
+        if width is None or cell_len(line) <= width:
+            return line
+        if len(kept) == 1:
+            return set_cell_size(line, max(0, width))
+        kept.remove(max(kept, key=lambda part: part.rank))
 
 
 class Progress:
@@ -35,6 +67,7 @@ class Progress:
         self._latencies: list[str] = []  # of the last second, encoded
         self._failed = 0
         self.doing = ""  # what a search is at
+        self.instances = ""  # in service, in words; empty where nobody knows
 
     def plan(self, row: Plan) -> None:
         """The plan of the second past."""
@@ -55,22 +88,35 @@ class Progress:
         last = self._last
         if self._in_place or now - self._last_shown >= PLAIN_EVERY:
             self._last_shown = now
-            line = self._line(now, last)
+            parts = self._parts(now, last)
             if self._in_place:
-                self._rewrite(line)
+                self._rewrite(parts)
             else:
-                self._stream.write(line + "\n")
+                self._stream.write(fitted(parts, None) + "\n")
                 self._stream.flush()
         self._last, self._latencies = Interval(0.0, ARRIVALS), []
 
     def wait(self, what: str) -> None:
-        """Says what is still waited for once the load is over."""
+        """Says what is still waited for once the load is over; what stands in brackets where there is room."""
         if self._in_place:
-            self._rewrite(what)
+            said, bracket, hint = what.partition(" (")
+            self._rewrite([Part(0, said), *([Part(1, f"({hint}", " ")] if bracket else [])])
         elif what != self._waited_for:
             self._stream.write(what + "\n")
             self._stream.flush()
         self._waited_for = what
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the line is rewritten, and not a new one each time."""
+        return self._in_place
+
+    def make_way(self) -> None:
+        """Wipes the line, for somebody else's: what comes next stands where it stood."""
+        if self._open:
+            self._open = False
+            self._stream.write("\r\x1b[2K")
+            self._stream.flush()
 
     def end(self) -> None:
         """Leaves the line as it stands."""
@@ -79,31 +125,45 @@ class Progress:
             self._stream.write("\n")
             self._stream.flush()
 
-    def _rewrite(self, line: str) -> None:
-        """A line that wraps could not be rewritten: it is cut to the terminal's width."""
+    def _rewrite(self, parts: Iterable[Part]) -> None:
+        """A line that wraps could not be rewritten: it is kept within the terminal's width."""
         self._open = True
-        self._stream.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
+        self._stream.write(f"\r\x1b[2K{fitted(parts, self._columns() - 1)}")
         self._stream.flush()
 
-    def _line(self, now: float, last: Interval) -> str:
-        parts = [_clock(now * self._speed)]
+    def _columns(self) -> int:
+        """Of the terminal that is written to: standard output, which others ask, may be a file."""
+        if not os.environ.get("COLUMNS"):
+            try:
+                return os.get_terminal_size(self._stream.fileno()).columns or 80
+            except (OSError, ValueError):  # a terminal without a size, or none that the system knows
+                pass
+        return shutil.get_terminal_size().columns
+
+    def _parts(self, now: float, last: Interval) -> list[Part]:
+        """In the order in which they are read."""
+        parts = [Part(7 if self._schedule else 0, _clock(now * self._speed))]
         if self._schedule is not None:
-            left = _clock(max(0.0, self._schedule.duration - now))
-            parts[0] += f" of {_clock(self._schedule.duration * self._speed)}, {left} left"
+            parts.append(Part(8, _clock(self._schedule.duration * self._speed), " of "))
+            parts.append(Part(0, f"{_clock(math.ceil(max(0.0, self._schedule.duration - now)))} left", ", "))
             phase = self._schedule.phase_at(now)
             if phase is not None:
-                parts.append(phase.name)
+                parts.append(Part(6, printable(phase.name)))
         if self.doing:
-            parts.append(self.doing)
-        parts.append(f"{last.sent / self._over:.0f}/s of {self._planned / self._over:.0f}")
+            parts.append(Part(4, self.doing))
+        parts.append(Part(1, f"{last.sent / self._over:.0f}/s of {self._planned / self._over:.0f}"))
         latency = Histogram.merged(map(Histogram.decode, self._latencies))
         p50, p99 = latency.quantile(0.5), latency.quantile(0.99)
         if p50 is not None and p99 is not None:
-            parts.append(f"p50 {p50 * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
-        parts.append(f"{last.failed} failed, {self._failed} in all" if self._failed else "no failures")
+            parts.append(Part(3, f"p50 {_figure(p50 * 1e3)}, p99 {_figure(p99 * 1e3)} ms"))
+        parts.append(Part(2, f"{last.failed} failed" if self._failed else "no failures"))
+        if self._failed:
+            parts.append(Part(9, f"{self._failed} in all", ", "))
         if last.dropped:
-            parts.append(f"{last.dropped} dropped")
-        return " · ".join(parts)
+            parts.append(Part(4, f"{last.dropped} dropped"))
+        if self.instances:
+            parts.append(Part(5, self.instances))
+        return parts
 
 
 def _clock(seconds: float) -> str:
@@ -111,3 +171,7 @@ def _clock(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _figure(ms: float) -> str:
+    return f"{ms:.{1 if ms < 100 else 0}f}"

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from sm_locust.analysis.rules import ERROR_RATE
 from sm_locust.analysis.search import Search
 from sm_locust.config import RunConfig
 from sm_locust.record.histogram import bucket_of
@@ -23,6 +24,8 @@ HISTOGRAMS = ("latency", "service_time", "lateness")
 # full second; a worker's shipment then has a way to go.
 ALONE, DISTRIBUTED = 0.02, 0.4
 PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 2.0, 2.0, 10.0  # times the longest limit; in seconds
+BEYOND = 1.0  # seconds past the longest limit, at the least: what counts at its age must count as too slow
+TAIL = 10.0  # times the limit of a mean, at the least: what is cut off there is missing in the mean
 
 
 class Searching:
@@ -35,8 +38,12 @@ class Searching:
         limits = config.slo.limits()
         self.search = Search(config.capacity, limits, config.guard.max_requests or math.inf)
         self._delay = DISTRIBUTED if distributed else ALONE
-        longest = max((limit for metric, limit in limits.items() if metric != "error_rate"), default=0.0)
-        self._patience = min(max(PATIENCE * longest, LEAST_PATIENCE), MOST_PATIENCE)
+        # Without a limit on latency only an outcome tells anything, and a timeout is one.
+        longest = max(
+            (limit for metric, limit in limits.items() if metric != ERROR_RATE), default=config.request.timeout
+        )
+        mean = max((limit for metric, limit in limits.items() if metric.endswith("_mean")), default=0.0)
+        self._patience = max(LEAST_PATIENCE, min(PATIENCE * longest, MOST_PATIENCE), longest + BEYOND, TAIL * mean)
         self._seconds: dict[int, Interval] = {}
         self._next = 0  # the second that is handed on next
         self._in_flight = 0
@@ -63,7 +70,7 @@ class Searching:
                 self._count_at_age(second, missing, age)
             self._seconds.pop(self._next, None)
             self._next += 1
-            self.search.next(second, self._in_flight)
+            self.search.next(second, self._in_flight, age)
         fresh = self.search.steps[self._told :]
         self._told += len(fresh)
         return fresh

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 from locust import events
@@ -19,7 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser
-from sm_locust.plugin import finish, orphan, tab, web
+from sm_locust.plugin import finish, metrics_out, orphan, tab, web
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import RUN_DIR, Options, add_options
 from sm_locust.plugin.workers import WorkerSide
@@ -75,12 +75,18 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     )
     if not ours:
         return
-    parsed = environment.parsed_options
-    live = _attach(environment, Options.parsed(vars(parsed)))
+    options = Options.parsed(vars(environment.parsed_options))
+    live = _attach(environment, options)
     finish.be_quiet_about_ticks()
     if live is None:
         return
+    finish.keep_the_line(environment, live)
     finish.say_at_the_end(environment, live)
+    if options.metrics_port:
+        try:
+            live.exposed = metrics_out.serve(options.metrics_port, options.metrics_host)
+        except ConfigError as e:
+            _refuse(environment, e)
     if web_ui is not None:
         web.check_starts(web_ui, environment, live)
         tab.add(web_ui, live)
@@ -91,9 +97,13 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
         live.order()
         live.look()
     except ConfigError as e:
-        print(f"sm_locust: {e}", file=sys.stderr)
-        _dismiss_workers(environment)
-        sys.exit(finish.WRONG_CONFIGURATION)
+        _refuse(environment, e)
+
+
+def _refuse(environment: Environment, why: ConfigError) -> NoReturn:
+    print(f"sm_locust: {why}", file=sys.stderr)
+    _dismiss_workers(environment)
+    sys.exit(finish.WRONG_CONFIGURATION)
 
 
 def _dismiss_workers(environment: Environment) -> None:

@@ -194,6 +194,20 @@ class Watch:
     def events(self) -> list[ScalingEvent]:
         return list(self._events)
 
+    @property
+    def level(self) -> tuple[int | None, int | None]:
+        """How many are wanted and how many serve, as last seen."""
+        return self._level or (None, None)
+
+    @property
+    def instances(self) -> str:
+        """How many serve, and are wanted where that differs, in words; empty where nobody knows."""
+        desired, current = self.level
+        if current is None:
+            return ""
+        there = capacity.scaled(self._config).counted(current)
+        return there if desired in (None, current) else f"{there}, {desired} wanted"
+
     def as_dict(self) -> dict[str, Any]:
         """What run.json holds of it: schedule seconds of a period, whether all of it came, what did not and why.
 

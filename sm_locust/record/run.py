@@ -283,7 +283,7 @@ class Run:
             elif "planned" in row:
                 ledger.plan.append(Plan(row["second"], row["until"], row["planned"], row["users"]))
             elif "outcome" in row:
-                ledger.steps.append(Step(**row))
+                ledger.steps.append(Step(**{key: value for key, value in row.items() if key in Step.__slots__}))
             elif "in_flight" in row:
                 ledger.samples.append(Sample(row["at"], row["worker"], row["in_flight"], row["cpu"]))
             else:
@@ -363,6 +363,24 @@ def _mapping(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _capacity(value: object) -> bool:
+    """Whether it is what analysis.capacity.Capacity.as_dict gives: names and kinds."""
+    if not isinstance(value, dict) or value.keys() - _CAPACITY_KEYS or "way" not in value:
+        return False
+    return all(_CAPACITY_KEYS[key](found) for key, found in value.items())
+
+
+_rate_or_null = _or_null(_number(0, 1e9))
+_text_or_null = _or_null(lambda v: isinstance(v, str))
+_CAPACITY_KEYS: dict[str, Callable[[object], bool]] = {
+    "way": lambda v: v == "search",
+    **dict.fromkeys(("max_rps", "low", "high", "fails_at", "instances", "saturates_at"), _rate_or_null),
+    "confidence": _number(0, 1),
+    "reached": lambda v: isinstance(v, bool),
+    "limited_by": _text_or_null,
+    "refused": _text_or_null,
+}
+
 # What is read of run.json, by key: whether a value is one, and what is accepted in words.
 _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
     "run_id": (lambda v: isinstance(v, str), "a text"),
@@ -378,6 +396,7 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
         _or_null(lambda v: isinstance(v, dict) and _listed(dict)(v.get("items") or [])),
         "a mapping with items",
     ),
+    "search": (lambda v: isinstance(v, dict) and _capacity(v.get("capacity")), "a mapping with capacity, as it was"),
     "scaling": (_or_null(_mapping), "a mapping"),
     "endpoint": (_or_null(_mapping), "a mapping"),
     "endpoint.instance_type": (_or_null(lambda v: isinstance(v, str)), "a text"),

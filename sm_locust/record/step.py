@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Step:
     """Searching, and what the kinds and outcomes mean, is the analysis's.
 
-    kind       why this rate: double, lower, bisect, confirm (what was found), compare (with how it was), or recover
+    kind       why this rate: double, lower, bisect, again (what failed), confirm (what was found), compare (with how it
+               was), or recover
     rate       arrivals a second that were wanted
     at, until  real seconds of the run, the whole step with warm-up
     offered    arrivals a second of the seconds that were judged; 0 where none was

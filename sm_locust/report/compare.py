@@ -15,31 +15,44 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from sm_locust.analysis.by_rate import ByRate
 from sm_locust.analysis.compare import SCHEMA_VERSION, Comparison
+from sm_locust.analysis.differences import differences
+from sm_locust.analysis.fail_if import FailIf, Judged
 from sm_locust.analysis.several import Several, of_pair
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare_page, markdown, pair, several
-from sm_locust.report.markdown import items, table, titled
+from sm_locust.report.markdown import items, titled
 from sm_locust.report.text import DIM, WARN, console_for, print_table
 
 MARKDOWN, JSON, PAGE = "compare.md", "compare.json", "compare.html"
 
 LOG_WIDTH = 100  # columns where there is no terminal to ask
+_STATES = {"held": "green", "broken": "bold red", "cannot be told": WARN}
+
 MINUTES_SHOWN = 14  # on a terminal, below a table of the totals
 
 
-def write(before: Run, after: Run, folder: Path, load: float | None = None) -> Comparison:
+def write(before: Run, after: Run, folder: Path, load: float | None = None, rules: Sequence[FailIf] = ()) -> Comparison:
     """Writes compare.md, compare.json and compare.html into a folder, which is made if it is not there.
 
-    load  arrivals a second that the two, as configurations, are to serve; None where nobody asks
+    load   arrivals a second that the two, as configurations, are to serve; None where nobody asks
+    rules  what AFTER may not be
 
     Raises RunError when a run cannot be read or a file cannot be written.
     """
     comparison = Comparison.of(before, after)
     found = of_pair(comparison, load)
-    told = comparison.as_dict() | (found.as_dict() if found is not None else {})
-    _put(folder, render(comparison, found), told, compare_page.render(comparison, found))
+    judged = [rule.judge(comparison) for rule in rules]
+    told = {
+        **comparison.as_dict(),
+        "differences": [each.as_dict() for each in differences(comparison)],
+        "by_rate": ByRate.of([side.summary.minutes for side in comparison.sides]).as_dict(("before", "after")),
+        "rules": [each.as_dict() for each in judged],
+        **(found.as_dict() if found is not None else {}),
+    }
+    _put(folder, render(comparison, found, judged), told, compare_page.render(comparison, found, judged))
     return comparison
 
 
@@ -50,9 +63,12 @@ def write_several(runs: Sequence[Run], folder: Path, load: float | None = None) 
 
     Raises RunError when a run cannot be read or is given twice, or a file cannot be written.
     """
-    found = Several.of(map(Summary.of, runs), load)
-    told = {"schema_version": SCHEMA_VERSION, **found.as_dict()}
-    _put(folder, render_several(found), told, compare_page.render_several(found))
+    summaries = [Summary.of(run) for run in runs]
+    found = Several.of(summaries, load)
+    rates = ByRate.of([summary.minutes for summary in summaries])
+    by_rate = rates.as_dict([one.run_id for one in found.configurations])
+    told = {"schema_version": SCHEMA_VERSION, **found.as_dict(), "by_rate": by_rate}
+    _put(folder, render_several(found), told, compare_page.render_several(found, summaries))
     return found
 
 
@@ -88,10 +104,11 @@ def _tables(found: Several) -> list[str]:
     ]
 
 
-def render(comparison: Comparison, configurations: Several | None = None) -> str:
+def render(comparison: Comparison, configurations: Several | None = None, judged: Sequence[Judged] = ()) -> str:
     """The comparison as Markdown.
 
     configurations  the two, where they are configurations: their tables stand below the totals
+    judged          what became of the rules of --fail-if
     """
     found = configurations
     parts = [
@@ -100,10 +117,12 @@ def render(comparison: Comparison, configurations: Several | None = None) -> str
         markdown.text(pair.way(comparison)),
         *(f"> {markdown.text(banner)}" for banner in pair.banners(comparison)),
         items(pair.doubts(comparison)),
-        table(pair.totals(comparison)),
+        *([f"## {pair.rules_title(judged)}", items(said for _, said in pair.rules(judged))] if judged else []),
+        titled("Differences", pair.differences(comparison, differences(comparison))),
+        titled("What was changed", pair.changes(comparison)),
+        titled("Side by side", pair.totals(comparison)),
         *(["## Configurations", items(several.headline(found)), *_tables(found)] if found is not None else []),
         titled("Minutes", pair.minutes(comparison)),
-        titled("What was changed", pair.changes(comparison)),
         titled("What became of the instances", pair.events(comparison)),
     ]
     if comparison.restored:
@@ -112,11 +131,14 @@ def render(comparison: Comparison, configurations: Several | None = None) -> str
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def show(comparison: Comparison, folder: Path, stream: TextIO, load: float | None = None) -> None:
+def show(
+    comparison: Comparison, folder: Path, stream: TextIO, load: float | None = None, judged: Sequence[Judged] = ()
+) -> None:
     """Prints it: in colour and to the terminal's width, or plain where the stream is not one.
 
     folder  where the files are, as the reader would call it
     load    as `write` has it
+    judged  what became of the rules of --fail-if: said last, where an exit code is explained
     """
     console = console_for(stream, LOG_WIDTH)
     console.print()
@@ -125,13 +147,22 @@ def show(comparison: Comparison, folder: Path, stream: TextIO, load: float | Non
     console.print(Text(pair.way(comparison), style=DIM))
     for warning in (*pair.banners(comparison), *pair.doubts(comparison)):
         console.print(Text(warning, style=WARN))
-    for each in (pair.totals(comparison), pair.minutes(comparison, MINUTES_SHOWN), pair.changes(comparison)):
+    for each in (
+        pair.totals(comparison),
+        pair.differences(comparison, differences(comparison)),
+        pair.minutes(comparison, MINUTES_SHOWN),
+        pair.changes(comparison),
+    ):
         print_table(console, each)
     for sentence in pair.restored(comparison):
         console.print(Text(sentence, style=DIM))
     if (found := of_pair(comparison, load)) is not None:
         console.print()
         _show_configurations(console, found)
+    if judged:
+        console.print()
+    for state, sentence in pair.rules(judged):
+        console.print(Text(sentence, style=_STATES[state]))
     _show_folder(console, folder)
 
 

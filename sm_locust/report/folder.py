@@ -15,10 +15,10 @@ from hdrh.log import HistogramLogWriter
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.run import Run
-from sm_locust.report import markdown, page
+from sm_locust.report import junit, markdown, page
 
 TIMELINE, HISTOGRAMS = "timeline.csv", "histograms.hlog"
-SUMMARY_JSON, SUMMARY_MD, REPORT = "summary.json", "summary.md", "report.html"
+SUMMARY_JSON, SUMMARY_MD, REPORT, JUNIT = "summary.json", "summary.md", "report.html", "junit.xml"
 
 TIMED = ("latency", "service_time", "lateness")
 STATISTICS = ("p50", "p90", "p99", "max", "mean")
@@ -26,7 +26,7 @@ LOGGED = ("latency", "service_time")
 
 
 def write(run: Run) -> Summary:
-    """Writes timeline.csv, histograms.hlog, summary.json, summary.md and report.html; finished run or not.
+    """Writes timeline.csv, histograms.hlog, summary.json, summary.md, junit.xml and report.html; finished run or not.
 
     Raises RunError when the ledger cannot be read, OSError when a file cannot be written.
     """
@@ -35,6 +35,7 @@ def write(run: Run) -> Summary:
     run.write_text(HISTOGRAMS, histograms(summary))
     run.write_text(SUMMARY_JSON, json.dumps(summary.as_dict(), indent=2) + "\n")
     run.write_text(SUMMARY_MD, markdown.render(summary))
+    run.write_text(JUNIT, junit.render(summary))
     run.write_text(REPORT, page.render(summary))
     return summary
 

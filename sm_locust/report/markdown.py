@@ -1,4 +1,8 @@
-"""A Summary as Markdown: summary.md, to be read in a pull request or a ticket."""
+"""A Summary as Markdown: summary.md, to be read in a pull request or a ticket.
+
+What decides stands open; the tables behind it are folded, by the two HTML elements that GitHub and GitLab let through.
+The terminal says the same in the same words and the same order (text).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 
 def render(summary: Summary) -> str:
     whole = summary.minutes.whole
+    phases = titled if len(summary.phases) > 1 else _folded  # one alone says what the run says
     parts = [
         f"# {text(wording.headline(summary))}",
-        f"**{wording.validity(summary.verdict)}** · **{wording.slo_title(summary)}** · {text(wording.way(summary))}",
+        f"**{wording.validity(summary.verdict)}** · **{wording.slo_title(summary)}** · {text(wording.way(summary))}; "
+        + text(wording.ended(summary)),
     ]
     if summary.speed != 1:
         parts.append(f"> {text(wording.speed(summary))}")
@@ -30,27 +36,29 @@ def render(summary: Summary) -> str:
     parts.append(
         table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
-    parts.append(table(wording.failures(summary)))
-    aws = [
-        *wording.cloudwatch(summary),
-        *((f"instances {label}", value) for label, value in wording.instances(summary)),
-    ]
     parts += [
-        titled("CloudWatch and instances", wording.Table(("", ""), tuple(aws), words=2)),
-        titled("CloudWatch and us", wording.periods(summary)),
-        items(wording.lags(summary)),
+        table(wording.failures(summary)),
+        _facts("CloudWatch", wording.cloudwatch(summary)),
         items(wording.gaps(summary.watched)),
+        _facts("Instances", wording.instances(summary)),
+        items(wording.lags(summary)),
         table(wording.distributions(whole)),
-        titled("Phases", wording.phases(summary)),
-        titled("Search", wording.steps(summary)),
+        phases("Phases", wording.phases(summary)),
+        _folded("Search", wording.steps(summary)),
         items(reason.text for reason in wording.phase_reasons(summary)),
-        titled("Requests", wording.names(whole)),
-        titled("Minutes", wording.minutes(summary)),
+        _folded("Requests by name", wording.names(whole)),
+        _folded("Minutes", wording.minutes(summary)),
+        _folded("CloudWatch and us", wording.periods(summary)),
         _recommendation(summary),
-        titled("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        _folded("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         _billing(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(title: str, pairs: list[tuple[str, str]]) -> str:
+    """On one line, as the terminal has them."""
+    return f"**{title}**: {' · '.join(text(f'{label} {value}') for label, value in pairs)}" if pairs else ""
 
 
 def _recommendation(summary: Summary) -> str:
@@ -59,12 +67,14 @@ def _recommendation(summary: Summary) -> str:
     if found is None:
         return ""
     calls = "\n\n".join(recommendation.calls(found))
+    blocks = (
+        f"```{kind}\n{block}\n```" for kind, block in (("yaml", recommendation.yaml(found)), ("sh", calls)) if block
+    )
     parts = [
         f"## {recommendation.TITLE}",
         text(recommendation.headline(found)),
         table(recommendation.table(found)),
-        items(recommendation.sentences(found)),
-        *(f"```{kind}\n{block}\n```" for kind, block in (("yaml", recommendation.yaml(found)), ("sh", calls)) if block),
+        folded("Why, and how to set it", "\n\n".join((items(recommendation.sentences(found)), *blocks))),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -78,6 +88,15 @@ def _billing(summary: Summary) -> str:
 
 def titled(title: str, found: wording.Table) -> str:
     return f"## {title}\n\n{table(found)}" if found.rows else ""
+
+
+def _folded(title: str, found: wording.Table) -> str:
+    return folded(title, table(found))
+
+
+def folded(title: str, body: str) -> str:
+    """Behind its title, which is HTML and ours: nothing from outside may stand in it."""
+    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>" if body else ""
 
 
 def table(found: wording.Table) -> str:

@@ -8,13 +8,15 @@ at the end of the page, which takes every colour from the style sheet.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 
+from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
-from sm_locust.report import figures, recommendation, wording
+from sm_locust.report import answers, figures, recommendation, wording
+from sm_locust.report.answers import Answer
 from sm_locust.report.figures import Chart
 
 # Nothing may be loaded from anywhere, whatever a text might smuggle in.
@@ -33,21 +35,20 @@ def render(summary: Summary) -> str:
         f'<p class="way">{escape(wording.way(summary))}; {escape(wording.ended(summary))}</p>',
         "</header>",
         _banner(summary),
-        _standing(summary),
+        _answers(summary),
         _tiles(summary),
-        _capacity(summary),
+        *_figures(summary, charts),
         _recommendation(summary),
-        *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(charts)),
+        section("Search", wording.steps(summary)),
         _aws(summary),
         section("Percentiles", wording.distributions(whole)),
         section("Phases", wording.phases(summary), _reasons(wording.phase_reasons(summary))),
         section("Requests", wording.names(whole)),
-        section("Failures", wording.failures(summary), folded("The first of each kind", wording.examples(summary))),
         folded("Every minute", wording.minutes(summary, at_most=None)),
         section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         section("Still billing", wording.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
     ]
-    return document(title, body, charts)
+    return document(title, body, [chart for chart in charts if chart.drawn])
 
 
 def document(title: str, body: list[str], charts: list[Chart]) -> str:
@@ -96,40 +97,80 @@ def _banner(summary: Summary) -> str:
     return f'<p class="banner">{escape(wording.speed(summary))}</p>' if summary.speed != 1 else ""
 
 
-def _standing(summary: Summary) -> str:
-    """The verdict with its reasons beside the SLO with its rules."""
-    rules = "".join(
-        f'<tr><td><span class="dot {_class(found.passed)}"></span>{result}</td><td>{escape(metric)}</td>'
-        f'<td class="n">{escape(value)}</td><td class="n">{escape(limit)}</td>'
-        f'<td class="where">{escape(where)}</td></tr>'
-        for found in summary.slo.judgements
-        for where, metric, limit, value, result in [wording.judgement(found)]
-    )
-    valid, slo = summary.verdict.valid, _class(summary.slo.passed) if rules else ""
+def _answers(summary: Summary) -> str:
+    """The first screen: what a reader wants to know first, in the order in which it is asked."""
+    capacity = answers.capacity(summary)
+    cards = [
+        _card(answers.valid(summary), _class(summary.verdict.valid), _reasons(summary.verdict.reasons)),
+        _slo(summary),
+        _card(capacity),
+        _card(answers.setting(summary)),
+        _card(answers.lag(summary), "wide"),
+        _card(answers.price(summary)),
+        _card(answers.left(summary)),
+    ]
+    return f'<div class="answers">{"".join(cards)}</div>'
+
+
+def _card(answer: Answer, name: str = "", below: str = "") -> str:
+    """below  HTML"""
+    figure = f'<p class="figure">{escape(answer.figure)}</p>' if answer.figure else ""
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in answer.said)
+    rows = table(answer.table) if answer.table else ""
+    for name_of, stages in answer.strips:
+        cells = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in stages)
+        rows += f'<h3>{escape(name_of)}</h3><dl class="stages">{cells}</dl>'
+    if answer.note:
+        below += f'<p class="sub">{escape(answer.note)}</p>'
+    return f'<section class="card {name}"><h2>{escape(answer.title)}</h2>{figure}{said}{rows}{below}</section>'
+
+
+def _slo(summary: Summary) -> str:
+    """The rules, and whether they were kept; phases that kept theirs are folded. In a search, what was searched."""
+    found = summary.slo.judgements
+    # Of the run, and of each phase that it is not the sum of: the first screen is for what decides.
+    first = [one for one in found if one.where == "run" or one.passed is not True]
+    rest = [one for one in found if one not in first]
+    state = _class(summary.slo.passed) if found else ""
     if summary.searched:
-        slo = _class(True if summary.capacity.known else None)
-    checked = _reasons(summary.verdict.reasons) or "<p>The generator kept its plan: these numbers are the target's.</p>"
-    table = (
-        f'<div class="scroll"><table class="rules">{rules}</table></div>'
-        if rules
+        state = _class(True if summary.capacity.known else None)
+    said = (
+        f'<div class="scroll">{_rules(first)}</div>'
+        if found
         else f"<p>Searched with {escape(wording.limits(summary.limits))}.</p>"
         if summary.searched
         else "<p>None was configured.</p>"
     )
-    return (
-        '<div class="standing">'
-        f'<section class="card {_class(valid)}"><h2>{wording.validity(summary.verdict)}</h2>{checked}</section>'
-        f'<section class="card {slo}"><h2>{wording.slo_title(summary)}</h2>{table}</section>'
-        "</div>"
+    if rest:
+        title = "Kept in a phase" if len(rest) == 1 else f"Kept in phases: {len(rest)} times"
+        said += f'<details><summary>{title}</summary><div class="scroll">{_rules(rest)}</div></details>'
+    return f'<section class="card {state}"><h2>{wording.slo_title(summary)}</h2>{said}</section>'
+
+
+def _rules(found: Iterable[Judgement]) -> str:
+    rows = "".join(
+        f'<tr><td><span class="dot {_class(one.passed)}"></span>{result}</td><td>{escape(metric)}</td>'
+        f'<td class="n">{escape(value)}</td><td class="n">{escape(limit)}</td>'
+        f'<td class="where">{escape(where)}</td></tr>'
+        for one in found
+        for where, metric, limit, value, result in [wording.judgement(one)]
     )
+    return f'<table class="rules">{rows}</table>'
 
 
-def _capacity(summary: Summary) -> str:
-    """What one instance sustains; the steps of the search for it."""
-    if not summary.limits:
-        return ""
-    said = "" if summary.searched else f"<p>{escape(wording.capacity(summary.capacity))}.</p>"
-    return f"<section><h2>Capacity</h2>{said}{table(wording.steps(summary))}</section>"
+def _figures(summary: Summary, charts: list[Chart]) -> Iterator[str]:
+    """Each with the same in numbers under it; why there is none, where it would stand."""
+    place = 0
+    for chart in charts:
+        drawn = f'<p class="missing">{escape(chart.missing)}</p>'
+        if chart.drawn:
+            drawn, place = chart_place(place, chart), place + 1
+        numbers = folded("In numbers", chart.table) if chart.table else ""
+        more = ""
+        if chart.title == figures.ERRORS:
+            found = wording.failures(summary)
+            more = table(found) + folded("The first of each kind", wording.examples(summary))
+        yield f"<section>{chart_title(chart)}{drawn}{more}{numbers if chart.drawn else ''}</section>"
 
 
 def _reasons(reasons: Iterable[Reason]) -> str:
@@ -176,12 +217,19 @@ def _recommendation(summary: Summary) -> str:
     if found is None:
         return ""
     why = "".join(f"<li>{escape(sentence)}</li>" for sentence in recommendation.sentences(found))
-    blocks = (recommendation.yaml(found), "\n\n".join(recommendation.calls(found)))
+    blocks = (
+        ("For the configuration", recommendation.yaml(found)),
+        ("For the AWS CLI", "\n\n".join(recommendation.calls(found))),
+    )
     return (
-        f"<section><h2>{recommendation.TITLE}</h2><p>{escape(recommendation.headline(found))}</p>"
+        f"<section><h2>{recommendation.TITLE}, and why</h2><p>{escape(recommendation.headline(found))}</p>"
         + (table(recommendation.table(found)) if found.options else "")
         + (f'<ul class="gaps">{why}</ul>' if why else "")
-        + "".join(f"<pre>{escape(block)}</pre>" for block in blocks if block)
+        + "".join(
+            f"<details><summary>{title}</summary><pre>{escape(block)}</pre></details>"
+            for title, block in blocks
+            if block
+        )
         + "</section>"
     )
 

@@ -6,11 +6,13 @@ Numbers look as they do in the report of one run (wording); which rows of a long
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
-from sm_locust.analysis.rules import error_rate
+from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Difference, Direction, Figure, unit
+from sm_locust.analysis.fail_if import Judged, State
+from sm_locust.analysis.rules import ERROR_RATE, MODEL_LATENCY
 from sm_locust.report import several, wording
 from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
 
@@ -88,15 +90,12 @@ def totals(comparison: Comparison) -> Table:
     )
     aside = [f"{name} {n}" for name, side in zip(SIDES, comparison.sides, strict=True) if (n := side.set_aside)]
     note = f"Worst minutes: those in which requests left late are set aside ({', '.join(aside)})." if aside else ""
-    return Table(("", *SIDES), rows, words=3, note=note)
+    return Table(("what", *SIDES), rows, words=3, note=note)
 
 
 def _totals(side: Side) -> dict[str, str]:
     summary, whole = side.summary, side.summary.minutes.whole
-    requests, model, watched = whole.requests, side.model_latency, side.summary.watched
-
-    def of_model(statistic: str) -> str:
-        return ms(model.metric(statistic) if model else None)
+    requests, watched = whole.requests, side.summary.watched
 
     return {
         "verdict": wording.validity(summary.verdict),
@@ -104,25 +103,113 @@ def _totals(side: Side) -> dict[str, str]:
         "automatic scaling": wording.scaling(watched),
         "instances, start → end": _start_to_end(side),
         "sent": f"{number(whole.sent)} of {number(whole.planned)}",
-        "delivered": percent(whole.delivered_ratio),
         "failed": number(requests.failed),
-        "error rate": percent(error_rate(requests)),
         "first failed request": _at(side.first_failure),
         "SLO first broken": _at(side.first_break) if summary.limits else UNKNOWN,
-        "ModelLatency mean": of_model("mean"),
-        "ModelLatency p99, highest minute": of_model("p99"),
-        "ModelLatency max": of_model("max"),
         "ModelLatency mean, worst minute": _worst(side.worst("model_latency_mean")),
-        "service time mean": ms(requests.service_time.mean),
-        "service time p99": ms(requests.service_time.quantile(0.99)),
-        "service time max": ms(requests.service_time.max),
         "service time mean, worst minute": _worst(side.worst("service_time_mean")),
-        "latency p99": ms(requests.latency.quantile(0.99)),
-        "latency max": ms(requests.latency.max),
         "busiest minute for one instance": number(watched.most_per_instance if watched else None),
         "capacity, requests a second": several.capacity(summary.capacity),
         "what limits it": several.limit(summary.capacity),
     }
+
+
+_DIRECTIONS: dict[Direction | None, str] = {
+    "better": "better",
+    "worse": "worse",
+    "same": "about the same",
+    "unclear": "too close to tell",
+    None: UNKNOWN,
+}
+
+
+def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
+    """What changed, by how much of BEFORE's, and whether for the better."""
+    rows = tuple(
+        (
+            _name(each.metric) + (_of(each) if each.metric == CAPACITY else ""),
+            _DIRECTIONS[each.direction],
+            _figure(each.metric, each.before),
+            _figure(each.metric, each.after),
+            _change(each) or UNKNOWN,
+        )
+        for each in found
+    )
+    notes = ["Change: of BEFORE's; less than 1% is about the same."]
+    if any(not phase.judge for side in comparison.sides for phase in side.summary.phases):
+        notes.append("Of the phases that are judged.")
+    if any(each.direction == "unclear" for each in found):
+        notes.append("Too close to tell: the intervals of the two overlap.")
+    return Table(("figure", "AFTER is", *SIDES, "change"), rows, words=2, note=" ".join(notes))
+
+
+def _name(metric: str) -> str:
+    """`latency p99` of latency_p99."""
+    if metric == DELIVERED:
+        return "delivered"
+    if metric == CAPACITY:
+        return "capacity, requests a second"
+    if metric == ERROR_RATE:
+        return "error rate"
+    measure, _, statistic = metric.rpartition("_")
+    if measure != MODEL_LATENCY:
+        return f"{measure.replace('_', ' ')} {statistic}"
+    return f"ModelLatency {statistic}" + ("" if statistic in ("mean", "max") else ", highest minute")
+
+
+def _of(found: Difference) -> str:
+    return f" for {'one instance' if found.before.one else 'the endpoint'}"
+
+
+def _figure(metric: str, found: Figure) -> str:
+    if found.value is None:
+        return UNKNOWN
+    if unit(metric) == "ms":
+        return ms(found.value)
+    if metric in RATIOS:
+        return percent(found.value)
+    return ("≥ " if found.open else "") + wording.rate(found.value)
+
+
+def _bounded(metric: str, found: Figure) -> str:
+    """With the bounds of a capacity."""
+    known = found.bounded and not found.open
+    return _figure(metric, found) + (f" ({wording.rate(found.low)} to {wording.rate(found.high)})" if known else "")
+
+
+def _change(found: Difference) -> str:
+    """With its sign; empty where it is not known."""
+    if found.change is None:
+        return "from 0" if found.before.value == 0 and found.after.value else ""
+    size = abs(found.change)
+    text = f"{size:,.0%}" if size >= 1 else f"{size:.1%}"
+    return ("±" if text == "0.0%" else "+" if found.change > 0 else "−") + text
+
+
+def rules_title(judged: Sequence[Judged]) -> str:
+    """How many of the rules are broken, or cannot be told."""
+    states, given = [found.state for found in judged], f"{len(judged)} rule{'s' if len(judged) != 1 else ''}"
+    bad = [(n, state) for state in ("broken", "cannot be told") if (n := states.count(state))]
+    if not bad:
+        return f"{given} held"
+    (n, state), *others = bad
+    return f"{n} of {given} {state}" + "".join(f", {more} {also}" for more, also in others)
+
+
+def rules(judged: Sequence[Judged]) -> list[tuple[State, str]]:
+    """Each rule of --fail-if with its numbers, and whether it is held: those that are not come first."""
+    order = ("broken", "cannot be told", "held")
+    return [(found.state, _rule(found)) for found in sorted(judged, key=lambda found: order.index(found.state))]
+
+
+def _rule(found: Judged) -> str:
+    rule, difference = found.rule, found.difference
+    numbers = [f"AFTER {_bounded(rule.metric, difference.after)}"]
+    if rule.relative:
+        numbers.insert(0, f"BEFORE {_bounded(rule.metric, difference.before)}")
+        numbers += filter(None, [_change(difference)])
+    state = "BROKEN" if found.broken else found.state
+    return printable(f"{state}: {rule}: {', '.join(numbers)}" + (f" ({found.why})" if found.why else ""))
 
 
 def _start_to_end(side: Side) -> str:
@@ -197,7 +284,7 @@ def facts(comparison: Comparison) -> Table:
     """What ran, where the two differ in it or not."""
     columns = [dict(wording.facts(side.summary)) for side in comparison.sides]
     rows = tuple((label, columns[0][label], columns[1][label]) for label in columns[0])
-    return Table(("", *SIDES), rows, words=3)
+    return Table(("what", *SIDES), rows, words=3)
 
 
 def events(comparison: Comparison) -> Table:
@@ -212,7 +299,7 @@ def events(comparison: Comparison) -> Table:
         key=lambda entry: (SIDES.index(entry[1]), entry[0]),
     )
     rows = tuple(
-        (name, clock(at), printable(event.event), number(event.desired), number(event.in_service))
+        (clock(at), name, printable(event.event), number(event.desired), number(event.in_service))
         for at, name, event in found
     )
-    return Table(("run", "at", "event", "desired", "in service"), rows, words=3)
+    return Table(("at", "run", "event", "desired", "in service"), rows, words=3)

@@ -107,6 +107,7 @@ def table(found: Recommendation) -> wording.Table:
         tuple(header[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         note=_note(found) if planned else "",
+        spare=("in", "cooldown out", "a million"),
     )
 
 
@@ -136,6 +137,8 @@ def _note(found: Recommendation) -> str:
             "Hours, worst minute (mean latency) and errors are predicted from the latency that this run measured, as "
             "by `sm-locust whatif`."
         )
+        if any(option.worst_mean is None for option in found.options):
+            parts.append(f"{wording.UNKNOWN} the load goes beyond what an instance was seen to bear.")
     if any(option.extrapolated for option in found.options):
         parts.append("* beyond what was measured.")
     if found.scaled.unit == "instance" and all(option.cost is None for option in found.options):

@@ -1,13 +1,18 @@
-"""A Summary on a terminal, or in a log: what ran, whether to believe it, how it went and where it broke."""
+"""A Summary on a terminal, or in a log: what ran, whether to believe it, how it went and where it broke.
+
+It is the text of summary.md, in the same words and the same order, laid out for a screen; what summary.md folds away
+as evidence (CloudWatch period by period, what ran) is left to the file.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -17,8 +22,10 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.record.billing import Billing
 from sm_locust.report import recommendation, wording
+from sm_locust.report.fit import fit, heading
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
+_TITLE = 10  # columns of the word before a group of facts
 
 _GOOD, _BAD, DIM, WARN = "bold green", "bold red", "dim", "yellow"
 
@@ -43,6 +50,9 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print(state(wording.slo_title(summary), good(summary)))
     for found in summary.slo.judgements:
         console.print(_rule(found))
+    if summary.limits and not summary.searched:  # else it is the headline
+        console.print()
+        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
 
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
@@ -52,8 +62,6 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
             (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
         )
         console.print(Padding(line, (0, 0, 0, 11), expand=False))
-    if summary.limits and not summary.searched:  # else it is the headline
-        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
     _pairs(console, "CloudWatch", wording.cloudwatch(summary))
     for gap in wording.gaps(summary.watched):
         console.print(Padding(Text(gap, style=WARN), (0, 0, 0, 11), expand=False))
@@ -64,11 +72,13 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     print_table(console, wording.phases(summary))
     print_table(console, wording.steps(summary))
     _reasons(console, wording.phase_reasons(summary))
+    if len(whole.by_name) > 1:
+        print_table(console, wording.names(whole))
     print_table(console, wording.minutes(summary))
     _recommendation(console, summary)
     console.print()
     # Never wrapped: it is there to be copied.
-    console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, timeline.csv)"), soft_wrap=True)
+    console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, junit.xml)"), soft_wrap=True)
     print_billing(console, summary.billing)
 
 
@@ -89,16 +99,20 @@ def _recommendation(console: Console, summary: Summary) -> None:
 
 
 def console_for(stream: TextIO, width: int) -> Console:
-    """Colours and the terminal's width, or neither and `width` columns where the stream is no terminal."""
+    """Colours and the terminal's width, or neither and COLUMNS columns where the stream is no terminal.
+
+    width  of what is no terminal, without COLUMNS
+    """
     console = Console(file=stream, highlight=False, emoji=False, markup=False)
     if console.is_terminal:
         return console
+    asked = os.environ.get("COLUMNS", "")
     return Console(
         file=stream,
         highlight=False,
         emoji=False,
         markup=False,
-        width=width,
+        width=int(asked) if asked.isdecimal() and int(asked) else width,
         color_system=None,
         legacy_windows=False,
     )
@@ -150,31 +164,39 @@ def _rule(found: Judgement) -> Padding:
 
 
 def _pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
+    """Side by side, as many as there is room for: a line ends between two of them."""
     if not pairs:
         return
-    line = Text()
-    for i, (label, value) in enumerate(pairs):
-        line.append(("   " if i else "") + (f"{label} " if label else ""), style=DIM)
-        line.append(value, style="")
+    lines, room = [Text()], console.width - _TITLE - 1
+    for label, value in pairs:
+        pair = Text.assemble((f"{label} " if label else "", DIM), value)
+        if lines[-1] and lines[-1].cell_len + 3 + pair.cell_len > room:
+            lines.append(pair)
+        else:
+            lines[-1] = Text("   ").join((lines[-1], pair)) if lines[-1] else pair
     grid = RichTable.grid(padding=(0, 1, 0, 0))
-    grid.add_column(width=10)
+    grid.add_column(width=_TITLE)
     grid.add_column()
-    grid.add_row(Text(title, style="bold"), line)
+    grid.add_row(Text(title, style="bold"), Text("\n").join(lines))
     console.print(grid)
 
 
 def print_table(console: Console, table: wording.Table) -> None:
+    """No word and no number is broken: where there is no room, columns are left out, and it is said which."""
     if not table.rows:
         return
-    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style=DIM)
-    for i, name in enumerate(table.header):
-        if i < table.words:
-            rich.add_column(name, overflow="fold")
-        else:  # never wider for its name's sake
-            rich.add_column(name.replace(" ", "\n").replace("/", "\n/"), justify="right", overflow="fold")
+    columns, gap = fit(table, console.width)
+    rich = RichTable(
+        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style=DIM, padding=(0, 1, 0, 1 if gap == 3 else 0)
+    )
+    for i, width in columns.items():
+        justify: JustifyMethod = "left" if i < table.words else "right"
+        rich.add_column(heading(table, i), overflow="fold", width=width, justify=justify)
     for row in table.rows:
-        rich.add_row(*(Text(cell) for cell in row))
+        rich.add_row(*(Text(row[i]) for i in columns))
     console.print()
     console.print(rich)
-    if table.note:
-        console.print(Text(table.note, style=DIM))
+    left_out = [name for i, name in enumerate(table.header) if i not in columns]
+    note = " ".join(filter(None, (table.note, f"No room for: {', '.join(left_out)}." if left_out else "")))
+    if note:
+        console.print(Text(note, style=DIM))

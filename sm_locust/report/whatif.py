@@ -70,6 +70,8 @@ def headline(scenario: Scenario) -> str:
     asked = scenario.asked
     worst = f"worst minute mean {wording.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
     fails = f"{wording.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
+    if not all(scenario.curve.foretells(minute.per_instance / 60) for minute in asked.minutes):
+        fails = "how many fail is not known"
     first = asked.first_scale_out
     scales = "it never scales out" if first is None else f"more instances serve from minute {first}"
     return f"{_policy(asked)}: {worst}, {fails}, {scales}."
@@ -85,7 +87,7 @@ def given(scenario: Scenario) -> list[str]:
     """What the answer rests on, a line each."""
     curve, asked = scenario.curve, scenario.asked
     quiet = " to ".join(dict.fromkeys(wording.ms(knot.latency) for knot in (curve.knots[0], curve.knots[-1])))
-    ceiling = "it never fell behind, so that its ceiling is not known"
+    ceiling = "nothing shows the most that it answers, its ceiling"
     if curve.ceiling is not None:
         ceiling = f"answers at most {_a_minute(curve.ceiling)} a minute"
         if curve.full is not None:
@@ -116,7 +118,10 @@ def doubts(scenario: Scenario) -> list[str]:
             "do, or a longer queue, than the run measured."
         )
     if curve.ceiling is None:
-        found.append("Beyond the highest rate that was measured latency is taken to stay level: it will not.")
+        found.append(
+            "Beyond the highest rate that was measured latency is taken to stay level, and no request to fail: "
+            "that will not be so."
+        )
     elif curve.full is None:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
     if curve.failing:
@@ -164,14 +169,14 @@ def targets(scenario: Scenario) -> wording.Table:
                 str(outside) if outside else "none",
             )
         )
-    header = ("target", "of ceiling", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
+    header = ("target", "of most", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
     held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
     note = (
-        "Start → peak: instances in service. Hours: theirs. Worst ms: the highest mean latency of a minute. Over SLO: "
-        f"minutes whose mean is above it{held}. Out at: the minute in which more instances serve. Outside: minutes "
-        "that are extrapolated."
+        "Of most: of what one instance answers at most. Start → peak: instances in service. Hours: theirs. Worst ms: "
+        f"the highest mean latency of a minute. Over SLO: minutes whose mean is above it{held}. Out at: the minute in "
+        "which more instances serve. *: minutes that are extrapolated."
     )
-    return wording.Table((*header, "outside"), tuple(rows), note=note)
+    return wording.Table((*header, "*"), tuple(rows), note=note)
 
 
 def _dollars(usd: float | None) -> str:

@@ -20,6 +20,7 @@ from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Sp
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
+from sm_locust.record.observation import alarm_change
 from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
@@ -30,12 +31,16 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells as text. The first `words` columns are words, the others numbers."""
+    """Cells as text. The first `words` columns are words, the others numbers.
+
+    spare  names of columns that may be left out where there is no room for all, the first one first
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     words: int = 1
     note: str = ""
+    spare: tuple[str, ...] = ()
 
 
 def printable(text: object) -> str:
@@ -109,7 +114,7 @@ def broken(summary: Summary) -> list[str]:
         return [headline(summary).removesuffix(".")]
     if not summary.minutes.whole.sent:
         return ["Nothing was sent"]
-    found = [_onset(onset) for onset in summary.onsets]
+    found = [_onset(onset, summary) for onset in summary.onsets]
     requests = summary.minutes.whole.requests
     if not requests.failed:
         return ["No request failed", *found]
@@ -118,12 +123,16 @@ def broken(summary: Summary) -> list[str]:
     return found
 
 
-def _onset(onset: Onset) -> str:
+def _onset(onset: Onset, summary: Summary) -> str:
     rate = onset.span.per_minute(onset.span.sent)
     at = f"at minute {onset.span.minute}" + ("" if rate is None else f" ({number(rate)} a minute)")
     if onset.rule is None:
         return f"First failed request {at}"
-    return f"SLO {onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)} first broken {at}"
+    rule = f"{onset.rule.metric} ≤ {slo_limit(onset.rule.metric, onset.rule.limit)}"
+    results = {found.passed for found in summary.slo.judgements if found.metric == onset.rule.metric}
+    if results == {True}:  # a minute is no judgement: what stands beside SLO PASSED must not read like one
+        return f"{rule} was kept by the run as a whole, though not in every minute: first above it {at}"
+    return f"SLO {rule} first broken {at}"
 
 
 def capacity(found: Capacity) -> str:
@@ -131,22 +140,24 @@ def capacity(found: Capacity) -> str:
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
-        return f"none: {_limited(found)} was broken at {_a_second(found.high)} already, and at every rate above"
+        broken = f"{limited(found)} was broken at every rate that was judged"
+        return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
     each = _among(found)
     said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
+    queue = "" if found.saturates_at is None else f"; a queue grows past {rate(found.saturates_at)}"
     if not found.reached:
-        return f"at least {said}: no rate that was tried broke the SLO"
+        return f"at least {said}: no rate that was tried broke the SLO{queue}"
     bounds = f"between {rate(found.low)} and {rate(found.high)} with {found.confidence:.0%} confidence"
-    return f"{said}, {bounds}; what limits it is {_limited(found)}, first at {_a_second(found.fails_at)}"
+    return f"{said}, {bounds}; what limits it is {limited(found)}, first at {_a_second(found.fails_at)}{queue}"
 
 
 def _among(found: Capacity) -> str:
     if found.instances is None:
-        return " for the endpoint: how many instances served is not known"
+        return " for the endpoint (how many instances served is not known)"
     return " for one instance" if found.instances == 1 else f" for each of {count(found.instances)} instances"
 
 
-def _limited(found: Capacity) -> str:
+def limited(found: Capacity) -> str:
     return "a queue that grows" if found.limited_by == BACKLOG else printable(found.limited_by or UNKNOWN)
 
 
@@ -403,6 +414,11 @@ def lags(summary: Summary) -> list[str]:
 
 
 def _lag(lag: Lag) -> str:
+    return ", ".join(f"{name}{said}" for name, said in lag_steps(lag))
+
+
+def lag_steps(lag: Lag) -> list[tuple[str, str]]:
+    """The stages of a scale-out, and when each was, to be read after its name."""
     steps = [
         ("crossed", lag.crossed_s),
         ("alarm", lag.alarm_s),
@@ -414,15 +430,15 @@ def _lag(lag: Lag) -> str:
     parts, before = [], None
     for name, at_s in steps:
         if at_s is None:
-            parts.append(f"{name} unknown")
+            parts.append((name, " unknown"))
         elif before is None or at_s < before:  # an alarm that was on already
-            parts.append(f"{name} at {clock(at_s)}")
+            parts.append((name, f" at {clock(at_s)}"))
         else:
-            parts.append(f"{name} +{at_s - before:,.0f} s")
+            parts.append((name, f" +{at_s - before:,.0f} s"))
         before = before if at_s is None else at_s if before is None else max(before, at_s)
     if lag.latency != BACK:
-        parts.append(f"latency back: {lag.latency}")
-    return ", ".join(parts)
+        parts.append(("latency back", f": {lag.latency}"))
+    return parts
 
 
 def count(instances: float | None) -> str:
@@ -459,6 +475,16 @@ def gaps(watched: Watched | None) -> list[str]:
     if watched.settled is False and watched.known:
         found.append("CloudWatch was still counting when it was last asked: its last minutes may not be complete.")
     return found
+
+
+def event(text: str) -> str:
+    """What happened, in short: an alarm of target tracking is known by its end, and not by the name around it."""
+    change = alarm_change(text)
+    if change is None:
+        return printable(text)
+    name, old, new = change
+    kind = next((kind for kind in ("AlarmHigh", "AlarmLow") if f"-{kind}-" in name), name)
+    return printable(f"{kind}: {old} → {new}")
 
 
 def events(summary: Summary) -> Table:
@@ -527,7 +553,8 @@ def distributions(span: Span) -> Table:
             rows.append((label, *cells, number(histogram.count)))
     unanswered = span.requests.failed or span.requests.cancelled
     note = f"{LATENCY} {FAILED_APART}" if unanswered else LATENCY
-    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows), note=note)
+    spare = ("p95", "count", "p90", "p999", "mean")
+    return Table(("milliseconds", *_STATISTICS, "count"), tuple(rows), note=note, spare=spare)
 
 
 def phases(summary: Summary) -> Table:
@@ -552,7 +579,8 @@ def phases(summary: Summary) -> Table:
             )
         )
     header = ("phase", "verdict", "SLO", "planned", "delivered", "failed", "error rate")
-    return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3)
+    spare = ("planned", "mean service", "failed", "p99 lateness", "delivered")
+    return Table((*header, "mean service", "p99 latency", "p99 lateness"), tuple(rows), words=3, spare=spare)
 
 
 def phase_reasons(summary: Summary) -> list[Reason]:
@@ -576,7 +604,8 @@ def names(span: Span) -> Table:
         )
         for name, of in sorted(span.by_name.items())
     )
-    return Table(("request", "ok", "failed", "cancelled", "mean service", "p50 latency", "p99 latency"), rows)
+    header = ("request", "ok", "failed", "cancelled", "mean service", "p50 latency", "p99 latency")
+    return Table(header, rows, spare=("cancelled", "mean service", "p50 latency"))
 
 
 def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
@@ -609,7 +638,8 @@ def minutes(summary: Summary, at_most: int | None = TABLE_ROWS) -> Table:
     header = ["minute", "planned/min", "sent/min", "mean service", *(["model latency"] if known else [])]
     header += ["p99 service", "p99 latency", "failed", "errors", "dropped", *(["instances"] if seen else [])]
     note = "* not a whole minute" if any(span.partial for span in shown) else ""
-    return Table(tuple(header), tuple(rows), words=0, note=note)
+    spare = ("p99 service", "dropped", "planned/min", "model latency", "mean service", "errors")
+    return Table(tuple(header), tuple(rows), words=0, note=note, spare=spare)
 
 
 def steps(summary: Summary) -> Table:
@@ -627,7 +657,11 @@ def steps(summary: Summary) -> Table:
         for step in summary.minutes.steps
     )
     note = f"Rates are the endpoint's, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
-    return Table(("step", "at", "lasted", "a second", "requests", "measured", "outcome"), rows, note=note)
+    header, spare = (
+        ("step", "at", "lasted", "a second", "requests", "measured", "outcome"),
+        ("lasted", "requests", "at"),
+    )
+    return Table(header, rows, note=note, spare=spare)
 
 
 def _measured(step: Step) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -115,6 +116,23 @@ def test_what_always_fails_is_no_refusal(tmp_path: Path) -> None:
     assert found.ceiling is None
 
 
+@pytest.mark.parametrize("phase", [Phase("flat", 600, 2), Phase("ramp", 600, 1, ramp_to=10)])
+@pytest.mark.parametrize("share", [0.02, 0.05])
+def test_nor_is_it_where_a_window_has_but_a_few_requests(tmp_path: Path, phase: Phase, share: float) -> None:
+    chance = random.Random(1)
+    run = played(tmp_path, (phase,), lambda at: ("model_error", 0.005) if chance.random() < share else (OK, 0.01))
+    found = curve_of(watch(run, events=[ScalingEvent(0.0, 1, 1, "")]))
+    assert found.failing == pytest.approx(share, abs=0.02)
+    assert found.ceiling is None
+
+
+def test_a_queue_for_most_of_a_run_is_one(tmp_path: Path) -> None:
+    found = curve_of(virtual_run(tmp_path, (Phase("calm", 180, 200), Phase("too much", 3420, 700))))
+    assert found.failing == 0
+    assert found.ceiling == pytest.approx(470.6, rel=0.01)
+    assert found.latency(400) == pytest.approx(0.0085 + NETWORK, rel=0.1)
+
+
 def test_a_hiccup_moves_neither_curve_nor_ceiling(tmp_path: Path) -> None:
     found = single(lambda at: (OK, 0.01 + max(0.0, 41.5 - at) if at > 40.5 else 0.01))(tmp_path)
     assert found.ceiling is None
@@ -125,6 +143,24 @@ def test_a_long_pause_at_a_rate_that_is_borne_later_is_no_ceiling(tmp_path: Path
     found = single(lambda at: (OK, 0.01 + max(0.0, min(at - 20, 60 - at))))(tmp_path)
     assert found.ceiling is None
     assert max(knot.latency for knot in found.knots) < 0.1
+
+
+def test_a_rate_at_which_less_is_done_than_before_shows_no_ceiling_and_is_not_measured(tmp_path: Path) -> None:
+    # From 80 a second on it gets only 40 done.
+    found = single(lambda at: ("unavailable", 0.002) if at > 60 and at * 997 % 1 > 40 / (20 + at) else (OK, 0.01))(
+        tmp_path
+    )
+    assert found.ceiling is None
+    assert found.highest == pytest.approx(80, abs=5)
+    assert not found.measured(100)
+
+
+def test_bursts_too_short_to_show_a_ceiling_are_no_latency_of_their_rate(tmp_path: Path) -> None:
+    load = tuple(phase for _ in range(5) for phase in (Phase("calm", 300, 200), Phase("burst", 120, 700)))
+    found = curve_of(virtual_run(tmp_path, load))
+    assert found.ceiling is None
+    assert max(knot.latency for knot in found.knots) < 0.02
+    assert not found.measured(700)
 
 
 class TestInstances:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sm_locust.analysis.minutes import Minutes
+from sm_locust.analysis.minutes import SERIES_MOST, Minutes
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import HISTOGRAMS
 from sm_locust.record.outcome import OK, TIMEOUT
@@ -174,3 +174,31 @@ def test_a_run_json_that_lacks_what_every_run_has_is_named(tmp_path: Path, key: 
     del run.meta[key]
     with pytest.raises(RunError, match=rf"run\.json has no {key}"):
         Minutes.of(run)
+
+
+@pytest.mark.parametrize(
+    ("speed", "seconds", "each"),
+    [(1, 600, 1), (1, 1440, 2), (1, 7200, 10), (1, 40_000, 60), (1, 100_000, 60), (12, 3600, 5), (60, 7200, 1)],
+)
+def test_a_series_has_as_many_points_as_a_picture_can_show(tmp_path: Path, speed: int, seconds: int, each: int) -> None:
+    run = Run.create(tmp_path, meta((Phase("flat", float(seconds * speed), 1),), speed, ended_s=float(seconds)))
+    found = Minutes.of(run)
+    assert found.resolution == each
+    assert {span.seconds for span in found.series} <= {float(each), float(seconds % each)}
+    assert len(found.series) <= SERIES_MOST or each == 60 / speed
+
+
+def test_no_span_of_a_series_is_of_two_phases_or_two_minutes(tmp_path: Path) -> None:
+    phases = (Phase("a", 1234.5, 0.5), Phase("b", 1500, 0.5))
+    found = Minutes.of(played(tmp_path, phases))
+    assert found.resolution == 4
+    assert sum(span.seconds for span in found.series) == pytest.approx(2734.5)
+    assert sum(span.sent for span in found.series) == found.whole.sent
+    edges = [(span.start, span.start + span.seconds) for span in found.series]
+    for edge in (1234.5, *range(0, 2734, 60)):
+        assert not any(start + 1e-6 < edge < end - 1e-6 for start, end in edges)
+    assert [start for start, _ in edges[1:]] == pytest.approx([end for _, end in edges[:-1]])
+
+
+def test_cpu_is_the_busiest_process_of_the_samples_in_a_span(reference: Minutes) -> None:
+    assert [reference.cpu(span) for span in reference.series[:7]] == [*[None] * 5, 0.4, None]

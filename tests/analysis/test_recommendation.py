@@ -178,6 +178,24 @@ def test_a_load_that_grows_as_planned_never_overloads_an_instance(
         assert later / serving <= capacity.low * (1 + 1e-6)
 
 
+@given(schedules, capacities, lags)
+def test_headroom_is_what_the_most_instances_sustain_over_the_planned_peak(
+    schedule: Schedule, capacity: Capacity, lag: float
+) -> None:
+    found = recommended(schedule, capacity, lags=after(lag))
+    assert found.peak == peak(schedule)
+    for option in found.options:
+        assert capacity.low is not None
+        assert option.sustains == pytest.approx(option.max_instances * capacity.low)
+        if option.headroom is None:
+            assert peak(schedule) < 1e-300
+            continue
+        assert (1 + option.headroom) * peak(schedule) == pytest.approx(option.sustains)
+    # One instance may be lost at the peak, at the target that leaves room besides.
+    assert found.recommended is not None
+    assert found.recommended.headroom is None or found.recommended.headroom > 0
+
+
 # -- loads of other shapes ---------------------------------------------------------------------------------------------
 
 
@@ -211,6 +229,7 @@ def test_a_large_fleet_shares_what_its_load_grows_by() -> None:
     assert not found.too_fast
     assert found.safety == MOST_SAFETY
     assert numbers(found) == (25_000, 13, 25)
+    assert any("shared among those that serve, 7% of what each" in reason for reason in found.reasons)
 
 
 def test_without_a_planned_load_aws_factor_stands() -> None:
@@ -377,6 +396,16 @@ def test_with_a_curve_it_is_predicted_that_one_instance_breaks_and_what_is_recom
     assert found.recommended.worst_mean < 0.012  # in virtual time it was 10.6 ms
     assert found.recommended.errors == 0
     assert found.recommended.instance_hours == pytest.approx(4)
+    assert "No latency is predicted" not in " ".join(found.reasons)
+
+
+def test_what_goes_beyond_a_run_that_never_broke_is_not_predicted() -> None:
+    unbroken = replace(CURVE, ceiling=None, full=None, highest=450.0)
+    found = recommended(lags=after(391), curve=unbroken, watched=watched(UNSCALED))
+    assert found.now is not None and found.recommended is not None
+    assert (found.now.worst_mean, found.now.errors) == (None, None)  # 800 a second on one instance
+    assert found.recommended.worst_mean is not None
+    assert found.recommended.errors == 0
     assert "No latency is predicted" not in " ".join(found.reasons)
 
 

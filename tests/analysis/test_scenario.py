@@ -149,6 +149,15 @@ class TestProvision:
         assert (found.provision_s, found.provision_from) == (195, "measured: 1 scale-out of the run")
 
 
+def test_a_search_replays_the_phases_of_its_configuration(tmp_path: Path) -> None:
+    phases = [{"name": "day", "duration": "30m", "arrival_rate": 50}]
+    run = run_of(tmp_path, phases=phases)
+    run.meta["schedule"]["phases"] = []
+    found = Scenario.of(Summary.of(run), Asked(speed=1))
+    assert found.load.what == "the phases of the run's configuration, which it did not play"
+    assert found.load.rates == pytest.approx((50.0,) * 1800)
+
+
 def test_a_run_without_a_schedule_replays_what_it_recorded(tmp_path: Path) -> None:
     run = played(tmp_path, RAMP, speed=60, config=CONFIG)
     run.finish(schedule={"source": "", "phases": []})

@@ -147,6 +147,8 @@ def test_the_reference_experiment_shows_what_one_instance_sustains(tmp_path: Pat
     assert 25_000 <= found.low * 60 <= found.max_rps * 60 <= 28_500
     assert found.high is not None and found.high * 60 >= 28_235
     assert (found.reached, found.limited_by, found.instances) == (True, "latency_mean", 1)
+    assert found.saturates_at is not None
+    assert found.saturates_at * 60 == pytest.approx(28_235, rel=0.01)
 
 
 def test_with_scaling_the_reference_experiment_reaches_no_limit(tmp_path: Path) -> None:
@@ -189,6 +191,13 @@ def test_a_search_in_which_instances_came_is_refused(tmp_path: Path) -> None:
     assert found.exit_code == EXIT_FAILED
 
 
+def test_what_scaling_does_after_a_search_is_no_part_of_it(tmp_path: Path) -> None:
+    """The alarm of its overload brings instances minutes later, while CloudWatch is still waited for."""
+    run = watch(searched(tmp_path), events=[ScalingEvent(0.0, 1, 1, ""), ScalingEvent(3000.0, 3, 3, "")])
+    found = of(run)
+    assert (found.refused, found.instances) == ("", 1.0)
+
+
 def test_a_search_that_somebody_ended_has_no_answer(tmp_path: Path) -> None:
     found = of(searched(tmp_path, ended=""))
     assert found.refused == "the search was ended before it had an answer: 98 a second held so far"
@@ -197,3 +206,18 @@ def test_a_search_that_somebody_ended_has_no_answer(tmp_path: Path) -> None:
 def test_a_search_that_was_refused_stays_so(tmp_path: Path) -> None:
     run = watch(searched(tmp_path, "refused", Capacity("search", refused="the endpoint changed")))
     assert of(run).refused == "the endpoint changed"
+
+
+def test_a_search_knows_late_seconds_itself_and_its_answer_stands(tmp_path: Path) -> None:
+    """It ended because the generator could not keep up: that makes the run not valid, and hides no answer."""
+    run = searched(tmp_path, "the generator could not send 800 arrivals a second on time", late=lambda at: 0.03)
+    run.finish(schedule={"source": "shape FindCapacity", "phases": []})
+    summary = Summary.of(Run.open(run.folder))
+    assert not summary.verdict.valid
+    assert summary.capacity == FOUND
+
+
+def test_a_search_that_was_not_delivered_is_refused(tmp_path: Path) -> None:
+    run = searched(tmp_path, skip=lambda n: n % 5 == 0)
+    run.finish(schedule={"source": "shape FindCapacity", "phases": []})
+    assert of(run).refused == "the run is not valid (not delivered)"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
+
+from locust import task
+from locust.env import Environment
 
 import pytest
 
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.plugin.order import _say_what_is_not_played
+from sm_locust.load.shapes import CapacityShape
+from sm_locust.load.users import ContainerUser
+from sm_locust.plugin.options import Options
+from sm_locust.plugin.order import _say_what_is_not_played, resolve
 from sm_locust.schedule import Phase, Schedule
 
 PHASES: dict[str, Any] = {"phases": [{"name": "mine", "duration": "20m", "arrival_rate": 10}]}
@@ -39,3 +46,26 @@ def test_a_guard_that_a_shape_goes_past_names_the_shape() -> None:
     config.check_guard(1)
     with pytest.raises(ConfigError, match="the schedule of shape WarmUpMaxLoad sends 1,440,000 requests and guard"):
         config.check_guard(1, OTHER, "shape WarmUpMaxLoad")
+
+
+class Container(ContainerUser):
+    @task
+    def one(self) -> None:
+        self.invoke()
+
+
+class Find(CapacityShape):
+    pass
+
+
+def test_phases_that_a_search_does_not_play_are_not_held_against_the_guard(tmp_path: Path) -> None:
+    written = {
+        "target": {"container": "http://127.0.0.1:9"},
+        "request": {"content_type": "text/csv", "body": "1"},
+        **PHASES,
+        "slo": {"latency_p99": "50ms"},
+        "guard": {"max_requests": 100},
+    }
+    environment = Environment(user_classes=[Container], shape_class=Find())
+    order = resolve(environment, Options(RunConfig.from_dict(written), str(tmp_path)))
+    assert order.searches

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from sm_locust.config import RunConfig
 from sm_locust.plugin.searching import Searching
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -20,7 +22,7 @@ class Heard:
         self.ended = ""
         self.steps: list[Step] = []
 
-    def next(self, second: Interval, in_flight: int) -> float:
+    def next(self, second: Interval, in_flight: int, age: float) -> float:
         self.seconds.append(second)
         self.in_flight.append(in_flight)
         return 1.0
@@ -110,11 +112,28 @@ def test_a_shipment_after_its_second_is_not_counted_in_another() -> None:
 
 
 def test_patience_follows_the_longest_limit() -> None:
-    found, heard = searching(latency_p99="3s", latency_mean="1s")
+    found, heard = searching(latency_p99="3s", latency_mean="100ms")
     found.note([arrived(0.0, 1)])
     found.advance(6.9)
     assert heard.seconds == []
     found.advance(7.1)
+    assert len(heard.seconds) >= 1
+
+
+@pytest.mark.parametrize(
+    ("slo", "patience"),
+    [
+        ({"latency_p90": "30s"}, 31.0),  # what counts at less would count as good
+        ({"latency_mean": "1s"}, 10.0),  # cut off at twice the limit, the mean of a queue seems a tenth less
+        ({"error_rate": "1%"}, 71.0),  # only an outcome tells, and after request.timeout there is one
+    ],
+)
+def test_nothing_counts_at_an_age_at_which_it_would_count_as_good(slo: dict[str, str], patience: float) -> None:
+    found, heard = searching(False, **slo)
+    found.note([arrived(0.0, 1)])
+    found.advance(patience + 0.9)
+    assert heard.seconds == []
+    found.advance(patience + 1.1)
     assert len(heard.seconds) >= 1
 
 

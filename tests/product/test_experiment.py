@@ -169,6 +169,8 @@ def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_
     record = json.loads((folder / "experiment.json").read_text())
     assert [s["stage"] for s in record["stages"]] == ["before", "apply", "steady", "after", "restore"]
     assert any("no longer registered" in sentence for sentence in record["restored"])
+    for name in ("before", "after"):  # written again, once that was known
+        assert "no longer registered" in (folder / name / "report.html").read_text()
 
 
 INTERRUPTED: dict[str, tuple[int, set[str]]] = {  # in which stage, by which signal; the folders that are there then

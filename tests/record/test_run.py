@@ -18,6 +18,7 @@ from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import Outcome
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import CLOUDWATCH, FAILURES, LEDGER, SCALING, Event, Plan, Run, RunError, Sample
+from sm_locust.record.step import Step
 
 
 def failure(kind: str, message: str) -> dict[str, object]:
@@ -260,6 +261,11 @@ def test_a_broken_line_of_csv_is_an_error_that_names_it(tmp_path: Path, content:
         ({"endpoint": {"instance_type": 5}}, "endpoint.instance_type is not accepted: a text"),
         ({"endpoint": {"instances": -1}}, "endpoint.instances is not accepted: a number of instances"),
         ({"scaling": "x"}, "scaling is not accepted: a mapping"),
+        ({"search": "x"}, "search is not accepted: a mapping with capacity"),
+        ({"search": {}}, "search is not accepted: a mapping with capacity"),
+        ({"search": {"capacity": {}}}, "search is not accepted: a mapping with capacity"),
+        ({"search": {"capacity": {"way": "search", "best": 5}}}, "search is not accepted: a mapping with capacity"),
+        ({"search": {"capacity": {"way": "search", "low": "5"}}}, "search is not accepted: a mapping with capacity"),
         ({"cloudwatch": "x"}, "cloudwatch is not accepted: a mapping"),
         ({"cloudwatch": {"period_s": 0}}, "cloudwatch.period_s is not accepted: a number of seconds, 1 or more"),
         ({"cloudwatch": {"period_s": 1e-9}}, "cloudwatch.period_s is not accepted"),
@@ -275,3 +281,12 @@ def test_a_run_json_that_was_changed_by_hand_is_named_with_what_is_accepted(
     run.finish(**changed)
     with pytest.raises(RunError, match=re.escape(f"run.json: {says}")):
         Run.open(run.folder)
+
+
+def test_what_another_version_says_of_a_step_is_passed_over(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    step = Step("double", 10.0, 0.0, 5.0, outcome="held")
+    run.append("", rows=[step])
+    ledger = run.folder / LEDGER
+    ledger.write_text(ledger.read_text().replace('"kind"', '"why":"so","kind"'))
+    assert Run.open(run.folder).ledger().steps == [step]

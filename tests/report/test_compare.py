@@ -15,7 +15,7 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import compare, compare_page, figures, pair
+from sm_locust.report import compare, compare_page, pair, pair_figures
 from sm_locust.schedule import Phase
 from tests.analysis.folders import before_and_after, played, watch
 
@@ -103,7 +103,9 @@ def test_three_files_are_written_and_written_again_they_have_the_same_bytes(
     compare.write(Run.open(runs[0].folder), Run.open(runs[1].folder), folder)
     assert sorted(first) == FILES
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
-    assert json.loads(first["compare.json"]) == comparison.as_dict()
+    told = json.loads(first["compare.json"])
+    assert {key: told[key] for key in comparison.as_dict()} == comparison.as_dict()
+    assert set(told) - set(comparison.as_dict()) == {"differences", "by_rate", "rules"}
 
 
 def test_a_folder_that_cannot_be_written_is_named(runs: tuple[Run, Run], tmp_path: Path) -> None:
@@ -189,7 +191,16 @@ def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(refer
     said = on_terminal(reference)
     assert max(map(len, said.splitlines())) <= 100
     assert said.splitlines()[-1] == "runs/demo/  (compare.html, compare.md, compare.json)"
-    order = ["BEFORE: first", "AFTER: no", "Compressed 60", "\nverdict", "\nminute ", "\nchanged", "\nSet back to 1"]
+    order = [
+        "BEFORE: first",
+        "AFTER: no",
+        "Compressed 60",
+        "\nverdict",
+        "\nerror rate",
+        "\nminute ",
+        "\nchanged",
+        "\nSet back to 1",
+    ]
     places = [said.index(part) for part in order]
     assert places == sorted(places)
 
@@ -212,8 +223,10 @@ def test_markdown_tables_are_even_and_let_no_tag_through(reference: Comparison, 
 
 
 def test_the_pictures_of_the_blog_stand_in_pairs_on_the_same_axes(reference: Comparison) -> None:
-    pairs = figures.of_pair(reference)
-    assert [before.title for before, _ in pairs] == ["Invocations", "ModelLatency", "Errors", "Instances in service"]
+    pairs = pair_figures.of_pair(reference)
+    assert [before.title for before, _ in pairs] == [
+        *("Invocations and invocations per instance", "ModelLatency", "Errors", "Instances in service"),
+    ]
     for before, after in pairs:
         assert (before.range, before.until, before.log) == (after.range, after.until, after.log)
         assert before.range is not None
@@ -221,7 +234,7 @@ def test_the_pictures_of_the_blog_stand_in_pairs_on_the_same_axes(reference: Com
 
 
 def test_every_value_and_limit_lies_within_its_axis(reference: Comparison) -> None:
-    for both in figures.of_pair(reference):
+    for both in pair_figures.of_pair(reference):
         for chart in both:
             assert chart.range is not None
             low, high = chart.range
@@ -230,18 +243,18 @@ def test_every_value_and_limit_lies_within_its_axis(reference: Comparison) -> No
 
 
 def test_the_scaling_target_is_drawn_on_both_sides(reference: Comparison) -> None:
-    for chart in figures.of_pair(reference)[0]:
+    for chart in pair_figures.of_pair(reference)[0]:
         assert chart.limits == [(25_000.0, "scaling target 25,000 per instance")]
 
 
 def test_limits_at_the_same_height_are_one_line(reference: Comparison) -> None:
-    for chart in figures.of_pair(reference)[1]:
+    for chart in pair_figures.of_pair(reference)[1]:
         assert chart.limits == [(15.0, "SLO latency_mean, model_latency_mean")]
 
 
 def test_without_cloudwatch_the_pictures_are_of_what_we_measured(tmp_path: Path) -> None:
     run = played(tmp_path, FLAT)
-    pairs = figures.of_pair(Comparison.of(run, run))
+    pairs = pair_figures.of_pair(Comparison.of(run, run))
     assert [(before.title, [curve.name for curve in before.curves]) for before, _ in pairs] == [
         ("Invocations", ["sent"]),
         ("Service time", ["service time mean"]),
@@ -256,7 +269,7 @@ def test_the_page_asks_nothing_of_the_network_and_has_room_for_every_chart(refer
         assert tag not in ("link", "iframe", "object", "embed", "base")
         assert not {"src", "href", "srcset", "action"} & set(attributes)
     assert {a["id"] for _, a in found.tags if (a.get("id") or "").startswith("chart-")} == {
-        f"chart-{i}" for i in range(8)
+        f"chart-{i}" for i in range(8 + 3)
     }
     for part in ("Compressed 60 times", "Deleted the policy.", "AFTER: no request failed", "1 to 4 instances"):
         assert part in found.text
@@ -269,5 +282,5 @@ def test_the_page_has_no_element_and_no_script_from_outside(hostile: Comparison,
     assert html.count("<script") == compare_page.render(reference).count("<script")
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
     assert found.text.count("alert(1)") >= 8  # events, gaps, versions, what was put back: shown, as text
-    names = [curve.name for both in figures.of_pair(hostile) for chart in both for curve in chart.curves]
+    names = [curve.name for both in pair_figures.of_pair(hostile) for chart in both for curve in chart.curves]
     assert any("&lt;" in name for name in names) and not any("<" in name for name in names)

@@ -17,7 +17,7 @@ from sm_locust.report import folder
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, played, reference_answer
 
-DERIVED = ["histograms.hlog", "report.html", "summary.json", "summary.md", "timeline.csv"]
+DERIVED = ["histograms.hlog", "junit.xml", "report.html", "summary.json", "summary.md", "timeline.csv"]
 RAMP = (Phase("up", 20, 10, ramp_to=30), Phase("flat", 10.5, 20))
 
 

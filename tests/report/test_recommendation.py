@@ -200,6 +200,9 @@ def test_a_refusal_is_one_sentence_and_nothing_to_copy(summary: Summary) -> None
 
 def test_without_a_recommendation_no_report_has_a_section_for_it(summary: Summary) -> None:
     assert summary.recommendation is None
-    for report in (on_terminal(summary), markdown.render(summary), page.render(summary)):
+    for report in (on_terminal(summary), markdown.render(summary)):
         assert recommendation.TITLE not in report
+    html = page.render(summary)
+    assert f'<h2>{recommendation.TITLE}</h2><p class="figure">not known</p>' in html
+    assert f"{recommendation.TITLE}, and why" not in html
     assert summary.as_dict()["recommendation"] is None

@@ -17,6 +17,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
 from sm_locust.report import markdown, page, text, wording
+from sm_locust.report.fit import fit
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, watch
 
@@ -122,7 +123,60 @@ def test_the_terminal_leads_with_where_it_broke_then_verdict_then_slo_then_numbe
     assert places == sorted(places)
 
 
-def test_without_a_terminal_the_text_is_plain_and_no_wider_than_a_log(reference: Summary) -> None:
+def test_the_terminal_says_the_facts_of_summary_md_in_its_order(
+    watched: tuple[Summary, Summary], reference: Summary
+) -> None:
+    for summary in (*watched, reference):
+        facts = [
+            wording.headline(summary)[:40],
+            wording.validity(summary.verdict),
+            wording.slo_title(summary),
+            *(metric for _, metric, *_ in map(wording.judgement, summary.slo.judgements)),
+            wording.capacity(summary.capacity)[:30],
+            *(value for _, value in wording.arrivals(summary.minutes.whole)[:1]),
+            *(row[1][:20] for row in wording.failures(summary).rows),
+            *(value[:20] for _, value in wording.cloudwatch(summary)[:1]),
+            *(value for _, value in wording.instances(summary)[-1:]),
+            *(said[:30] for said in wording.lags(summary)),
+            "latency, from the schedule",
+            "verdict",
+            *(row[0] + " " for row in wording.minutes(summary).rows[-1:]),
+            *([] if (found := summary.recommendation) is None else ["What to set"]),
+            *([] if found is None or found.recommended is None else ["scaling:", "put-scaling-policy"]),
+        ]
+        for said in everywhere(summary)[:2]:
+            place = 0
+            for fact in facts:
+                assert fact in said[place:], fact
+                place = said.index(fact, place) + len(fact)
+
+
+def test_piped_output_keeps_to_the_columns_that_it_is_told(reference: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns, width in (("70", 70), ("160", 160), ("", text.LOG_WIDTH), ("0", text.LOG_WIDTH), ("a", 110)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert text.console_for(io.StringIO(), text.LOG_WIDTH).width == width
+    monkeypatch.setenv("COLUMNS", "70")
+    assert max(map(len, on_terminal(reference).splitlines())) <= 70
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_a_table_breaks_no_number_and_no_word_and_says_what_it_has_no_room_for(
+    columns: int, watched: tuple[Summary, Summary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    said = on_terminal(watched[0])
+    table = wording.minutes(watched[0])
+    kept, _ = fit(table, columns)
+    assert ("dropped" in {table.header[i] for i in kept}) is (columns == 100)
+    assert " ".join(table.rows[-1][i] for i in kept) in [" ".join(line.split()) for line in said.splitlines()]
+    left_out = ", ".join(name for i, name in enumerate(table.header) if i not in kept)
+    assert not left_out or f"No room for: {left_out}." in " ".join(said.split())
+
+
+def test_without_a_terminal_the_text_is_plain_and_no_wider_than_a_log(
+    reference: Summary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     said = on_terminal(reference)
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= text.LOG_WIDTH
@@ -253,8 +307,22 @@ def test_markdown_tables_have_as_many_cells_in_every_row_as_in_their_header(
 
 
 def test_markdown_lets_no_tag_and_no_mention_through(hostile: Summary) -> None:
-    said = markdown.render(hostile)
+    said = re.sub(r"^</?details>$|^<summary>[A-Za-z ]+</summary>$", "", markdown.render(hostile), flags=re.M)
     assert "<" not in said and "\x1b" not in said and not re.search(r"(?<!\\)`", said)
+
+
+def test_markdown_folds_what_is_long_and_leaves_open_what_decides(watched: tuple[Summary, Summary]) -> None:
+    said = markdown.render(watched[0])
+    folds = re.findall(r"^<details>\n<summary>([^<]+)</summary>\n\n(.*?)\n\n</details>$", said, flags=re.M | re.S)
+    assert [title for title, _ in folds] == [
+        *("Requests by name", "Minutes", "CloudWatch and us", "Why, and how to set it", "What ran"),
+    ]
+    assert said.count("<details>") == said.count("</details>") == len(folds)
+    opened = re.sub(r"<details>.*?</details>", "", said, flags=re.S)
+    assert len(opened.splitlines()) < 80
+    for part in ("SLO FAILED", "| run | latency_mean |", "Capacity: ", "| latency, from the schedule |", "What to set"):
+        assert part in opened
+    assert "put-scaling-policy" in dict(folds)["Why, and how to set it"]
 
 
 def test_markdown_leaves_names_readable(reference: Summary) -> None:
@@ -294,7 +362,7 @@ def test_the_figures_hold_hostile_names_as_text_that_plotly_shows_and_does_not_o
 
 def test_the_first_screen_says_verdict_slo_speed_and_the_numbers(reference: Summary) -> None:
     said = Page(page.render(reference)).text
-    first = said[: said.index("Planned and sent")]
+    first = said[: said.index("Planned and delivered rate")]
     for part in (
         "First failed request at minute 40",
         "VALID",
@@ -313,15 +381,19 @@ def test_a_run_at_speed_1_is_not_called_compressed(tmp_path: Path) -> None:
 
 
 def test_the_curves_are_the_minutes_of_the_schedule(reference: Summary) -> None:
-    arrivals, latency, errors = figures(page.render(reference))
+    arrivals, latency, heat, errors, lateness, cpu = figures(page.render(reference))
     assert [curve["role"] for curve in arrivals["curves"]] == ["planned", "sent"]
     assert arrivals["curves"][0]["x"] == [n + 0.5 for n in range(120)]
     assert arrivals["curves"][0]["y"][32] == pytest.approx(25_000)
     assert latency["log"] is True
     assert latency["limits"] == [[15.0, "SLO latency_mean"]]
     assert {curve["name"] for curve in latency["curves"]} == {
-        *("latency p99", "latency p50", "service time p99", "service time p50"),
+        *("latency p99", "latency p90", "latency p50", "service time p99", "service time p50"),
     }
+    assert heat["heat"][0] == [float(n) for n in range(121)]
+    assert [curve["name"] for curve in (*lateness["curves"], *cpu["curves"])] == [
+        *("lateness max", "lateness p99", "the busiest process"),
+    ]
     assert [curve["name"] for curve in errors["curves"]] == ["unavailable"]
     assert errors["curves"][0]["y"][39:41] == [0, reference.minutes.rows[40].requests.failed * 60]
     assert errors["phases"] == [["warm up", 0.0, 60.0], ["max load", 60.0, 120.0]]
@@ -334,7 +406,7 @@ def test_a_short_run_is_drawn_by_the_second(tmp_path: Path) -> None:
 
 def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 30, 20),), lambda at: (OK if at < 10 else "reset", 0.01))
-    _, latency, errors = figures(page.render(Summary.of(run)))
+    _, latency, _, errors, *_ = figures(page.render(Summary.of(run)))
     assert latency["curves"][0]["y"][9] is not None and latency["curves"][0]["y"][10] is None
     assert errors["curves"][0]["name"] == "reset"
 
@@ -374,8 +446,20 @@ def test_no_name_of_a_column_is_broken_within_a_word(watched: tuple[Summary, Sum
 
 
 def test_a_run_that_nobody_watched_says_nothing_of_cloudwatch_or_instances(reference: Summary) -> None:
-    for said in (on_terminal(reference), markdown.render(reference), Page(page.render(reference)).text):
+    for said in (on_terminal(reference), markdown.render(reference)):
         assert "Invocations" not in said and "instances at" not in said and "\ninstances" not in said
+
+
+def test_the_page_says_where_a_figure_would_stand_why_there_is_none(reference: Summary) -> None:
+    said = Page(page.render(reference)).text
+    for title, why in (
+        ("Invocations and invocations per instance", "Nobody watched CloudWatch and scaling in this run"),
+        ("Instancesdesired", "Nobody watched CloudWatch and scaling in this run"),
+        ("What a service time is made of", "Nobody watched CloudWatch and scaling in this run"),
+    ):
+        assert 0 < said.index(why, said.index(title)) - said.index(title) < 300
+    quiet = [chart["title"] for chart in figures(page.render(reference))]
+    assert "Invocations and invocations per instance" not in quiet and "Instances" not in quiet
 
 
 def test_what_is_missing_is_said_where_it_would_stand(tmp_path: Path) -> None:
@@ -413,14 +497,23 @@ def test_the_page_draws_model_latency_beside_service_time_and_invocations_agains
 ) -> None:
     charts = {chart["title"]: chart for chart in figures(page.render(watched[1]))}
     assert list(charts) == [
-        *("Planned and sent", "Latency", "Invocations and invocations per instance", "Instances in service"),
+        *("Planned and delivered rate", "Latency percentiles", "Latency heat map"),
+        *("Invocations and invocations per instance", "Instances", "What a service time is made of"),
+        *("Lateness", "CPU of the generator"),
     ]
-    assert "ModelLatency mean" in {curve["name"] for curve in charts["Latency"]["curves"]}
-    assert [1000.0, "SLO model_latency_p99"] in charts["Latency"]["limits"]
+    latency = charts["Latency percentiles"]
+    assert "ModelLatency mean" in {curve["name"] for curve in latency["curves"]}
+    assert [1000.0, "SLO model_latency_p99"] in latency["limits"]
     invocations = charts["Invocations and invocations per instance"]
     assert invocations["limits"] == [[25_000.0, "scaling target 25,000 per instance"]]
     assert [curve["y"][119] for curve in invocations["curves"]] == [47_880, 23_940]
-    assert charts["Instances in service"]["curves"][0]["y"] == [1] * 37 + [2] * 83
+    desired, in_service = charts["Instances"]["curves"]
+    assert (desired["x"], desired["y"]) == ([0.0, 33.6, 120.0], [1, 2, 2])
+    assert (in_service["x"], in_service["y"]) == ([0.0, 37.0, 120.0], [1, 2, 2])
+    assert charts["Instances"]["marks"][0] == [33.6, "Setting desired instance count to 2."]
+    parts = charts["What a service time is made of"]
+    assert [curve["name"] for curve in parts["curves"]] == ["ModelLatency", "the rest"]
+    assert "OverheadLatency is missing" in parts["subtitle"]
 
 
 def test_without_scaling_no_target_is_drawn(watched: tuple[Summary, Summary]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
+from rich.console import Console
 
 from sm_locust.analysis.curve import Curve
 from sm_locust.analysis.scenario import Asked, Scenario
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.whatif import Policy, predict
 from sm_locust.cli import main
 from sm_locust.record.run import Run
 from sm_locust.report import whatif
+from sm_locust.report.text import print_table
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.analysis.virtual import virtual_run
@@ -96,6 +101,11 @@ class TestText:
             assert "█" in lines[1] or "▇" in lines[1]
         assert lines[-1].endswith("120")
 
+    def test_the_targets_fit_a_terminal(self, found: Scenario) -> None:
+        text = io.StringIO()
+        print_table(Console(file=text, width=80), whatif.targets(found))
+        assert any(line.startswith("5,000\N{NO-BREAK SPACE}←") and "$" in line for line in text.getvalue().splitlines())
+
     def test_it_fits_a_log(self, found: Scenario) -> None:
         text = shown(found)
         assert max(cell_len(line) for line in text.splitlines()) <= 110
@@ -118,8 +128,18 @@ class TestDoubts:
 
     def test_that_nothing_was_refused_or_fell_behind(self, found: Scenario) -> None:
         unsaturated: Curve = replace(found.curve, ceiling=None, full=None)
-        assert "taken to stay level" in words(shown(replace(found, curve=unsaturated)))
+        text = words(shown(replace(found, curve=unsaturated)))
+        assert "taken to stay level" in text
         assert "no error is predicted" in words(shown(replace(found, curve=replace(found.curve, full=None))))
+
+    def test_that_nobody_knows_what_fails_beyond_a_run_in_which_nothing_did(self, found: Scenario) -> None:
+        # One instance for twice what was measured: nothing is predicted to fail, which is no news of it.
+        known = replace(found.curve, ceiling=None, full=None, highest=1.0)
+        asked = predict(known, [100.0] * 60, Policy(1e9, 1, 1))
+        assert "no request fails" in whatif.headline(replace(found, asked=asked))
+        text = whatif.headline(replace(found, curve=known, asked=asked))
+        assert "how many fail is not known" in text
+        assert "no request fails" not in text
 
     def test_that_somebody_else_sent_too(self, found: Scenario) -> None:
         watched = found.summary.watched
@@ -203,3 +223,12 @@ class TestCommand:
         bare = played(tmp_path, (Phase("p", 10, 10),))
         done = command(bare.folder)
         assert (done.exit_code, "--target, --min, --max: missing" in done.stderr) == (2, True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_full_disk_is_a_sentence(run: Run, more: list[str]) -> None:
+    arguments = [sys.executable, "-m", "sm_locust.cli", "whatif", str(run.folder), *more]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "sm-locust: not all of it could be written: No space left on device\n")

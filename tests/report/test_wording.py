@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
@@ -62,7 +63,12 @@ def test_the_headline_names_minute_and_rate_at_which_it_broke(tmp_path: Path) ->
             "No request failed but those in which our credentials were refused.",
         ),
         (
-            lambda at: (OK, 0.01 if at < 60 else 0.02),
+            lambda at: (OK, 0.01 if at < 60 else 0.018),
+            "No request failed; latency_mean ≤ 15 ms was kept by the run as a whole, though not in every minute: first "
+            "above it at minute 1 (600 a minute).",
+        ),
+        (
+            lambda at: (OK, 0.01 if at < 60 else 0.03),
             "No request failed; SLO latency_mean ≤ 15 ms first broken at minute 1 (600 a minute).",
         ),
     ],
@@ -110,3 +116,32 @@ def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
     table = wording.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
     assert [row[0] for row in table.rows] == ["0", "1*"]
     assert table.note == "* not a whole minute"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            Capacity("ramp", 470.6, 465.2, 476.0, True, "latency_mean", 476.0, 1.0),
+            "470.6 requests a second (28,236 a minute) for one instance, between 465.2 and 476 with 95% confidence; "
+            "what limits it is latency_mean, first at 476 requests a second",
+        ),
+        (
+            Capacity("search", 5.125, 5.0, 5.25, True, "backlog", 5.25, 2.0),
+            "5.12 requests a second (308 a minute) for each of 2 instances, between 5 and 5.25 with 95% confidence; "
+            "what limits it is a queue that grows, first at 5.25 requests a second",
+        ),
+        (
+            Capacity("ramp", 12000.0, 12000.0),
+            "at least 12,000 requests a second (720,000 a minute) for the endpoint (how many instances served is not "
+            "known): no rate that was tried broke the SLO",
+        ),
+        (
+            Capacity("ramp", None, None, 602.0, True, "error_rate", 602.0, 1.0),
+            "less than 602 requests a second for one instance: error_rate was broken at every rate that was judged",
+        ),
+        (Capacity("ramp", refused="it \x1b[31mchanged"), "not known: it \ufffd[31mchanged"),
+    ],
+)
+def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str) -> None:
+    assert wording.capacity(found) == said

@@ -225,7 +225,7 @@ def is_complete(folder: Path) -> bool:
     """Every file that the contracts name for a run is there, and run.json says why it ended."""
     names = {
         *("run.json", "intervals.jsonl", "timeline.csv", "histograms.hlog"),
-        *("summary.json", "summary.md", "report.html"),
+        *("summary.json", "summary.md", "junit.xml", "report.html"),
     }
     missing = names - {path.name for path in folder.iterdir()}
     assert not missing, f"{folder} has no {missing}"

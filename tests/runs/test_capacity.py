@@ -27,7 +27,7 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
         arguments = ["-f", files("locustfiles/container.py", FIND_CAPACITY), "--sm-config", str(path), "--headless"]
         arguments += ["--processes", "2", "--master-bind-port", port, "--master-port", port]
         with locust(tmp_path, *arguments) as run:
-            code = run.wait(90)
+            code = run.wait(150)
             folder = run.the_folder()
             found = accounted(summary(folder))
             answer = found["capacity"]

@@ -29,7 +29,7 @@ UNREAD = 24_000_000  # characters of histograms that nobody has looked at; beyon
 OPEN = 150  # seconds in which late answers still change a percentile: more than a request may take
 ROWS = 300  # in one answer
 LAG = 1  # seconds after which all of a second has come, but for late answers
-JUDGE_EVERY = 5.0  # seconds
+JUDGE_EVERY = 10.0  # seconds: some milliseconds of work at a stretch, for which arrivals of this process wait
 
 _KEPT = ("verdict", "slo", "arrivals", "requests", "latency_ms", "service_time_ms", "lateness_ms", "capacity")
 _READ = ("latency", "service_time", "lateness")

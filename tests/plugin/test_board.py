@@ -109,6 +109,7 @@ def test_the_verdict_so_far_is_the_analysis_own(tmp_path: Path, how: dict[str, A
     run = played(tmp_path, phases, until=24, config=CONFIG, **how)
     one, page = board(phases, run), Page()
     replay(run, one, lambda second: page.ask(one, second + 1.0))
+    page.ask(one, 100.0)  # judged anew, not only now and then
     found, so_far = Summary.of(run), page.last["verdict"]
     assert [reason["code"] for reason in so_far["reasons"]] == codes
     assert codes == [reason.code for reason in found.verdict.reasons if reason.code != "not begun"]
@@ -273,6 +274,6 @@ def test_a_late_answer_changes_the_percentiles_of_its_second() -> None:
     whole = Histogram()
     for took in (*parts[0], *parts[1]):
         whole.record(took + 0.0002)
-    shown: list[Any] = page.rows["seconds"][2]
-    assert shown[COLUMNS.index("p99_ms")] == whole.summary_ms()["p99"]
-    assert shown[COLUMNS.index("ok")] == 11
+    found = page.rows["seconds"][2]
+    assert found[COLUMNS.index("p99_ms")] == whole.summary_ms()["p99"]
+    assert found[COLUMNS.index("ok")] == 11

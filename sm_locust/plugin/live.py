@@ -25,13 +25,16 @@ from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
-from sm_locust.analysis.watched import NEVER_ARRIVED
+from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
+from sm_locust.aws import subjects
+from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin import billing
+from sm_locust.plugin.board import Board
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.exposed import Exposed
@@ -46,7 +49,7 @@ from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, SEARCHED, Event, Plan, Run, RunError, Sample
-from sm_locust.report import folder, text
+from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -74,6 +77,7 @@ class Active:
     answered: int = 0  # requests that arrived, well or not
     searching: Searching | None = None  # None where the load is planned
     watch: Watch | None = None  # None where there is nothing in AWS to watch
+    board: Board | None = None  # None without a web UI
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
     why: str = ""
@@ -102,6 +106,8 @@ class LiveRun:
         self._looking: Watch | None = None  # of the run to come
         self._watch: Watch | None = None  # of the run that is settling
         self._disk = ThreadPool(1)  # one, so that lines stay in order
+        self.board: Board | None = None  # of the run that goes on, or the last one; None without a web UI
+        self.runs: dict[str, Run] = {}  # those of this process that have ended, by id
         self.finished: Run | None = None
         self.summary: Summary | None = None
         self.failed = ""  # what kept the folder from being written, in one sentence
@@ -238,6 +244,7 @@ class LiveRun:
         self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
+        active.board = self.board = _board(active) if self._environment.web_ui is not None else None
         self._active = active
         if self.exposed is not None:
             self.exposed.begin(order.config.slo.limits(), order.speed)
@@ -313,6 +320,8 @@ class LiveRun:
     ) -> None:
         """Keeps what a process has counted for the ledger, and counts it in."""
         active.run.note(worker, intervals, [sample], failures)
+        if active.board is not None:
+            active.board.sample(sample)
         if active.searching is not None:
             active.searching.note(intervals)
         for row in intervals:
@@ -320,6 +329,8 @@ class LiveRun:
             never = sum(n for kind, n in counted.by_kind.items() if kind in NEVER_ARRIVED)
             active.answered += counted.ok + counted.failed - never
             active.progress.add(counted, row.get("latency"))
+            if active.board is not None:
+                active.board.add(counted, row)
             active.refused.add(worker, counted)
             if self.exposed is not None:
                 self.exposed.count(counted, row.get("latency"), row.get("lateness"))
@@ -329,6 +340,10 @@ class LiveRun:
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
+        if active.board is not None:
+            active.board.watched(observations, events)
+            if active.watch is not None and active.watch.scaling_at_start is not None:
+                active.board.scaled_by(Setting.of(active.watch.scaling_at_start))
         if observations:
             self._on_disk(active, active.run.append_observations, observations)
         if events:
@@ -362,8 +377,10 @@ class LiveRun:
 
     def _search(self, active: Active, searching: Searching) -> None:
         """Lets the search decide on what has come in; its shape asks it within the second."""
-        active.run.note("", rows=searching.advance(active.clock.now()))
-        search = searching.search
+        steps, search = searching.advance(active.clock.now()), searching.search
+        active.run.note("", rows=steps)
+        if active.board is not None:
+            active.board.searched(search.doing, search.rate, steps)
         active.progress.doing = f"{search.doing} {search.rate:,.4g}/s" if search.rate else search.doing
         if search.ended and self.why is None:
             self.why = SEARCHED
@@ -380,6 +397,8 @@ class LiveRun:
         active.progress.plan(row)
         if self.exposed is not None:
             self.exposed.plan(row)
+        if active.board is not None:
+            active.board.plan(row)
         active.run.note("", rows=[row])
 
     def _take(self, active: Active, generator: Generator, before: float | None) -> None:
@@ -445,6 +464,8 @@ class LiveRun:
         rows += [Event(now, "worker back", worker) for worker in sorted(active.lost - gone)]
         active.lost = gone
         active.run.note("", rows=rows)
+        if active.board is not None:
+            active.board.events(rows)
         steady = runner.state == STATE_RUNNING and runner.worker_count > 0
         active.mismatch = active.mismatch + 1 if steady and runner.user_count != runner.target_user_count else 0
         if active.mismatch >= MISMATCH_PATIENCE:
@@ -469,6 +490,8 @@ class LiveRun:
             active.ended_at = end
             active.why = self.why or self._why(active, end)
             active.progress.end()
+            if active.board is not None:
+                active.board.ending(end)
             patience = self._patience()
             if active.generator is not None:
                 try:
@@ -529,11 +552,13 @@ class LiveRun:
             self.finished = active.run
             if self.exposed is not None:
                 self.exposed.end()
+            self.runs[active.run.run_id] = active.run
             ended = iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:
                 active.watch.end()
             self._conclude(
                 active,
+                last=active.watch is None,
                 ended_at=ended,
                 ended_s=active.ended_at,
                 ended=active.why,
@@ -547,7 +572,7 @@ class LiveRun:
 
     def _settle(self, active: Active, watch: Watch) -> None:
         """Completes the folder once more, with all that CloudWatch says of the run."""
-        watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), active.progress.wait)
+        watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), lambda what: _wait(active, what))
         active.progress.end()
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
@@ -557,20 +582,48 @@ class LiveRun:
         if bills is not None:
             meta["billing"] = bills.as_dict()
         if self._active is None:
-            self._conclude(active, **meta)
+            self._conclude(active, last=True, **meta)
         else:  # another run goes on: its arrivals must not wait for a report
             self._on_disk(active, lambda: active.run.finish(**meta))
 
-    def _conclude(self, active: Active, **meta: Any) -> None:
-        """Adds to run.json, and makes what is derived from the folder."""
+    def _conclude(self, active: Active, *, last: bool, **meta: Any) -> None:
+        """Adds to run.json, and makes what is derived from the folder; `last`: CloudWatch has said all it will."""
         try:
             active.run.finish(**meta)
             self.summary = folder.write(active.run)
             # In the web UI this is the only word of it, for a headless run the first.
             logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
+            if active.board is not None:
+                active.board.conclude(self.summary.as_dict(), wording.headline(self.summary), last=last)
         except (RunError, OSError) as e:
             self.failed = str(e)
             logger.error("the run folder is not complete: %s", e)
+            if active.board is not None:
+                active.board.broken(self.failed)
+
+
+def _wait(active: Active, what: str) -> None:
+    """Says what is still waited for, on the terminal and in the web UI."""
+    active.progress.wait(what)
+    if active.board is not None:
+        active.board.settling(what)
+
+
+def _board(active: Active) -> Board:
+    """What the page in the web UI will show of it."""
+    config = active.order.config
+    board = Board(
+        active.run.run_id,
+        active.order.speed,
+        active.schedule,
+        period_s=config.cloudwatch.period,
+        source=subjects.known(config).source(REQUESTS) if active.watch is not None else "",
+        limits={} if active.searching is not None else config.slo.limits(),
+        meta=active.run.meta,
+    )
+    if active.watch is not None and active.watch.scaling_at_start is not None:
+        board.scaled_by(Setting.of(active.watch.scaling_at_start))
+    return board
 
 
 def _watch(order: Order) -> Watch | None:

@@ -19,7 +19,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser
-from sm_locust.plugin import finish, metrics_out, orphan, web
+from sm_locust.plugin import finish, metrics_out, orphan, tab, web
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import RUN_DIR, Options, add_options
 from sm_locust.plugin.workers import WorkerSide
@@ -89,6 +89,7 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
             _refuse(environment, e)
     if web_ui is not None:
         web.check_starts(web_ui, environment, live)
+        tab.add(web_ui, live)
         return
     finish.hear_sigterm(environment, live)
     orphan.end_with_parent()

@@ -53,9 +53,9 @@ def _tab(browser: Browser, folder: Path) -> None:
         opened(browser, ui.url, DARK, served=True) as dark,
     ):
         start(light, str(ui.config))
-        dark.reload()
-        for page in (light, dark):
-            page.get_by_role("tab", name="SageMaker").click(timeout=20_000)
+        light.get_by_role("tab", name="SageMaker").click(timeout=20_000)
+        dark.reload()  # it was opened before the start, and does not hear of it
+        dark.get_by_role("tab", name="SageMaker").click(timeout=20_000)
         light.frame_locator("iframe").locator("#tile-failed.bad").wait_for(timeout=60_000)
         light.wait_for_timeout(5000)
         for page, name in ((light, "tab-light.png"), (dark, "tab-dark.png")):

@@ -15,7 +15,7 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 
 # What is timed has the machine to itself but for what only computes, which takes no time that anybody else wants.
 # Whole commands wait most of their time: the longest of them run beside each other.
-TIMED := tests/runs tests/load tests/local tests/plugin
+TIMED := tests/runs tests/load tests/local tests/plugin tests/product/test_experiment.py
 COMMANDS := tests/product
 LONGEST := tests/product/test_killed.py
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
@@ -25,7 +25,7 @@ test: .venv/.test  ## run the tests
 	$(IDLE) $(BIN)/python -m pytest $(TIMED:%=--ignore=%) --ignore=$(COMMANDS) --ignore=tests/browser > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(BIN)/python -m pytest $(TIMED); code=$$?; \
 	$(BIN)/python -m pytest $(LONGEST) > $$logs/longest 2>&1 & longest=$$!; \
-	$(BIN)/python -m pytest $(COMMANDS) --ignore=$(LONGEST) || code=$$?; \
+	$(BIN)/python -m pytest $(COMMANDS) $(TIMED:%=--ignore=%) --ignore=$(LONGEST) || code=$$?; \
 	wait $$longest || code=$$?; longest=; wait $$rooms || code=$$?; rooms=; \
 	cat $$logs/longest $$logs/rooms; exit $$code
 

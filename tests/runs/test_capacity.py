@@ -21,7 +21,7 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
             "target": {"container": url},
             "request": {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"},
             "slo": {"latency_p50": "50ms"},
-            "capacity": {"start": 300, "max": 2000, "precision": "50%", "window": "4s", "warm_up": "0s"},
+            "capacity": {"start": 280, "max": 420, "precision": "50%", "window": "4s", "warm_up": "0s"},
         }
         path.write_text(json.dumps(document))
         arguments = ["-f", files("locustfiles/container.py", FIND_CAPACITY), "--sm-config", str(path), "--headless"]
@@ -38,7 +38,9 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
             assert code == {True: 0, False: 3}[found["verdict"]["valid"]], run.output
             assert found["slo"]["rules"] == []  # it was broken to see where
             steps = Run.open(folder).ledger().steps
-            assert [step.kind for step in steps[:3]] == ["double", "double", "recover"]
+            held = {step.kind for step in steps if step.outcome == "held"}
+            assert held >= {"double", "confirm"}
+            assert any(step.outcome == "failed" and step.rate > 350 for step in steps)
             assert steps[-1].kind == "confirm"
             meta = json.loads((folder / "run.json").read_text())
             assert (meta["ended"], meta["search"]["ended"], len(meta["workers"])) == ("search over", "found", 2)

@@ -45,7 +45,7 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
             meta = json.loads((folder / "run.json").read_text())
             assert (meta["ended"], meta["search"]["ended"], len(meta["workers"])) == ("search over", "found", 2)
             text = (folder / "summary.md").read_text()
-            assert "## Search" in text and "with 95% confidence" in text
+            assert "<summary>Search</summary>" in text and "with 95% confidence" in text
 
 
 def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Path, local: Endpoint) -> None:

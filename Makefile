@@ -13,21 +13,21 @@ help:  ## list these targets
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
-# What is timed has the machine to itself but for what only computes, which takes no time that anybody else wants.
-# Whole commands wait most of their time: the longest of them run beside each other.
-TIMED := tests/runs tests/load tests/local tests/plugin tests/product/test_experiment.py
+# Load that is timed has the machine to itself, but for what only computes: that takes what time nobody else wants. Most of
+# the rest waits, for a process or for a minute to be over, and does so side by side.
+TIMED := tests/runs tests/load tests/product/test_experiment.py
+WAITING := tests/local tests/plugin
 COMMANDS := tests/product
-LONGEST := tests/product/test_killed.py
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
 
 test: .venv/.test  ## run the tests
-	@logs=$$(mktemp -d); trap 'kill $$rooms $$longest 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(BIN)/python -m pytest $(TIMED:%=--ignore=%) --ignore=$(COMMANDS) --ignore=tests/browser > $$logs/rooms 2>&1 & rooms=$$!; \
+	@logs=$$(mktemp -d); trap 'kill $$rooms $$waiting 2>/dev/null; rm -rf $$logs' EXIT; \
+	$(IDLE) $(BIN)/python -m pytest $(patsubst %,--ignore=%,$(TIMED) $(WAITING) $(COMMANDS) tests/browser) > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(BIN)/python -m pytest $(TIMED); code=$$?; \
-	$(BIN)/python -m pytest $(LONGEST) > $$logs/longest 2>&1 & longest=$$!; \
-	$(BIN)/python -m pytest $(COMMANDS) $(TIMED:%=--ignore=%) --ignore=$(LONGEST) || code=$$?; \
-	wait $$longest || code=$$?; longest=; wait $$rooms || code=$$?; rooms=; \
-	cat $$logs/longest $$logs/rooms; exit $$code
+	$(BIN)/python -m pytest $(WAITING) > $$logs/waiting 2>&1 & waiting=$$!; \
+	$(BIN)/python -m pytest $(COMMANDS) $(TIMED:%=--ignore=%) || code=$$?; \
+	wait $$waiting || code=$$?; waiting=; wait $$rooms || code=$$?; rooms=; \
+	cat $$logs/waiting $$logs/rooms; exit $$code
 
 lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
 	@$(BIN)/ruff check .

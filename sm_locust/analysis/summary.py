@@ -107,6 +107,7 @@ class Summary:
         limits, watched = config.slo.limits(), Watched.of(run, minutes)
         lags = tuple(Lag.of(watched, minutes, limits)) if watched is not None else ()
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
+        held_to = {} if SEARCH in meta else limits
         verdict = Verdict.of(minutes, meta, watched)
         found = capacity(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
@@ -120,12 +121,12 @@ class Summary:
             watched=watched,
             limits=limits,
             verdict=verdict,
-            slo=SloResult.of({} if SEARCH in meta else limits, stretches),
+            slo=SloResult.of(held_to, stretches),
             phases=phases,
-            onsets=tuple(_onsets(minutes, watched, {} if SEARCH in meta else limits)),
+            onsets=tuple(_onsets(minutes, watched, held_to)),
             failures=tuple(run.failures()),
             lags=lags,
-            tolls=tuple(Toll.of(lags, minutes, watched, {} if SEARCH in meta else limits)),
+            tolls=tuple(Toll.of(lags, minutes, watched, held_to)),
             capacity=found,
             spent=_spent(meta, config, minutes, watched, found),
             borrowed=Borrowed.of(run.folder),

@@ -7,7 +7,7 @@ their environment, as users do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from locust import LoadTestShape
 from locust.env import Environment
@@ -79,13 +79,9 @@ class PhasesShape(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Users for the next second, spawned at once: what Locust asks once a second, on the master or alone."""
-        runner = self.runner
-        if runner is None:
+        if self.runner is None:
             return None
-        environment = runner.environment
-        live = getattr(environment, "live_run", None)
-        if live is None:
-            raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
+        environment, live = _played(self.runner)
         schedule: Schedule = live.schedule_to_play()
         at = live.elapsed()
         if _is_over(environment, at):
@@ -95,10 +91,8 @@ class PhasesShape(LoadTestShape):
         users = self._plan.users(at, live.given(at))
         if users is None:
             return None
-        # At least the whole target, not the change: after a lost worker Locust starts again from zero at this rate.
-        rate = max(users, self._commanded, 1)
-        self._commanded = users
-        return users, float(rate)
+        before, self._commanded = self._commanded, users
+        return users, _at_once(users, before)
 
 
 class ConfigShape(PhasesShape):
@@ -127,13 +121,9 @@ class CapacityShape(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Users for the next second, spawned at once."""
-        runner = self.runner
-        if runner is None:
+        if self.runner is None:
             return None
-        environment = runner.environment
-        live = getattr(environment, "live_run", None)
-        if live is None:
-            raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
+        environment, live = _played(self.runner)
         rate: float | None = live.rate_wanted()
         if rate is None or _is_over(environment, live.elapsed()):
             return None
@@ -141,9 +131,21 @@ class CapacityShape(LoadTestShape):
         wanted = rate + self._owed if rate else 0.0
         users = round(wanted / per_user)
         self._owed = wanted - users * per_user
-        rate_of_change = max(users, self._commanded, 1)  # as PhasesShape has it
-        self._commanded = users
-        return users, float(rate_of_change)
+        before, self._commanded = self._commanded, users
+        return users, _at_once(users, before)
+
+
+def _played(runner: Any) -> tuple[Environment, Any]:
+    """The environment of a runner, and the run that is set up on it."""
+    live = getattr(runner.environment, "live_run", None)
+    if live is None:
+        raise RuntimeError("no run is set up: call sm_locust.setup(environment) before the runner starts")
+    return runner.environment, live
+
+
+def _at_once(users: int, before: int) -> float:
+    """Locust's spawn rate for all of a change: the whole target, since after a lost worker it starts from zero."""
+    return float(max(users, before, 1))
 
 
 def _is_over(environment: Environment, at: float) -> bool:

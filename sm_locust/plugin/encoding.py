@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -19,12 +19,18 @@ def encoded(intervals: Iterable[Interval], *, at_once: bool = False) -> list[dic
 
     at_once  without a pause: no arrival is due any more, and nobody may come in between
     """
+    pause = None if at_once else pauses()
+    return [interval.encode(pause) for interval in intervals]
+
+
+def pauses(at_a_stretch: float = AT_A_STRETCH) -> Callable[[], None]:
+    """What is to be called between two pieces of work: lets others have a turn when it has been long (seconds)."""
     began = time.perf_counter()
 
     def pause() -> None:
         nonlocal began
-        if time.perf_counter() - began > AT_A_STRETCH:
+        if time.perf_counter() - began > at_a_stretch:
             gevent.sleep(PAUSE)
             began = time.perf_counter()
 
-    return [interval.encode(None if at_once else pause) for interval in intervals]
+    return pause

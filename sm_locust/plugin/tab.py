@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 import stat
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ from locust.web import WebUI
 
 from flask import Blueprint, Response, jsonify, request, send_file
 
+from sm_locust.plugin.encoding import PAUSE, pauses
 from sm_locust.plugin.live import LiveRun
 from sm_locust.report.folder import REPORT
 
 TITLE, KEY = "SageMaker", "sagemaker"
 CHUNK = 32 * 1024  # bytes that are packed at a stretch: a millisecond
 AT_A_STRETCH = 0.0005  # seconds that are worked for an answer; then whatever is due has a turn
-PAUSE = 0.001  # not 0: see encoding
 
 # The page has all that it needs in itself; it may be framed by Locust's page alone, and ask its own server only.
 _POLICY = (
@@ -56,7 +55,7 @@ def add(web_ui: WebUI, live: LiveRun) -> None:
             answer = jsonify(_NOTHING)
         else:
             since = request.args.get("since", 0, type=int) if request.args.get("run") == board.run_id else 0
-            found = board.page(since, live.elapsed(), _pauses())
+            found = board.page(since, live.elapsed(), pauses(AT_A_STRETCH))
             answer = jsonify({**found, "folder": board.run_id in live.runs})
         answer.headers["Cache-Control"] = "no-store"
         return answer
@@ -116,19 +115,6 @@ def _part(name: str) -> str:
 
 def _page() -> str:
     return _part("page.html").replace("/* page.css */", _part("page.css")).replace("/* page.js */", _part("page.js"))
-
-
-def _pauses() -> Callable[[], None]:
-    """What is to be called between two pieces of work: lets others have a turn when it has been long."""
-    began = time.perf_counter()
-
-    def pause() -> None:
-        nonlocal began
-        if time.perf_counter() - began > AT_A_STRETCH:
-            gevent.sleep(PAUSE)
-            began = time.perf_counter()
-
-    return pause
 
 
 class _Pipe:

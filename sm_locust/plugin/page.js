@@ -213,7 +213,7 @@
     const whole = last.phases.length ? last.phases[last.phases.length - 1][2] : null;
     $("headline").textContent = final ? final.headline : phase ? `Phase ${phase[0]}` : state === "running" ? "The load runs" : "The load is over";
     $("status").textContent = {
-      running: `${clock(at)}${whole ? ` of ${clock(whole * speed)}, ${clock(Math.max(0, whole - last.elapsed))} left` : " since the start"}`,
+      running: `${clock(at)}${whole ? ` of ${clock(whole * speed)}${speed === 1 ? "" : " on the schedule"}, ${clock(Math.max(0, whole - last.elapsed))} left` : " since the start"}`,
       ending: `Arrivals ended at ${clock(at)}; what is in flight is still counted.`,
       settling: `The load ended at ${clock(at)}; ${last.waiting}`,
       done: last.waiting || `The load ended at ${clock(at)}; all that was waited for is in.`,

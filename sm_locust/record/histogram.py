@@ -13,8 +13,10 @@ import math
 import struct
 import zlib
 from base64 import b64decode, b64encode
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
+from itertools import accumulate
 from operator import mul
 
 LOWEST_US = 1
@@ -124,20 +126,13 @@ class Histogram:
         return self._quantiles([q])[0]
 
     def _quantiles(self, qs: list[float]) -> list[float | None]:
-        """Quantiles for ascending `qs` in one pass."""
-        total = self.count
-        if not total:
+        """Several at once, since all of them need the buckets in order."""
+        buckets = sorted(self.counts)
+        if not buckets:
             return [None] * len(qs)
-        found: list[float | None] = []
-        ranks = [max(1, math.ceil(round(q * total, 9))) for q in qs]
-        seen, buckets = 0, iter(sorted(self.counts))
-        bucket = 0
-        for rank in ranks:
-            while seen < rank:
-                bucket = next(buckets)
-                seen += self.counts[bucket]
-            found.append(middle_us(bucket) / 1e6)
-        return found
+        up_to = list(accumulate(map(self.counts.__getitem__, buckets)))
+        ranks = (max(1, math.ceil(round(q * up_to[-1], 9))) for q in qs)
+        return [middle_us(buckets[bisect_left(up_to, rank)]) / 1e6 for rank in ranks]
 
     def metric(self, statistic: str) -> float | None:
         """`mean`, `max` or one of PERCENTILES, in seconds."""

@@ -262,7 +262,7 @@
     const shown = { true: "PASSED", false: "FAILED", null: "NOT SHOWN" }[slo.passed];
     title.textContent = final
       ? `${verdict.valid ? "VALID" : "NOT VALID"}${rules.length ? `, SLO ${shown}` : ""}`
-      : `So far: ${verdict.valid ? "valid" : "not valid"}${!rules.length ? "" : failing.length ? ", the SLO does not hold" : ", the SLO holds"}`;
+      : `Up to ${clock(last.judged_until * last.speed)}: ${verdict.valid ? "valid" : "not valid"}${!rules.length ? "" : failing.length ? ", the SLO does not hold" : ", the SLO holds"}`;
     title.className = !verdict.valid || failing.length ? "bad" : "good";
     $("reasons").replaceChildren(
       ...verdict.reasons.map((reason) => el("li", reason.text, reason.invalidates ? "bad" : "warn")),

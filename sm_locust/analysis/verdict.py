@@ -279,7 +279,7 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
         what = (
             "the others took over its load; its log says why, and latencies of that minute may tell of it"
             if made_up
-            else "nobody took over its load; its log says why, and with --enable-rebalancing others would"
+            else "nobody took over its load, which the others do unless --sm-no-rebalancing is given; its log says why"
         )
         minute = int(event.at * minutes.speed // 60)
         yield Reason("worker lost", f"Worker {event.worker} was lost in minute {minute}: {what}.", not made_up)

@@ -101,6 +101,7 @@ class LiveRun:
         self._order: Order | None = None  # of the run to come, or the one going on
         self._active: Active | None = None
         self._master: MasterSide | None = None
+        self._rebalancing = True
         self._ending = RLock()
         self._settling: Greenlet | None = None  # waits for the last of CloudWatch, after a run
         self._looking: Watch | None = None  # of the run to come
@@ -253,8 +254,11 @@ class LiveRun:
         if watch is not None:
             watch.begin(clock, lambda *found: self._on_watch(active, *found))
 
-    def listen(self, runner: MasterRunner) -> None:
+    def listen(self, runner: MasterRunner, rebalancing: bool) -> None:
         """Answers workers that connect before the first run: they compare their clocks."""
+        # Locust's own option is off by default, cannot be switched off by its user, and is not there for a library.
+        runner.rebalancing_enabled = lambda: rebalancing  # type: ignore[method-assign]
+        self._rebalancing = rebalancing
         if self._master is None:
             self._master = MasterSide(runner, self._on_shipment)
 
@@ -466,7 +470,8 @@ class LiveRun:
         active.run.note("", rows=rows)
         if active.board is not None:
             active.board.events(rows)
-        steady = runner.state == STATE_RUNNING and runner.worker_count > 0
+        # Without rebalancing the share of a worker that is gone is meant to be missed.
+        steady = runner.state == STATE_RUNNING and runner.worker_count > 0 and (self._rebalancing or not gone)
         active.mismatch = active.mismatch + 1 if steady and runner.user_count != runner.target_user_count else 0
         if active.mismatch >= MISMATCH_PATIENCE:
             active.mismatch = 0

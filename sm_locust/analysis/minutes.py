@@ -131,6 +131,7 @@ class Minutes:
     judged    the phases with `judge: true`, merged; the whole run without a schedule
     whole     everything
     steps     of a search for capacity, in order; none where the load was planned
+    by_worker what each process counted in the whole run: arrivals, and the lateness of what it sent
     """
 
     speed: int
@@ -145,6 +146,7 @@ class Minutes:
     samples: list[Sample]
     events: list[Event]
     steps: list[Step]
+    by_worker: dict[str, Interval]
 
     @classmethod
     def of(cls, run: Run) -> Minutes:
@@ -184,6 +186,7 @@ class Minutes:
             samples=sorted(ledger.samples, key=lambda sample: sample.at),
             events=ledger.events,
             steps=ledger.steps,
+            by_worker=ledger.by_worker,
         )
 
     def name_of(self, span: Span) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
+from sm_locust.record.run import WORKER_LOST
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -24,7 +25,6 @@ CPU_WINDOW = 5.0  # seconds that one CPU sample stands for
 RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's load
 
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
-WORKER_LOST = "worker lost"  # the event of that name in the ledger
 CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
 
 # What to do about arrivals that were planned and not sent, where it is not the load that was too much.

@@ -48,7 +48,19 @@ from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, SEARCHED, Event, Plan, Run, RunError, Sample
+from sm_locust.record.run import (
+    COMPLETE,
+    ENDS_OF_ITSELF,
+    RUN_TIME,
+    SEARCHED,
+    WORKER_BACK,
+    WORKER_LOST,
+    Event,
+    Plan,
+    Run,
+    RunError,
+    Sample,
+)
 from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
@@ -464,8 +476,8 @@ class LiveRun:
             return
         now = active.clock.now()
         gone = self._master.missing()
-        rows = [Event(now, "worker lost", worker) for worker in sorted(gone - active.lost)]
-        rows += [Event(now, "worker back", worker) for worker in sorted(active.lost - gone)]
+        rows = [Event(now, WORKER_LOST, worker) for worker in sorted(gone - active.lost)]
+        rows += [Event(now, WORKER_BACK, worker) for worker in sorted(active.lost - gone)]
         active.lost = gone
         active.run.note("", rows=rows)
         if active.board is not None:
@@ -510,7 +522,7 @@ class LiveRun:
                 with contextlib.suppress(KeyboardInterrupt):
                     silent = self._master.drain(patience)
                 now = active.clock.now()
-                active.run.note("", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
+                active.run.note("", rows=[Event(now, WORKER_LOST, w) for w in sorted(silent - active.lost)])
 
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:

@@ -323,7 +323,9 @@ class MasterSide:
         ours, theirs = version("sm-locust"), msg.data.get("version")
         if theirs != ours:
             # They could not be relied on to mean the same by what they say to each other.
-            logger.error("worker %s has sm_locust %s, and this master %s: it is told to quit", msg.node_id, theirs, ours)
+            logger.error(
+                "worker %s has sm_locust %s, and this master %s: it is told to quit", msg.node_id, theirs, ours
+            )
             self._runner.send_message("quit", client_id=msg.node_id)
             return
         self._ready.add(msg.node_id)

@@ -31,6 +31,8 @@ SCHEMA_VERSION = 1
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
 ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED)  # what run.json says of a run that nobody ended
 
+WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
+
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
 
@@ -87,6 +89,7 @@ class Ledger:
 
     intervals  one for each second and name, whichever workers counted it and however often: a hundred workers take no
                more memory to read than one
+    by_worker  of the whole run: counts, and the lateness of what was sent
     """
 
     intervals: list[Interval] = field(default_factory=list)
@@ -94,6 +97,16 @@ class Ledger:
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    by_worker: dict[str, Interval] = field(default_factory=dict)
+
+    def count(self, worker: str, interval: Interval) -> None:
+        """Adds what a process counted to what is kept of it alone."""
+        mine = self.by_worker.get(worker)
+        if mine is None:
+            mine = self.by_worker[worker] = Interval(0.0, "")
+        for key, n in interval.counts.items():
+            mine.add(key, n)
+        mine.lateness.merge(interval.lateness)
 
 
 class Run:
@@ -277,6 +290,7 @@ class Run:
         for row in self._lines(LEDGER):
             if "name" in row:
                 interval = Interval.decode(row)
+                ledger.count(str(row.get("worker", "")), interval)
                 known = first.setdefault((interval.second, interval.name), interval)
                 if known is not interval:
                     known.merge(interval)

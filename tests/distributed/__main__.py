@@ -68,8 +68,7 @@ def _read(row: Row, run: Fleet, folder: Path, seconds: int) -> tuple[Found, dict
     row.notes += [r["text"] for r in reasons]
     if summary.get("workers"):
         row.notes.append(
-            "shares: "
-            + ", ".join(f"{w['share']:.1%} ({w['lateness_ms']['p99']} ms late)" for w in summary["workers"])
+            "shares: " + ", ".join(f"{w['share']:.1%} ({w['lateness_ms']['p99']} ms late)" for w in summary["workers"])
         )
     return found, summary
 
@@ -125,7 +124,7 @@ def killed_worker(run: Fleet) -> Row:
     run.sleep_until(15)
     run.kill(WORKERS[2])
     _ended(row, run)
-    found, summary = _read(row, run, folder, 40)
+    found, _ = _read(row, run, folder, 40)
     _recovered(row, found, ("kill", 15, 40))
     row.must("worker lost" in row.verdict, "the verdict does not say that a worker was lost")
     return row
@@ -139,7 +138,7 @@ def _parted(run: Fleet, name: str, part: Callable[[], None], join: Callable[[], 
     run.sleep_until(24)
     join()
     _ended(row, run)
-    found, summary = _read(row, run, folder, 60)
+    found, _ = _read(row, run, folder, 60)
     _recovered(row, found, ("parted", 12, 24), ("healed", 24, 60))
     row.must(found.dropped["dropped:isolated"] > 0, "the isolated worker did not pause")
     lost = {worker for _, event, worker in found.events if event == "worker lost"}
@@ -174,7 +173,7 @@ def late_worker(run: Fleet) -> Row:
     run.sleep_until(12)
     run.work(WORKERS[2])
     _ended(row, run)
-    found, summary = _read(row, run, folder, 40)
+    found, _ = _read(row, run, folder, 40)
     _recovered(row, found, ("joined", 12, 40))
     row.must(len(found.by_worker) == 3, "the late worker sent nothing")
     return row
@@ -224,6 +223,7 @@ def _served(run: Fleet) -> int:
         capture_output=True,
         text=True,
         check=True,
+        env=environment(),
     )
     return int(json.loads(found.stdout)["invocations"])
 

@@ -140,7 +140,7 @@ class Found:
         return found
 
     def recovery(self, since: float, until: float) -> int:
-        """Seconds from a fault until the last one that was short of the plan; no less than 1% or one a worker counts."""
+        """Seconds from a fault until the last one that was short of the plan; by more than 1%."""
         # The arrivals of the last second end in it.
         short = [s for s in range(int(since), min(int(until), self.seconds - 1)) if self.sent[s] < RATE * 0.99]
         return 0 if not short else short[-1] + 1 - int(since)

@@ -92,7 +92,7 @@ def add_options(parser: Any) -> None:
         action="store_true",
         default=False,
         include_in_web_ui=False,
-        help="sm_locust: leave the share of a lost worker unsent; by default Locust's --enable-rebalancing is on",
+        help="sm_locust: do not deal out a lost worker's share; by default Locust's --enable-rebalancing is on",
     )
     parser.add_argument(
         "--sm-metrics-port",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.distributed.fleet import MACHINES, MASTER, RATE, WORKERS, Fleet, Found, fleet
+from tests.distributed.fleet import MACHINES, MASTER, PORT, RATE, WORKERS, Fleet, Found, fleet
 from tests.distributed.namespaces import missing, network
 from tests.runs.harness import accounted, environment
 
@@ -216,10 +216,10 @@ def killed_master(run: Fleet) -> Row:
 
 
 def _served(run: Fleet) -> int:
-    """Asked on the endpoint's own machine."""
+    """Asked on the endpoint's own machine, over its loopback: nobody else is told."""
     code = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
     found = subprocess.run(
-        [*run.network.on("endpoint"), sys.executable, "-c", code, f"{run.url}/_local/counts"],
+        [*run.network.on("endpoint"), sys.executable, "-c", code, f"http://127.0.0.1:{PORT}/_local/counts"],
         capture_output=True,
         text=True,
         check=True,

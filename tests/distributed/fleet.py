@@ -51,8 +51,8 @@ class Fleet:
     def serve(self) -> None:
         settings = self.folder / "endpoint.json"
         settings.write_text(json.dumps({"publish_delay": 0, "workers": 16}))
-        address = self.network.address(ENDPOINT)
-        command = ("sm_locust.cli", "local", "--host", address, "--port", str(PORT), "--config", str(settings))
+        # On every address: its own machine may ask it what it has served.
+        command = ("sm_locust.cli", "local", "--host", "0.0.0.0", "--port", str(PORT), "--config", str(settings))
         self.start(ENDPOINT, *command)
         wait_for("the endpoint", lambda: "Ctrl-C to stop" in self.log(ENDPOINT), 30)
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import gevent
+from locust.argument_parser import get_empty_argument_parser
 from locust.env import Environment
 from locust.rpc import Message, zmqrpc
 from locust.runners import STATE_MISSING, STATE_RUNNING
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.options import Options, add_options
 from sm_locust.plugin.workers import ACK, AGAIN, HELLO, RUN, SHIP, MasterSide, Seen
 
 
@@ -167,3 +170,17 @@ def test_a_worker_of_another_version_is_told_to_quit_and_given_no_order(
     assert worker.run_id == ""
     said = f"worker one has sm_locust {of.get('version')}, and this master {version('sm-locust')}"
     assert said in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--sm-no-rebalancing"]])
+def test_rebalancing_is_on_unless_it_is_switched_off(arguments: list[str]) -> None:
+    parser = get_empty_argument_parser()
+    add_options(parser)
+    environment = Environment()
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    try:
+        LiveRun(environment, Options()).listen(runner, Options.parsed(vars(parser.parse_args(arguments))).rebalancing)
+        assert runner.rebalancing_enabled() == (not arguments)
+    finally:
+        runner.quit()
+        runner.server.socket.context.destroy(linger=0)

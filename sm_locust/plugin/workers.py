@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 # Locust hands a message to the listener of its type.
 HELLO = "sm_hello"  # worker → master: version; its handlers are registered; Locust itself connects earlier
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
+CANNOT = "sm_cannot"  # worker → master: problem; it drops its share, and says why where somebody looks
 SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master and back: sent, theirs
@@ -166,6 +167,7 @@ class WorkerSide:
         if problem:
             logger.error("this worker cannot send: %s", problem)
             generator.paused = NOT_READY
+            self._send(CANNOT, {"problem": problem})
         early = self._environment.generator  # type: ignore[attr-defined]
         self._environment.generator = generator  # type: ignore[attr-defined]
         if isinstance(early, Waiting):
@@ -295,6 +297,7 @@ class MasterSide:
         self.workers: list[str] = []  # that were sent this run's order, in turn
 
         runner.register_message(HELLO, self._on_hello)
+        runner.register_message(CANNOT, self._on_cannot)
         runner.register_message(SHIP, self._on_ship)
         runner.register_message(CLOCK, self._on_clock)
         runner.register_message(AGAIN, self._on_again)
@@ -336,6 +339,9 @@ class MasterSide:
         """A worker of an earlier run is ready again, perhaps after this one began; a new one says HELLO next."""
         if self._order is not None and client_id in self._ready:
             self._send_order(client_id)
+
+    def _on_cannot(self, msg: Any, **_: Any) -> None:
+        logger.error("worker %s cannot send, and its share is dropped: %s", msg.node_id, msg.data["problem"])
 
     def _on_ship(self, msg: Any, **_: Any) -> None:
         """Acknowledged once it is here, not once it is on disk: it waits for the next write in the only process that

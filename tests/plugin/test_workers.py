@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import Options, add_options
-from sm_locust.plugin.workers import ACK, AGAIN, HELLO, RUN, SHIP, MasterSide, Seen
+from sm_locust.plugin.workers import ACK, AGAIN, CANNOT, HELLO, RUN, SHIP, MasterSide, Seen
 
 
 @given(st.lists(st.integers(1, 30)))
@@ -184,3 +184,8 @@ def test_rebalancing_is_on_unless_it_is_switched_off(arguments: list[str]) -> No
     finally:
         runner.quit()
         runner.server.socket.context.destroy(linger=0)
+
+
+def test_what_keeps_a_worker_from_sending_is_said_on_the_master(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.join("one").send(CANNOT, {"problem": "no AWS credentials"})
+    until(lambda: "worker one cannot send, and its share is dropped: no AWS credentials" in caplog.text)

@@ -135,6 +135,21 @@ def endpoint_drops(spans: Iterable[Span]) -> int:
     return sum(span.arrivals.dropped_by_reason.get(MAX_IN_FLIGHT, 0) for span in spans if on_time(span))
 
 
+def undelivered(span: Span, slack: float, stalled: int) -> float:
+    """Arrivals that were planned and not sent, for a reason on our side; 0 where they are few enough.
+
+    slack    how many a faultless generator may be off by
+    stalled  what a stalled target is to blame for
+    """
+    missing = span.planned - span.delivered - stalled
+    return missing if missing > max((1 - MIN_DELIVERED) * span.planned, slack) else 0.0
+
+
+def allowed_off(meta: Mapping[str, Any], planned: float) -> float:
+    """How many arrivals of so many planned a faultless generator may be off by. `meta` as run.json has it."""
+    return _slack(meta, Span(0.0, planned=planned))
+
+
 def _slack(meta: Mapping[str, Any], span: Span) -> float:
     """How many arrivals a faultless generator may be off by: what rounding and, for Poisson, chance leave open."""
     arrivals = (meta.get("config") or {}).get("arrivals") or {}
@@ -164,7 +179,7 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
     """Whether as much was sent as was planned, but for what a stalled target is to blame for."""
     allowed = max((1 - MIN_DELIVERED) * span.planned, slack)
     missing = span.planned - span.delivered - stalled
-    if missing > allowed:
+    if undelivered(span, slack, stalled):
         ours = {f"dropped: {reason}": float(n) for reason, n in span.arrivals.dropped_by_reason.items()}
         if stalled:
             ours[f"dropped: {MAX_IN_FLIGHT}"] -= stalled

@@ -127,6 +127,7 @@ class LiveRun:
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
         self.progress: Progress | None = None  # of the run that began last
+        self._left = False  # whether nothing is waited for any more
         self.has_quit = False  # whether nothing more will come
         self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
 
@@ -532,7 +533,7 @@ class LiveRun:
             active.progress.end()
             if active.board is not None:
                 active.board.ending(end)
-            patience = self._patience()
+            patience = 0.0 if self._left else self._patience()
             if active.generator is not None:
                 try:
                     active.generator.drain(patience)
@@ -581,6 +582,19 @@ class LiveRun:
         if self._watch is not None:
             self._watch.hurry()
 
+    def leave(self) -> None:
+        """Waits for nothing any more: what is in flight is cancelled, and CloudWatch is not asked."""
+        self._left = True
+        active = self._active
+        if self._watch is not None:
+            self._watch.leave()
+        if active is None or not active.over:
+            return
+        if active.generator is not None:
+            active.generator.cancel()
+        elif self._master is not None:
+            self._master.leave()
+
     def _complete(self) -> None:
         """Ends the run and completes its folder, but for what CloudWatch has not said yet."""
         with self._ending:
@@ -612,11 +626,13 @@ class LiveRun:
 
     def _settle(self, active: Active, watch: Watch) -> None:
         """Completes the folder once more, with all that CloudWatch says of the run."""
+        if self._left:
+            watch.leave()
         watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), lambda what: _wait(active, what))
         active.progress.end()
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
-        bills = billing.ask(active.order.config, lambda: watch.is_hurried)
+        bills = None if self._left else billing.ask(active.order.config, lambda: watch.is_hurried)
         hosted = None if watch.hosted is None else watch.hosted._asdict()
         meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start, "endpoint": hosted}
         if bills is not None:

@@ -75,7 +75,7 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
 
 
 def hear_ctrl_c(leave: Callable[[], None]) -> None:
-    """The first Ctrl-C ends the process in order, the second one without waiting for anything, a third one at once.
+    """The first Ctrl-C ends the process in order, and a second one has it wait for nothing any more.
 
     Python raises KeyboardInterrupt wherever it happens to be, in mid-shipment too, where whoever runs then takes it for
     his own. Here the loop hears it, and hands it to the main greenlet, which waits. A loop that does not turn, since

@@ -135,6 +135,21 @@ def endpoint_drops(spans: Iterable[Span]) -> int:
     return sum(span.arrivals.dropped_by_reason.get(MAX_IN_FLIGHT, 0) for span in spans if on_time(span))
 
 
+def undelivered(span: Span, slack: float, stalled: int) -> float:
+    """Arrivals that were planned and not sent, for a reason on our side; 0 where they are few enough.
+
+    slack    how many a faultless generator may be off by
+    stalled  what a stalled target is to blame for
+    """
+    missing = span.planned - span.delivered - stalled
+    return missing if missing > max((1 - MIN_DELIVERED) * span.planned, slack) else 0.0
+
+
+def allowed_off(meta: Mapping[str, Any], planned: float) -> float:
+    """How many arrivals of so many planned a faultless generator may be off by. `meta` as run.json has it."""
+    return _slack(meta, Span(0.0, planned=planned))
+
+
 def _slack(meta: Mapping[str, Any], span: Span) -> float:
     """How many arrivals a faultless generator may be off by: what rounding and, for Poisson, chance leave open."""
     arrivals = (meta.get("config") or {}).get("arrivals") or {}
@@ -164,7 +179,8 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
     """Whether as much was sent as was planned, but for what a stalled target is to blame for."""
     allowed = max((1 - MIN_DELIVERED) * span.planned, slack)
     missing = span.planned - span.delivered - stalled
-    if missing > allowed:
+    at_the_stop = _at_the_stop(minutes, span)
+    if undelivered(span, slack, stalled) and missing + min(0.0, at_the_stop) > allowed:
         ours = {f"dropped: {reason}": float(n) for reason, n in span.arrivals.dropped_by_reason.items()}
         if stalled:
             ours[f"dropped: {MAX_IN_FLIGHT}"] -= stalled
@@ -176,7 +192,7 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
             f"({missing:,.0f} missing on our side: {why}); {advice}."
         )
         return [Reason("not delivered", text)]
-    if -missing - _after_the_stop(minutes, span) > allowed:
+    if -missing - max(0.0, at_the_stop) > allowed:
         text = (
             f"{-missing:,.0f} more arrivals were sent{_in(name)} than the {span.planned:,.0f} that were planned; look "
             "in the logs for a worker that came back or was told of its users late, and run it again."
@@ -185,15 +201,18 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
     return []
 
 
-def _after_the_stop(minutes: Minutes, span: Span) -> float:
-    """What was sent beyond the plan in the second in which somebody stopped the run: workers hear of it later."""
+def _at_the_stop(minutes: Minutes, span: Span) -> float:
+    """What was sent beyond the plan in the second in which the run was stopped; below 0, what was not.
+
+    Workers hear of it at another moment, and their clocks are not quite the master's.
+    """
     begun = [second for second in minutes.seconds if second.start < minutes.end]
     last = begun[-1] if begun else None
     if last is None or last.seconds >= 1 or span.phase not in (None, last.phase):
         return 0.0
     if minutes.schedule is not None and minutes.end >= minutes.schedule.duration:
         return 0.0
-    return max(0.0, last.delivered - last.planned)
+    return last.delivered - last.planned
 
 
 def _late(span: Span, name: str) -> list[Reason]:

@@ -112,6 +112,7 @@ class Generator:
         self._keeper: Greenlet | None = None
         self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
+        self._is_stopped = False
 
         environment.events.request.add_listener(self._on_request)
 
@@ -305,7 +306,13 @@ class Generator:
 
     def stop_arrivals(self) -> None:
         """No arrival is due after this moment, whatever users there are."""
+        self._is_stopped = True
         self._pacer.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether arrivals have been stopped."""
+        return self._is_stopped
 
     def drain(self, patience: float) -> None:
         """Stops arrivals, waits up to `patience` seconds for what is in flight, cancels the rest.

@@ -115,6 +115,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _only_loopback(environment, config, arrival_classes, options.speed)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
+    config.check_stop_when()
     if not searches:  # which plays no phases, and ends at the guard
         config.check_guard(options.speed, schedule, source)
     payloads = payload_files.load(config.request, base)

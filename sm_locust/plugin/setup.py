@@ -79,7 +79,9 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     live = _attach(environment, options)
     finish.be_quiet_about_ticks()
     if live is None:
+        finish.hear_ctrl_c(environment.worker_side.leave)  # type: ignore[attr-defined]
         return
+    finish.hear_ctrl_c(live.leave)
     finish.keep_the_line(environment, live)
     finish.say_at_the_end(environment, live)
     if options.metrics_port:

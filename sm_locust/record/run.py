@@ -29,7 +29,8 @@ from sm_locust.schedule import SPEEDS
 SCHEMA_VERSION = 1
 
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED)  # what run.json says of a run that nobody ended
+STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
@@ -370,6 +371,17 @@ def _capacity(value: object) -> bool:
     return all(_CAPACITY_KEYS[key](found) for key, found in value.items())
 
 
+def _stopped(value: dict[str, Any]) -> bool:
+    """Whether it is what analysis.stopping.Tripped.as_dict gives: names and kinds."""
+    return value.keys() == _STOPPED_KEYS.keys() and all(_STOPPED_KEYS[key](found) for key, found in value.items())
+
+
+_seconds_of_schedule = _number(-1e9, 1e9)
+_STOPPED_KEYS: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("rule", "metric", "why"), lambda v: isinstance(v, str)),
+    "value": _or_null(_seconds_of_schedule),
+    **dict.fromkeys(("since_s", "until_s", "at_s"), _seconds_of_schedule),
+}
 _rate_or_null = _or_null(_number(0, 1e9))
 _text_or_null = _or_null(lambda v: isinstance(v, str))
 _CAPACITY_KEYS: dict[str, Callable[[object], bool]] = {
@@ -396,6 +408,7 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
         _or_null(lambda v: isinstance(v, dict) and _listed(dict)(v.get("items") or [])),
         "a mapping with items",
     ),
+    "stopped": (_or_null(lambda v: isinstance(v, dict) and _stopped(v)), "a mapping of the rule, as it was"),
     "search": (lambda v: isinstance(v, dict) and _capacity(v.get("capacity")), "a mapping with capacity, as it was"),
     "scaling": (_or_null(_mapping), "a mapping"),
     "endpoint": (_or_null(_mapping), "a mapping"),

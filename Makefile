@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools constraints clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -61,7 +61,7 @@ $(AXE): tests/browser/package.json tests/browser/package-lock.json
 	@npm ci --silent --prefix tests/browser || { echo "npm could not install axe-core: check the network or npm's settings and run make $(MAKECMDGOALS) again" >&2; exit 1; }
 	@touch $@
 
-constraints: .venv/.test  ## pin what the image installs to the versions that are tested here
+pins: .venv/.test  ## pin what the image installs to the versions that are tested here
 	@$(BIN)/python -m deploy.pin > deploy/constraints.tmp && mv deploy/constraints.tmp deploy/constraints.txt
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays

@@ -1,6 +1,6 @@
 """Prints what the image is made of, by exact version: all that sm-locust needs, as it is tested here.
 
-    make constraints
+    make pins
 
 writes it to deploy/constraints.txt, from the environment that `make test` runs in. Packages that another platform alone
 needs are not in it: the image is Linux, and so has to be the environment.
@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 EXTRAS = ("local", "metrics")  # which the image may be built with
-HEAD = "# Made by `make constraints`, from the environment that the tests ran in: what the image installs, and no other."
+HEAD = "# Made by `make pins` from the environment that the tests ran in: what the image installs, and no other."
 
 
 def needed() -> Iterator[Requirement]:

@@ -47,7 +47,7 @@ def test_what_dependencies_ask_for_has_a_version_too() -> None:
         for requirement in map(Requirement, installed.requires or ()):
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 wanted = canonicalize_name(requirement.name)
-                assert wanted in pinned, f"{name} asks for {wanted}: make constraints"
+                assert wanted in pinned, f"{name} asks for {wanted}: make pins"
                 assert requirement.specifier.contains(pinned[wanted]), f"{name} asks for {requirement}"
     assert looked_at or not pinned
 

@@ -31,6 +31,7 @@ from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
+from sm_locust.load.shapes import mean_per_user
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin import billing
@@ -256,6 +257,9 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
+        processes = runner.worker_count if isinstance(runner, MasterRunner) else 1
+        for warning in order.about_processes(processes, mean_per_user(self._environment.user_classes, order.config)):
+            logger.warning(warning)
         self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)

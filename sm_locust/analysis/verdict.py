@@ -21,6 +21,7 @@ MIN_LATENESS_BUDGET = 0.005  # seconds
 LATENESS_SHARE = 0.1  # of the service time's median
 MAX_CPU = 0.9  # of one core
 CPU_WINDOW = 5.0  # seconds that one CPU sample stands for
+CUT = 0.01  # seconds that a ledger may leave out, of what rounding may
 RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's load
 
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
@@ -74,13 +75,8 @@ class Verdict:
         spans = minutes.phases or [whole]
         found: list[Reason] = []
         if not finished:
-            found.append(
-                Reason(
-                    "unfinished",
-                    "The run was never finished: its master was killed, and what it had not written is missing; "
-                    "run it again.",
-                )
-            )
+            found.append(_unfinished(minutes))
+        found += _cut(minutes)
         if not whole.sent:
             text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
             found.append(Reason("nothing sent", text))
@@ -116,6 +112,26 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         return {"valid": self.valid, "reasons": [asdict(reason) for reason in self.reasons]}
+
+
+def _unfinished(minutes: Minutes) -> Reason:
+    of_plan = f" of {minutes.schedule.duration:,.0f} s planned" if minutes.schedule is not None else ""
+    text = (
+        "The run was never finished: its master was killed, or could not write any more. What it wrote ends "
+        f"{minutes.end:,.0f} s after the start{of_plan}; all that came later is missing, so run it again."
+    )
+    return Reason("unfinished", text)
+
+
+def _cut(minutes: Minutes) -> list[Reason]:
+    """Seconds that are not even planned: their lines were not written, or somebody has taken them out."""
+    if minutes.unwritten < CUT:
+        return []
+    text = (
+        f"The ledger says nothing of {minutes.unwritten:,.1f} s of the {minutes.end:,.1f} s for which the run lasted: "
+        "what was sent then is missing here; run it again."
+    )
+    return [Reason("ledger cut", text)]
 
 
 def lateness_budget(span: Span) -> float:

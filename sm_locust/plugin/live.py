@@ -421,13 +421,11 @@ class LiveRun:
 
     def _on_disk(self, active: Active, write: Callable[..., None], *what: Any) -> None:
         """Writes to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
-        try:
-            self._disk.apply(write, what)
-        except RunError as e:
-            if not self.failed:
-                self.failed = str(e)
-                logger.error("the run ends: %s", e)
-                self._end(active, "the run folder could not be written")
+        fault = self._disk.apply(_fault, (write, what))
+        if fault is not None and not self.failed:
+            self.failed = str(fault)
+            logger.error("the run ends: %s", fault)
+            self._end(active, "the run folder could not be written")
 
     def _end_if_refused(self, active: Active) -> None:
         """Load that a process's credentials do not let in measures nothing."""
@@ -597,9 +595,19 @@ class LiveRun:
                 active.board.conclude(self.summary.as_dict(), wording.headline(self.summary), last=last)
         except (RunError, OSError) as e:
             self.failed = str(e)
-            logger.error("the run folder is not complete: %s", e)
+            again = f"sm-locust summarize {active.run.folder}"
+            logger.error("the run folder is not complete: %s; once that is mended, complete it by %s", e, again)
             if active.board is not None:
                 active.board.broken(self.failed)
+
+
+def _fault(write: Callable[..., None], what: tuple[Any, ...]) -> RunError | None:
+    """What keeps the folder from being written is handed on as a value: gevent would print what a thread raises."""
+    try:
+        write(*what)
+    except RunError as e:
+        return e
+    return None
 
 
 def _wait(active: Active, what: str) -> None:

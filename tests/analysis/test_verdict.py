@@ -310,6 +310,7 @@ def test_a_process_may_be_busy_once_the_arrivals_have_ended(at: float, valid: bo
     # The sample at 60.03 is replaced by the one of a drain that went on until `at`.
     lines = (run.folder / LEDGER).read_text().splitlines(keepends=True)
     (run.folder / LEDGER).write_text("".join(line for line in lines if '"at":60.03' not in line))
+    run = Run.open(run.folder)
     run.append("local", rows=[Sample(at, "local", 0, 0.99)])
     assert verdict(run).valid is valid
 

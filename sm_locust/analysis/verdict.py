@@ -7,7 +7,7 @@ Every doubt carries what to do about it. How the target did is the SLO's busines
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
+from sm_locust.record.run import Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -27,6 +28,7 @@ RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
 WORKER_LOST = "worker lost"  # the event of that name in the ledger
 CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
+CLOCK_CORRECTED = "clock corrected by "  # + seconds: from then on a process signed by AWS's clock
 
 # What to do about arrivals that were planned and not sent, where it is not the load that was too much.
 _ADVICE = {
@@ -271,11 +273,24 @@ def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reas
     kinds = ", ".join(f"{kind} {many:,}" for kind, many in sorted(span.requests.by_kind.items()) if kind in REFUSED)
     few = n <= max((1 - MIN_DELIVERED) * span.sent, slack)
     more = "few enough to read the rest as it is" if few else "so many that the target had less load than was planned"
+    clocks = [e for e in minutes.events if e.event.startswith(CLOCK_CORRECTED)]
+    why = f": {_clock(clocks)}" if clocks and INVALID_SIGNATURE in span.requests.by_kind else ""
+    do = "set that machine's clock (NTP)" if why else "see that credentials are renewed in time"
+    requests = "1 request" if n == 1 else f"{n:,} requests"
     text = (
-        f"In {n:,} requests{_in(name)} our credentials were refused ({kinds}); no error rate counts them, and they are "
-        f"{more}: see that credentials are renewed in time."
+        f"In {requests}{_in(name)} our credentials were refused ({kinds}){why}; no error rate counts them, and they "
+        f"are {more}: {do}."
     )
     return [Reason("credentials", text, invalidates=not few)]
+
+
+def _clock(corrections: Sequence[Event]) -> str:
+    """The first of the processes whose clock AWS refused, and how many more there are."""
+    event = corrections[0]
+    ahead = float(event.event.removeprefix(CLOCK_CORRECTED))
+    stands = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+    others = f" ({len(corrections) - 1} more as well)" if len(corrections) > 1 else ""
+    return f"the clock of process {event.worker}{others} was {stands} AWS's, which it then signed by"
 
 
 def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None) -> Iterator[Reason]:

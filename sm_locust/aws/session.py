@@ -212,13 +212,17 @@ class AwsFault(Exception):
     code      AWS's error code, or botocore's name for it when nothing was answered
     passing   whether the same call may well succeed a little later: throttling, a fault on their side, no connection
     answered  whether AWS said so; else nobody was reached, or there was nobody to ask as
+    date      of AWS's answer, as HTTP has it; empty without one
     """
 
-    def __init__(self, message: str, code: str, *, passing: bool = False, answered: bool = True) -> None:
+    def __init__(
+        self, message: str, code: str, *, passing: bool = False, answered: bool = True, date: str = ""
+    ) -> None:
         super().__init__(" ".join(message.split()))
         self.code = code
         self.passing = passing
         self.answered = answered
+        self.date = date
 
 
 class Watched(NamedTuple):
@@ -313,11 +317,12 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
             named = re.search(r"to perform: ([\w-]+:\w+)", message)
             action = f"{IAM_PREFIXES.get(model.service_name, model.service_name)}:{operation}"
             needed = f"; the permission it needs is {named[1] if named else action}"
-        status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        about = e.response.get("ResponseMetadata", {})
+        status, date = about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {}).get("date", "")
         passing = status >= 500 or any(word in code for word in _PASSING)
         said = _short(message, code)
         raise AwsFault(
-            f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing
+            f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing, date=date
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
         raise AwsFault(

@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
+from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED
 from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
 from sm_locust.aws import subjects
 from sm_locust.aws.metrics import REQUESTS
@@ -308,6 +308,7 @@ class LiveRun:
         if active is None:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
+        self._note_clock(active, sample, data["clock_ahead"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -337,6 +338,15 @@ class LiveRun:
         if self.exposed is not None:
             self.exposed.flying(worker, sample.in_flight)
         self._end_if_refused(active)
+
+    def _note_clock(self, active: Active, sample: Sample, ahead: float | None) -> None:
+        """A process signs by AWS's clock from now on, since AWS has refused its own."""
+        if ahead is None:
+            return
+        event = Event(sample.at, f"{CLOCK_CORRECTED}{ahead:.0f}", sample.worker)
+        active.run.note("", rows=[event])
+        if active.board is not None:
+            active.board.events([event])
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
@@ -407,6 +417,7 @@ class LiveRun:
             shipment = generator.shipment(before)
             sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
             intervals = encoded(shipment.intervals, at_once=active.over)
+            self._note_clock(active, sample, shipment.clock_ahead)
             self._note(active, LOCAL, intervals, sample, shipment.failures)
 
     def _write_every_second(self, active: Active) -> None:

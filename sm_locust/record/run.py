@@ -337,7 +337,8 @@ class Run:
         return Interval.decode(row)
 
     def _plan(self, row: dict[str, Any]) -> Plan:
-        plan = Plan(*(_count(row, key) for key in ("second", "until", "planned")), int(_count(row, "users")))
+        second, until, planned = (_count(row, key) for key in ("second", "until", "planned"))
+        plan = Plan(second, until, planned, int(_count(row, "users")))
         self._within(plan.until)
         if plan.until <= plan.second:
             raise ValueError(f"until {plan.until:g} is not after second {plan.second:g}")

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -80,11 +80,11 @@ class Runtime:
     url: str
     region: str
     ca_bundle: str | None
-    proxy: str | None
+    proxy: str | None = field(repr=False)  # it may hold a password
     source: str
     renews: bool
     starts_a_process: bool
-    _credentials: Any  # botocore's, which renews itself when asked
+    _credentials: Any = field(repr=False)  # botocore's, which renews itself when asked
 
     def keys(self) -> Keys:
         """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
@@ -390,6 +390,9 @@ def _boto3_session() -> Any:
     import boto3
 
     logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
+    # At DEBUG (locust -L DEBUG) botocore writes the session token of every request into the log.
+    if logging.getLogger("botocore").level == logging.NOTSET:
+        logging.getLogger("botocore").setLevel(logging.INFO)
     return boto3.session.Session()
 
 

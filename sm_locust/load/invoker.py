@@ -184,6 +184,7 @@ class Invoker:
         kind = classify(answer.status, error_type)
         if kind is INVALID_SIGNATURE:
             self._clock.refused(answer.headers.get("date", ""))
+            said = said.partition("The Canonical String")[0]  # what follows holds the session token
         return kind, (f"{error_type}: {said}" if error_type else said)[:EXCERPT]
 
     def _compose(self, content_type: str | None, headers: tuple[tuple[str, str], ...]) -> PlainRequest:

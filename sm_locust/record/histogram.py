@@ -191,12 +191,13 @@ class Histogram:
                 word |= (byte & 0x7F) << shift
                 shift += 7
                 continue
-            word |= byte << shift
-            if word & 1:
-                bucket += (word + 1) >> 1
+            if shift:
+                byte = word | byte << shift
+                word = shift = 0
+            if byte & 1:
+                bucket += (byte + 1) >> 1
             else:
-                if word:
-                    counts[bucket] = word >> 1
+                if byte:
+                    counts[bucket] = byte >> 1
                 bucket += 1
-            word = shift = 0
         return cls(counts)

@@ -101,3 +101,16 @@ def test_the_request_after_a_refusal_is_dated_by_the_answer_and_that_of_another_
     assert first < time.strftime(stamp, time.gmtime(theirs - 3600))
     for date in later:
         assert time.strftime(stamp, time.gmtime(theirs - 1)) <= date <= time.strftime(stamp, time.gmtime(theirs + 5))
+
+
+def test_what_is_kept_of_a_refusal_ends_where_aws_begins_to_repeat_the_request_with_its_token() -> None:
+    said = (
+        b'{"message":"No match. The Canonical String for this request should have been \'x-amz-security-token:t0k3n\'"}'
+    )
+    with AnswerServer([answer(403, said, "x-amzn-ErrorType: InvalidSignatureException")]) as server:
+        connections = Connections(server.url)
+        signer = Signer("sagemaker", "us-east-1", Credentials("AKIDEXAMPLE", "secret", "t0k3n"))
+        invoker = Invoker(connections, "/invocations", now=time.perf_counter, signer=signer)
+        outcome = invoker.invoke(b"5", name="known", scheduled_at=time.perf_counter())
+        connections.close()
+    assert outcome.message == 'InvalidSignatureException: {"message":"No match. '

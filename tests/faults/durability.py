@@ -321,7 +321,7 @@ def on_a_read_only_disk(path: str) -> None:
     folder = Path(path)
     _mount(folder / "runs", "ro")
     code, run, served = _to_its_end(folder, 5)
-    said = _sentence(run.output, r"--sm-run-dir \S+: .*?Read-only file system")
+    said = _sentence(run.output, r"--sm-run-dir \S+: not a folder that can be written")
     left = len(list((folder / "runs").iterdir()))
     print(
         json.dumps(

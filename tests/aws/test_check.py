@@ -233,7 +233,7 @@ SITUATIONS: list[tuple[str, Answers, Sections, str, Level, str]] = [
         b"<ErrorResponse><Error><Code>InvalidAction</Code><Message>no</Message></Error></ErrorResponse>")},
      {}, "identity", UNKNOWN, "not available here: STS GetCallerIdentity was refused: InvalidAction: no"),
 
-    ("a clock that AWS refuses", {"GetCallerIdentity": answer(403,
+    ("a clock that AWS refuses", {"GetCallerIdentity": lambda request: answer(403,
         b"<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired</Message></Error>"
         b"</ErrorResponse>", f"Date: {formatdate(time.time() + 3600, usegmt=True)}")},
      {}, "clock", FAIL, "this machine's clock is 1h behind AWS's, which refuses what is signed by it"),

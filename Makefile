@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools faults clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ browser-tools:
 $(AXE): tests/browser/package.json tests/browser/package-lock.json
 	@npm ci --silent --prefix tests/browser || { echo "npm could not install axe-core: check the network or npm's settings and run make $(MAKECMDGOALS) again" >&2; exit 1; }
 	@touch $@
+
+faults: .venv/.test  ## inject every fault into real runs and write what they said to docs/faults.md
+	@$(BIN)/python -m tests.faults
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

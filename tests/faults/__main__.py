@@ -1,7 +1,7 @@
 """python -m tests.faults: injects every fault into real runs and writes what they said to docs/faults.md.
 
-With names of modules (`python -m tests.faults endpoint`) only those are run, and nothing is written. Ends with 1 if a row
-does not hold, or if a scenario's own machinery failed.
+With names of modules (`python -m tests.faults endpoint`) only those are run, and nothing is written. Ends with 1 if a
+row does not hold, or if a scenario's own machinery failed.
 """
 
 from __future__ import annotations

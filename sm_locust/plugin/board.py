@@ -115,7 +115,7 @@ class Board:
         self._version = 0
         self._changed: dict[tuple[str, float], int] = {}  # what → when it last changed, the latest last
         self._coming: set[int] = set()  # seconds of which not all has come: nobody is told of them yet
-        self._judgement: dict[str, Any] = {"verdict": None, "slo": None}
+        self._judgement: dict[str, Any] = {"verdict": None, "slo": None, "judged_until": 0.0}
         self._judge_at = 0.0
         self._ended_at: float | None = None
         self._final: dict[str, Any] | None = None
@@ -355,7 +355,7 @@ class Board:
         if self._judged < 0:
             return self._judgement
         verdict, slo = self._so_far.judge()
-        return {"verdict": verdict.as_dict(), "slo": slo.as_dict()}
+        return {"verdict": verdict.as_dict(), "slo": slo.as_dict(), "judged_until": self._judged + 1.0}
 
     def _phases(self) -> list[list[Any]]:
         """Name, start and end in real seconds."""

@@ -213,7 +213,7 @@
     const whole = last.phases.length ? last.phases[last.phases.length - 1][2] : null;
     $("headline").textContent = final ? final.headline : phase ? `Phase ${phase[0]}` : state === "running" ? "The load runs" : "The load is over";
     $("status").textContent = {
-      running: `${clock(at)}${whole ? ` of ${clock(whole * speed)}, ${clock(Math.max(0, whole - last.elapsed))} left` : " since the start"}`,
+      running: `${clock(at)}${whole ? ` of ${clock(whole * speed)}${speed === 1 ? "" : " on the schedule"}, ${clock(Math.max(0, whole - last.elapsed))} left` : " since the start"}`,
       ending: `Arrivals ended at ${clock(at)}; what is in flight is still counted.`,
       settling: `The load ended at ${clock(at)}; ${last.waiting}`,
       done: last.waiting || `The load ended at ${clock(at)}; all that was waited for is in.`,
@@ -262,7 +262,7 @@
     const shown = { true: "PASSED", false: "FAILED", null: "NOT SHOWN" }[slo.passed];
     title.textContent = final
       ? `${verdict.valid ? "VALID" : "NOT VALID"}${rules.length ? `, SLO ${shown}` : ""}`
-      : `So far: ${verdict.valid ? "valid" : "not valid"}${!rules.length ? "" : failing.length ? ", the SLO does not hold" : ", the SLO holds"}`;
+      : `Up to ${clock(last.judged_until * last.speed)}: ${verdict.valid ? "valid" : "not valid"}${!rules.length ? "" : failing.length ? ", the SLO does not hold" : ", the SLO holds"}`;
     title.className = !verdict.valid || failing.length ? "bad" : "good";
     $("reasons").replaceChildren(
       ...verdict.reasons.map((reason) => el("li", reason.text, reason.invalidates ? "bad" : "warn")),

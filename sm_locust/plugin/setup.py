@@ -89,6 +89,7 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
             _refuse(environment, e)
     if web_ui is not None:
         web.check_starts(web_ui, environment, live)
+        web.keep_asking(web_ui)
         tab.add(web_ui, live)
         return
     finish.hear_sigterm(environment, live)

@@ -1,10 +1,12 @@
-"""What the plugin adds to Locust's web UI: a start that is wrong says so in the page and sends nothing."""
+"""What the plugin mends in Locust's web UI: a start that is wrong is refused in the page, and the page sees the end."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from locust.env import Environment
+from locust.runners import STATE_CLEANUP, STATE_RUNNING, STATE_STOPPING
 from locust.web import WebUI
 
 from flask import Response, jsonify, request
@@ -46,3 +48,20 @@ def check_starts(web_ui: WebUI, environment: Environment, live: LiveRun) -> None
         names = request.form.getlist("user_classes") or list(classes)
         shape = shapes.get(request.form.get("shape_class", "Default"))
         return Picked([classes[name] for name in names if name in classes], shape)
+
+
+def keep_asking(web_ui: WebUI) -> None:
+    """Lets Locust's page follow a run to its end.
+
+    It asks only while it is told that a test is spawning or running: once it had seen the moments between that and
+    "stopped", it stayed there, with no button to start another one, until somebody loaded it again.
+    """
+    app: Any = web_ui.app
+
+    @app.after_request  # type: ignore[untyped-decorator,unused-ignore]
+    def answer(response: Response) -> Response:
+        if request.endpoint == "locust.request_stats" and response.status_code == 200:
+            told = response.get_json()
+            if told.get("state") in (STATE_CLEANUP, STATE_STOPPING):
+                response.set_data(json.dumps({**told, "state": STATE_RUNNING}))
+        return response

@@ -13,10 +13,11 @@ import math
 import struct
 import zlib
 from base64 import b64decode, b64encode
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cache
-
-from hdrh.histogram import HdrHistogram
+from itertools import accumulate
+from operator import mul
 
 LOWEST_US = 1
 HIGHEST_US = 120_000_000
@@ -112,7 +113,8 @@ class Histogram:
     def mean(self) -> float | None:
         """Seconds; None when empty."""
         n = self.count
-        return sum(middle_us(b) * k for b, k in self.counts.items()) / n / 1e6 if n else None
+        counts = self.counts
+        return sum(map(mul, map(middle_us, counts), counts.values())) / n / 1e6 if n else None
 
     @property
     def max(self) -> float | None:
@@ -124,20 +126,13 @@ class Histogram:
         return self._quantiles([q])[0]
 
     def _quantiles(self, qs: list[float]) -> list[float | None]:
-        """Quantiles for ascending `qs` in one pass."""
-        total = self.count
-        if not total:
+        """Several at once, since all of them need the buckets in order."""
+        buckets = sorted(self.counts)
+        if not buckets:
             return [None] * len(qs)
-        found: list[float | None] = []
-        ranks = [max(1, math.ceil(round(q * total, 9))) for q in qs]
-        seen, buckets = 0, iter(sorted(self.counts))
-        bucket = 0
-        for rank in ranks:
-            while seen < rank:
-                bucket = next(buckets)
-                seen += self.counts[bucket]
-            found.append(middle_us(bucket) / 1e6)
-        return found
+        up_to = list(accumulate(map(self.counts.__getitem__, buckets)))
+        ranks = (max(1, math.ceil(round(q * up_to[-1], 9))) for q in qs)
+        return [middle_us(buckets[bisect_left(up_to, rank)]) / 1e6 for rank in ranks]
 
     def metric(self, statistic: str) -> float | None:
         """`mean`, `max` or one of PERCENTILES, in seconds."""
@@ -156,13 +151,6 @@ class Histogram:
         found = self._quantiles(list(PERCENTILES.values()))
         row: dict[str, float | int | None] = {name: ms(value) for name, value in zip(PERCENTILES, found, strict=True)}
         return {**row, "max": ms(self.max), "mean": ms(self.mean), "count": self.count}
-
-    def to_hdr(self) -> HdrHistogram:
-        """The same as the library's own type, in microseconds."""
-        hdr = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
-        for bucket, n in self.counts.items():
-            hdr.record_value(lowest_us(bucket), n)
-        return hdr
 
     def encode(self) -> str:
         """HdrHistogram V2, compressed, base64: readable by every HdrHistogram tool."""
@@ -203,12 +191,13 @@ class Histogram:
                 word |= (byte & 0x7F) << shift
                 shift += 7
                 continue
-            word |= byte << shift
-            if word & 1:
-                bucket += (word + 1) >> 1
+            if shift:
+                byte = word | byte << shift
+                word = shift = 0
+            if byte & 1:
+                bucket += (byte + 1) >> 1
             else:
-                if word:
-                    counts[bucket] = word >> 1
+                if byte:
+                    counts[bucket] = byte >> 1
                 bucket += 1
-            word = shift = 0
         return cls(counts)

@@ -18,7 +18,7 @@ from sm_locust.analysis.fail_if import Judged, exit_code
 from sm_locust.analysis.several import Several
 from sm_locust.analysis.summary import Summary
 from sm_locust.report import intervals, pair, pair_figures, rate_figures, several, several_figures
-from sm_locust.report.figures import Chart
+from sm_locust.report.curves import Chart
 from sm_locust.report.page import chart_place, chart_title, document, folded, section, table
 
 

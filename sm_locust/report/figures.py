@@ -1,14 +1,9 @@
-"""Which curves a report shows of a Summary: points over schedule minutes, as plain values.
-
-A curve names its role (`planned`, `latency`, …), never a colour or a width: the page's style sheet and script know what
-a role looks like, in the light and in the dark.
-"""
+"""Which curves a report shows of a Summary: points over schedule minutes, as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from html import escape
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sm_locust.analysis.heat import Heat
@@ -19,65 +14,7 @@ from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_
 from sm_locust.analysis.watched import Period, Split, Watched
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.report import wording
-
-MAX_LABEL = 32  # characters: two phases' names stay apart
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """role  what it stands for; the page knows its colour
-    x     schedule minutes, the middle of each point's span; or what the chart counts along
-    y     one value a point; None leaves a gap
-    """
-
-    name: str
-    role: str
-    x: list[float]
-    y: list[float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """kind    "lines", "bars" that are stacked, "steps", or "heat"
-    log     whether the y axis is logarithmic
-    limits  horizontal lines: value and label
-    phases  name, from and to in schedule minutes
-    width   of a bar, schedule minutes
-    range   of the y axis; None for what the curves need
-    along   what the x axis counts
-    since   where the x axis begins
-    marks   moments: schedule minute and what happened
-    heat    of a heat map: edges of its columns (schedule minutes) and of its rows (in `unit`), counts by row and column
-    table   the same in numbers, minute by minute and never thinned; the page's, and no part of `as_dict`
-    missing why there is nothing to draw, in one sentence, where that is not obvious
-    """
-
-    title: str
-    subtitle: str
-    unit: str
-    kind: str
-    log: bool
-    curves: list[Curve]
-    limits: list[tuple[float, str]]
-    phases: list[tuple[str, float, float]]
-    until: float
-    width: float
-    range: tuple[float, float] | None = None
-    along: str = "schedule minute"
-    since: float = 0.0
-    marks: list[tuple[float, str]] = field(default_factory=list)
-    heat: tuple[list[float], list[float], list[list[int]]] | None = None
-    table: wording.Table | None = None
-    missing: str = ""
-
-    @property
-    def drawn(self) -> bool:
-        """Whether there is anything to see."""
-        return bool(self.curves or self.heat)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name not in ("table", "missing")}
-
+from sm_locust.report.curves import Chart, Curve, in_ms, label, middle, phases, rounded, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
 OURS, CLOUDWATCH = "source: the load generator", "source: CloudWatch"  # every figure says whose numbers it shows
@@ -122,7 +59,7 @@ class _Figures:
         step = minutes.resolution * summary.speed
         self._each = f"a point every {step} s of the schedule" if step < 60 else "a point every minute"
         self._axis: dict[str, Any] = {
-            "phases": _phases(summary),
+            "phases": phases(summary),
             "until": round(minutes.end * summary.speed / 60, 4),
             "width": round(max((span.seconds for span in self._spans), default=0.0) * summary.speed / 60, 4),
         }
@@ -162,7 +99,7 @@ class _Figures:
             )
         ]
         means = [None if p.model_latency is None else p.model_latency.metric("mean") for p in self._periods]
-        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [_in_ms(mean) for mean in means])]
+        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [in_ms(mean) for mean in means])]
         if not any(means):
             model = []
         about = (
@@ -170,7 +107,7 @@ class _Figures:
             f"time from the send; {OURS}, {self._each}" + ("; ModelLatency: CloudWatch" if model else "")
         )
         known = (*MEASURED, *([MODEL_LATENCY] if model else []))
-        limits = _slo(self._summary, lambda metric: metric.rpartition("_")[0] in known)
+        limits = slo_lines(self._summary, lambda metric: metric.rpartition("_")[0] in known)
         chart = self._ours("Latency percentiles", about, "ms", columns, log=True, limits=limits)
         return replace(chart, curves=chart.curves + model)
 
@@ -285,7 +222,7 @@ class _Figures:
                 source = "CloudWatch, Invocations ÷ InvocationsPerInstance"
         top = max((y for curve in curves for y in curve.y if y is not None), default=0.0)
         marks = [
-            (round(max(0.0, event.at_s) / 60, 4), _label(wording.event(event.event), 90))
+            (round(max(0.0, event.at_s) / 60, 4), label(wording.event(event.event), 90))
             for event in events
             if event.event
         ]
@@ -304,7 +241,7 @@ class _Figures:
     def parts(self) -> Chart:
         def part(of: Callable[[Split], float | None]) -> list[float | None]:
             splits = [period.split for period in self._periods]
-            return [None if split is None else _in_ms(of(split)) for split in splits]
+            return [None if split is None else in_ms(of(split)) for split in splits]
 
         columns = [
             ("ModelLatency", "model", part(lambda split: split.model), _milliseconds),
@@ -365,9 +302,9 @@ class _Figures:
         limits: Sequence[tuple[float, str]] = (),
         missing: str = "",
     ) -> Chart:
-        xs = [_middle(span) for span in self._spans]
+        xs = [middle(span) for span in self._spans]
         curves = [
-            Curve(_label(column.name), column.role, xs, [_rounded(column.value(span)) for span in self._spans])
+            Curve(label(column.name), column.role, xs, [rounded(column.value(span)) for span in self._spans])
             for column in columns
         ]
         rows = [
@@ -435,7 +372,7 @@ def _milliseconds(in_ms: float | None) -> str:
 
 
 def _in_ms_of(measure: str, statistic: str) -> Callable[[Span], float | None]:
-    return lambda span: _in_ms(getattr(span.requests, measure).metric(statistic))
+    return lambda span: in_ms(getattr(span.requests, measure).metric(statistic))
 
 
 def _joined(curve: Curve) -> Curve:
@@ -466,38 +403,3 @@ def _of_periods(name: str, role: str, watched: Watched | None, values: list[floa
     periods: Sequence[Period] = watched.periods if watched else ()
     xs = [round(period.middle_s / 60, 4) for period in periods]
     return Curve(name, role, xs, [None if value is None else round(value, 4) for value in values])
-
-
-def _slo(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[float, str]]:
-    """Limits in milliseconds; those that are the same are one line with all names."""
-    names: dict[float, list[str]] = {}
-    for metric, limit in summary.limits.items():
-        if shown(metric):
-            names.setdefault(round(limit * 1e3, 6), []).append(metric)
-    return [(limit, f"SLO {', '.join(metrics)}") for limit, metrics in names.items()]
-
-
-def _in_ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1e3
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
-def _label(name: str, most: int = MAX_LABEL) -> str:
-    """Short, and as Plotly reads it: markup, though without the entities of quotes."""
-    text = wording.printable(name)
-    return escape(text if len(text) <= most else text[: most - 1] + "…", quote=False)
-
-
-def _middle(span: Span) -> float:
-    return round((span.start + span.seconds / 2) * span.speed / 60, 4)
-
-
-def _phases(summary: Summary) -> list[tuple[str, float, float]]:
-    return [
-        (_label(phase.name), span.at_s / 60, (span.start + span.seconds) * span.speed / 60)
-        for phase in summary.phases
-        for span in [phase.span]
-    ]

@@ -10,10 +10,9 @@ import csv
 import io
 import json
 
-from hdrh.log import HistogramLogWriter
-
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
+from sm_locust.record.histogram import Histogram
 from sm_locust.record.run import Run
 from sm_locust.report import junit, markdown, page
 
@@ -23,6 +22,15 @@ SUMMARY_JSON, SUMMARY_MD, REPORT, JUNIT = "summary.json", "summary.md", "report.
 TIMED = ("latency", "service_time", "lateness")
 STATISTICS = ("p50", "p90", "p99", "max", "mean")
 LOGGED = ("latency", "service_time")
+
+# HistogramLogWriter's, of HdrHistogram's own library. Without a start time a reader takes the first second that holds
+# anything for the start of time.
+_LOG_HEAD = """#[sm_locust run {run_id}, values in microseconds, maxima in milliseconds]
+#[Histogram log format version 1.2]
+#[StartTime: 0.000000 (seconds since epoch), start of the run]
+#[BaseTime: 0.000000 (seconds since epoch)]
+"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"
+"""
 
 
 def write(run: Run) -> Summary:
@@ -75,21 +83,11 @@ def _second(span: Span, kinds: list[str]) -> list[str | int]:
 
 def histograms(summary: Summary) -> str:
     """An HdrHistogram log: real seconds since the start of the run, tags `latency` and `service_time`, values in µs."""
-    text = io.StringIO()
-    log = HistogramLogWriter(text)
-    log.output_comment(f"[sm_locust run {summary.run_id}, values in microseconds, maxima in milliseconds]")
-    log.output_log_format_version()
-    # Without these a reader takes the first second that holds anything for the start of time.
-    text.write("#[StartTime: 0.000000 (seconds since epoch), start of the run]\n")
-    log.output_base_time(0)
-    log.output_legend()
+    lines = [_LOG_HEAD.format(run_id=summary.run_id)]
     for span in summary.minutes.seconds:
         for name in LOGGED:
-            histogram = getattr(span.requests, name)
-            if histogram:
-                hdr = histogram.to_hdr()
-                hdr.set_start_time_stamp(span.start * 1e3)
-                hdr.set_end_time_stamp((span.start + span.seconds) * 1e3)
-                text.write(f"Tag={name},")  # the library reads tags and does not write them
-                log.output_interval_histogram(hdr, max_value_unit_ratio=1e3)
-    return text.getvalue()
+            histogram: Histogram = getattr(span.requests, name)
+            if histogram.max is not None:
+                longest_ms = histogram.max * 1e3
+                lines.append(f"Tag={name},{span.start:f},{span.seconds:f},{longest_ms:f},{histogram.encode()}\n")
+    return "".join(lines)

@@ -17,7 +17,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.report import answers, figures, recommendation, wording
 from sm_locust.report.answers import Answer
-from sm_locust.report.figures import Chart
+from sm_locust.report.curves import Chart
 
 # Nothing may be loaded from anywhere, whatever a text might smuggle in.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

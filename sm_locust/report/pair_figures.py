@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
-from sm_locust.report.figures import Chart, Curve, _in_ms, _label, _middle, _phases, _rounded, _slo
+from sm_locust.report.curves import Chart, Curve, in_ms, label, middle, phases, rounded, slo_lines
 
 
 def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
@@ -22,7 +22,7 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
 
     def pair(build: Callable[[Side, dict[str, Any]], Chart]) -> tuple[Chart, Chart]:
         before, after = (
-            build(side, {"phases": _phases(side.summary), "until": round(until, 4), "width": 1.0})
+            build(side, {"phases": phases(side.summary), "until": round(until, 4), "width": 1.0})
             for side in comparison.sides
         )
         common = _range(before, after)
@@ -57,20 +57,20 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
             "ms",
             "lines",
             True,
-            [_of_minutes(name, role, side, lambda m: _in_ms(m.model_latency_mean if watched else m.service_time_mean))],
-            _slo(side.summary, lambda metric: metric.endswith("_mean")),
+            [_of_minutes(name, role, side, lambda m: in_ms(m.model_latency_mean if watched else m.service_time_mean))],
+            slo_lines(side.summary, lambda metric: metric.endswith("_mean")),
             **axis,
         )
 
     def errors(side: Side, axis: dict[str, Any]) -> Chart:
         rows = side.summary.minutes.rows
-        xs = [_middle(row) for row in rows]
+        xs = [middle(row) for row in rows]
         curves = [
-            Curve(_label(k), "error", xs, [_rounded(row.per_minute(row.requests.by_kind.get(k, 0))) for row in rows])
+            Curve(label(k), "error", xs, [rounded(row.per_minute(row.requests.by_kind.get(k, 0))) for row in rows])
             for k in kinds
         ]
         if dropped:
-            unsent = [_rounded(row.per_minute(row.arrivals.dropped)) for row in rows]
+            unsent = [rounded(row.per_minute(row.arrivals.dropped)) for row in rows]
             curves.append(Curve("dropped, not sent", "dropped", xs, unsent))
         return Chart(
             "Errors",
@@ -101,8 +101,8 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
 
 
 def _of_minutes(name: str, role: str, side: Side, value: Callable[[Minute], float | None]) -> Curve:
-    xs = [_middle(row) for row in side.summary.minutes.rows]
-    return Curve(name, role, xs, [_rounded(value(minute)) for minute in side.minutes])
+    xs = [middle(row) for row in side.summary.minutes.rows]
+    return Curve(name, role, xs, [rounded(value(minute)) for minute in side.minutes])
 
 
 def _range(*charts: Chart) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from sm_locust.analysis.by_rate import ByRate, Level
-from sm_locust.report.figures import Chart, Curve, _label
+from sm_locust.report.curves import Chart, Curve, label
 from sm_locust.report.wording import UNKNOWN, Table, ms, percent, rate, slo_limit
 
 TITLE = "By offered rate"
@@ -39,7 +39,7 @@ def charts(found: ByRate, names: Sequence[str], limits: Sequence[Mapping[str, fl
     def chart(title: str, unit: str, metric: str, log: bool, factor: float) -> Chart:
         curves = [
             Curve(
-                _label(name),
+                label(name),
                 role,
                 [round(level.rate, 4) for level in levels.values()],
                 [_scaled(getattr(level, metric), factor) for level in levels.values()],
@@ -107,7 +107,7 @@ def _limits(
     return [
         (
             round(limit * factor, 6),
-            _label(f"SLO {slo_limit(metric, limit)}" + ("" if len(whose) == len(names) else f", {', '.join(whose)}")),
+            label(f"SLO {slo_limit(metric, limit)}" + ("" if len(whose) == len(names) else f", {', '.join(whose)}")),
         )
         for limit, whose in held.items()
     ]

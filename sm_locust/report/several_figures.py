@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sm_locust.analysis.compare import Minute, Side
 from sm_locust.analysis.summary import Summary
-from sm_locust.report.figures import Chart, Curve, _label, _middle
+from sm_locust.report.curves import Chart, Curve, label, middle
 from sm_locust.report.rate_figures import range_of, roles
 
 TITLE = "By time"
@@ -27,9 +27,9 @@ def over_time(summaries: Sequence[Summary], names: Sequence[str]) -> list[Chart]
     def chart(title: str, unit: str, log: bool, value: Callable[[Minute], float | None]) -> Chart:
         curves = [
             Curve(
-                _label(name),
+                label(name),
                 role,
-                [_middle(row) for row in side.summary.minutes.rows],
+                [middle(row) for row in side.summary.minutes.rows],
                 [None if (y := value(minute)) is None else round(y, 4) for minute in side.minutes],
             )
             for name, role, side in zip(names, roles(len(names)), sides, strict=True)

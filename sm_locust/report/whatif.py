@@ -14,7 +14,7 @@ from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.scenario import Scenario
 from sm_locust.analysis.whatif import Minute, Prediction
 from sm_locust.report import wording
-from sm_locust.report.figures import Chart, Curve
+from sm_locust.report.curves import Chart, Curve
 from sm_locust.report.page import chart_place, chart_title, document, folded, section
 from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for, print_table
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from playwright.sync_api import Page
 
 from tests.browser.pages import evil
-from tests.runs.harness import Locust, endpoint, files, free_port, locust, wait_for
+from tests.runs.harness import LOGIN, Locust, endpoint, files, free_port, locust, wait_for
 
 SHAPE = "shapes/from_config.py"
 # Three minutes that last three seconds, and long enough before them for the page to have been looked at.
@@ -44,14 +44,16 @@ class WebUI(NamedTuple):
 
 @contextlib.contextmanager
 def web_ui(
-    folder: Path, base: str = "", *, phases: list[dict[str, Any]] = PHASES, name: str = evil("request")
+    folder: Path, *arguments: str, base: str = "", phases: list[dict[str, Any]] = PHASES, name: str = evil("request")
 ) -> Iterator[WebUI]:
     """Locust waiting for somebody to press Start, and an endpoint for it; a minute of theirs lasts a second.
 
-    base  the path that it is served under
-    name  of the requests
+    arguments  of `locust`; with --web-login, whoever posts to /let-me-in is somebody
+    base       the path that it is served under
+    name       of the requests
     """
-    (folder / "locustfile.py").write_text(LOCUSTFILE.format(name=name))
+    login = LOGIN if "--web-login" in arguments else ""
+    (folder / "locustfile.py").write_text(LOCUSTFILE.format(name=name) + login)
     with endpoint(folder, speed=60) as local:
         target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": local.url}
         document = {"target": target, "request": {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"}}
@@ -60,7 +62,9 @@ def web_ui(
         port = free_port()
         under = ("--web-base-path", base) if base else ()
         starters = f"{folder / 'locustfile.py'},{files(SHAPE)}"
-        with locust(folder, "-f", starters, "--web-host", "127.0.0.1", "--web-port", str(port), *under) as run:
+        with locust(
+            folder, "-f", starters, "--web-host", "127.0.0.1", "--web-port", str(port), *under, *arguments
+        ) as run:
             url = f"http://127.0.0.1:{port}{base}/"
             wait_for("the web UI", lambda: _answers(url), 40)
             yield WebUI(url, path, run)
@@ -70,11 +74,6 @@ def _answers(url: str) -> bool:
     with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
         return bool(answer.status == 200)
     return False
-
-
-def _state(ui: WebUI) -> str:
-    with urllib.request.urlopen(f"{ui.url}stats/requests", timeout=10) as answer:
-        return str(json.load(answer)["state"])
 
 
 def start(page: Page, config: str) -> None:
@@ -91,7 +90,7 @@ def ended(ui: WebUI, page: Page, seconds: float = 60.0) -> Path:
     """The folder of the one run, once Locust has stopped and it is whole; the page goes on living meanwhile."""
     for _ in range(int(seconds * 5)):
         found = [folder for folder in ui.run.folders() if (folder / "report.html").exists()]
-        if found and _state(ui) == "stopped":
+        if found and page.request.get(f"{ui.url}stats/requests").json()["state"] == "stopped":
             return found[0]
         page.wait_for_timeout(200)
     raise AssertionError(f"no run has ended within {seconds} s:\n{ui.run.output[-2000:]}")

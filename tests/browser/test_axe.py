@@ -6,10 +6,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.axe import serious
-from tests.browser.browsing import DESKTOP, PHONE, Look, figures, opened, text
+from tests.browser.browsing import LOOKS, Look, figures, opened, text
 from tests.browser.pages import AFTER_REPORT, NAMES, Pages
 
-LOOKS = [DESKTOP, DESKTOP._replace(dark=True), PHONE]
 SCREENS = [name for name in NAMES if name != AFTER_REPORT]
 
 

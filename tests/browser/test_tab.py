@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import urllib.parse
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tests.browser.browsing import DESKTOP, PHONE, cut, opened, scrolls_sideways
 from tests.browser.pages import mark
 from tests.browser.playing import WebUI, ended, start, web_ui
 from tests.browser.test_pages import agrees
-from tests.runs.harness import summary
+from tests.runs.harness import summary, wait_for
 
 OURS = "sm-locust/"  # under Locust's own page
 
@@ -31,9 +30,19 @@ def number(page: Any, name: str) -> float:
     return float(shown) if shown.replace(".", "").isdigit() else 0.0
 
 
-@pytest.mark.parametrize("base", ["", "/load/test"], ids=["at the root", "under a path"])
-def test_it_shows_the_run_and_ends_with_what_summary_json_says(browser: Browser, tmp_path: Path, base: str) -> None:
-    with web_ui(tmp_path, base) as ui, opened(browser, ui.url, served=True) as page:
+@pytest.mark.parametrize(
+    ("base", "arguments"),
+    [("", ()), ("/load/test", ("--web-login", "--processes", "2"))],
+    ids=["at the root", "under a path, behind a login, sent by workers"],
+)
+def test_it_shows_the_run_and_ends_with_what_summary_json_says(
+    browser: Browser, tmp_path: Path, base: str, arguments: tuple[str, ...]
+) -> None:
+    with web_ui(tmp_path, *arguments, base=base) as ui, opened(browser, ui.url, served=True) as page:
+        if arguments:
+            page.request.post(urllib.parse.urljoin(ui.url, "/let-me-in"))
+            page.goto(ui.url)
+            wait_for("workers", lambda: len(page.request.get(f"{ui.url}stats/requests").json()["workers"]) == 2)
         start(page, str(ui.config))
         page.get_by_role("tab", name="SageMaker").click(timeout=20_000)
         tab = page.frame_locator("iframe[title=SageMaker]")
@@ -63,7 +72,9 @@ def test_it_shows_the_run_and_ends_with_what_summary_json_says(browser: Browser,
 
         page.get_by_role("tab", name="SageMaker").click()
         tab.locator("#tile-sent").wait_for(timeout=10_000)
-        report, archive = (_got(ui, tab.locator(f"#{name}").get_attribute("href")) for name in ("report", "download"))
+        report, archive = (
+            _got(ui, page, tab.locator(f"#{name}").get_attribute("href")) for name in ("report", "download")
+        )
         assert report == (folder / "report.html").read_bytes()
         with zipfile.ZipFile(io.BytesIO(archive)) as packed:
             held = {name.partition("/")[2]: packed.read(name) for name in packed.namelist()}
@@ -74,10 +85,10 @@ def _drawn(tab: Any) -> int:
     return int(tab.locator("#charts svg path").count())
 
 
-def _got(ui: WebUI, link: str) -> bytes:
-    with urllib.request.urlopen(urllib.parse.urljoin(ui.url + OURS, link), timeout=20) as answer:
-        found: bytes = answer.read()
-    return found
+def _got(ui: WebUI, page: Page, link: str) -> bytes:
+    answer = page.request.get(urllib.parse.urljoin(ui.url + OURS, link))
+    assert answer.ok
+    return bytes(answer.body())
 
 
 def test_it_can_be_read_by_anybody_on_any_screen(browser: Browser, tmp_path: Path) -> None:

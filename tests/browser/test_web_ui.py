@@ -29,8 +29,6 @@ def test_a_run_by_hand(browser: Browser, tmp_path: Path) -> None:
                 tab.click()
                 page.wait_for_timeout(100)
             folder = ended(ui, page)
-            # Locust's page asks no more once it has seen anything but a running test, be it only the cleaning up.
-            page.reload()
             page.get_by_role("button", name="New").wait_for(timeout=20_000)
         assert is_complete(folder)
         told = summary(folder)

@@ -114,6 +114,7 @@ def test_the_verdict_so_far_is_the_analysis_own(tmp_path: Path, how: dict[str, A
     assert [reason["code"] for reason in so_far["reasons"]] == codes
     assert codes == [reason.code for reason in found.verdict.reasons if reason.code != "not begun"]
     assert so_far["valid"] == found.verdict.valid
+    assert page.last["judged_until"] == found.minutes.end - 2  # what has come since may not be all
     judged = {rule["metric"]: rule["passed"] for rule in page.last["slo"]["rules"]}
     assert judged == {j.metric: j.passed for j in found.slo.judgements if j.where == "run"}
 

@@ -31,6 +31,30 @@ KEYS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 
+# As Locust's documentation has it: whoever posts to /let-me-in is somebody.
+LOGIN = """
+from flask import redirect
+from flask_login import UserMixin, login_user
+from locust import events
+
+class Somebody(UserMixin):
+    def get_id(self):
+        return "somebody"
+
+@events.init.add_listener
+def let_in(environment, **_):
+    web_ui = environment.web_ui
+    if not web_ui:  # a worker
+        return
+    web_ui.app.config["SECRET_KEY"] = "a key for a test"
+    web_ui.login_manager.user_loader(lambda user_id: Somebody())
+
+    @web_ui.app.route("/let-me-in", methods=["POST"])
+    def let_me_in():
+        login_user(Somebody())
+        return "come in"
+"""
+
 
 def environment(**more: str) -> dict[str, str]:
     """The test's own environment without what could steer AWS or Locust elsewhere."""

@@ -12,29 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.plugin.board import COLUMNS
-from tests.runs.harness import Endpoint, accounted, config, files, free_port, locust, summary, wait_for
-
-# As Locust's documentation has it: whoever posts to /let-me-in is somebody.
-LOGIN = """
-from flask import redirect
-from flask_login import UserMixin, login_user
-from locust import events
-
-class Somebody(UserMixin):
-    def get_id(self):
-        return "somebody"
-
-@events.init.add_listener
-def let_in(environment, **_):
-    web_ui = environment.web_ui
-    web_ui.app.config["SECRET_KEY"] = "a key for a test"
-    web_ui.login_manager.user_loader(lambda user_id: Somebody())
-
-    @web_ui.app.route("/let-me-in", methods=["POST"])
-    def let_me_in():
-        login_user(Somebody())
-        return "come in"
-"""
+from tests.runs.harness import LOGIN, Endpoint, accounted, config, files, free_port, locust, summary, wait_for
 
 
 class Visitor:

@@ -1,0 +1,109 @@
+"""What every figure is made of: curves and charts as plain values, and the words and units that all of them share.
+
+A curve names its role (`planned`, `latency`, …), never a colour or a width: the page's style sheet and script know what
+a role looks like, in the light and in the dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any
+
+from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.summary import Summary
+from sm_locust.report import wording
+
+MAX_LABEL = 32  # characters: two phases' names stay apart
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """role  what it stands for; the page knows its colour
+    x     schedule minutes, the middle of each point's span; or what the chart counts along
+    y     one value a point; None leaves a gap
+    """
+
+    name: str
+    role: str
+    x: list[float]
+    y: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """kind    "lines", "bars" that are stacked, "steps", or "heat"
+    log     whether the y axis is logarithmic
+    limits  horizontal lines: value and label
+    phases  name, from and to in schedule minutes
+    width   of a bar, schedule minutes
+    range   of the y axis; None for what the curves need
+    along   what the x axis counts
+    since   where the x axis begins
+    marks   moments: schedule minute and what happened
+    heat    of a heat map: edges of its columns (schedule minutes) and of its rows (in `unit`), counts by row and column
+    table   the same in numbers, minute by minute and never thinned; the page's, and no part of `as_dict`
+    missing why there is nothing to draw, in one sentence, where that is not obvious
+    """
+
+    title: str
+    subtitle: str
+    unit: str
+    kind: str
+    log: bool
+    curves: list[Curve]
+    limits: list[tuple[float, str]]
+    phases: list[tuple[str, float, float]]
+    until: float
+    width: float
+    range: tuple[float, float] | None = None
+    along: str = "schedule minute"
+    since: float = 0.0
+    marks: list[tuple[float, str]] = field(default_factory=list)
+    heat: tuple[list[float], list[float], list[list[int]]] | None = None
+    table: wording.Table | None = None
+    missing: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is anything to see."""
+        return bool(self.curves or self.heat)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if name not in ("table", "missing")}
+
+
+def slo_lines(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[float, str]]:
+    """Limits in milliseconds; those that are the same are one line with all names."""
+    names: dict[float, list[str]] = {}
+    for metric, limit in summary.limits.items():
+        if shown(metric):
+            names.setdefault(round(limit * 1e3, 6), []).append(metric)
+    return [(limit, f"SLO {', '.join(metrics)}") for limit, metrics in names.items()]
+
+
+def in_ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def label(name: str, most: int = MAX_LABEL) -> str:
+    """Short, and as Plotly reads it: markup, though without the entities of quotes."""
+    text = wording.printable(name)
+    return escape(text if len(text) <= most else text[: most - 1] + "…", quote=False)
+
+
+def middle(span: Span) -> float:
+    return round((span.start + span.seconds / 2) * span.speed / 60, 4)
+
+
+def phases(summary: Summary) -> list[tuple[str, float, float]]:
+    return [
+        (label(phase.name), span.at_s / 60, (span.start + span.seconds) * span.speed / 60)
+        for phase in summary.phases
+        for span in [phase.span]
+    ]

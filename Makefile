@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools pins clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,9 @@ $(AXE): tests/browser/package.json tests/browser/package-lock.json
 
 pins: .venv/.test  ## pin what the image installs to the versions that are tested here
 	@$(BIN)/python -m deploy.pin > deploy/constraints.tmp && mv deploy/constraints.tmp deploy/constraints.txt
+
+faults: .venv/.test  ## inject every fault into real runs and write what they said to docs/faults.md
+	@$(BIN)/python -m tests.faults
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -35,6 +35,7 @@ from sm_locust.record.outcome import (
     MODEL_ERROR,
     NOT_READY,
     OK,
+    REDIRECT,
     THROTTLED,
     TIMEOUT,
     TOO_LARGE,
@@ -71,6 +72,11 @@ KINDS_BY_ERROR_TYPE = {
     "TooManyRequestsException": THROTTLED,
 }
 KINDS_BY_STATUS = {
+    301: REDIRECT,
+    302: REDIRECT,
+    303: REDIRECT,
+    307: REDIRECT,
+    308: REDIRECT,
     413: TOO_LARGE,
     429: THROTTLED,
     500: INTERNAL,
@@ -178,13 +184,16 @@ class Invoker:
         if 200 <= answer.status < 300:
             if self._expect in body:
                 return OK, ""
-            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in the answer {_excerpt(body)!r}"[:EXCERPT]
+            where = "the answer" if answer.whole else f"the first {len(body)} bytes of the answer"
+            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in {where} {_excerpt(body)!r}"[:EXCERPT]
         error_type = _error_type(answer, body)
         said = _excerpt(body) or f"HTTP {answer.status} without a body"
         kind = classify(answer.status, error_type)
         if kind is INVALID_SIGNATURE:
             self._clock.refused(answer.headers.get("date", ""))
             said = said.partition("The Canonical String")[0]  # what follows holds the session token
+        if kind == REDIRECT and "location" in answer.headers:
+            said = f"to {answer.headers['location']}"
         return kind, (f"{error_type}: {said}" if error_type else said)[:EXCERPT]
 
     def _compose(self, content_type: str | None, headers: tuple[tuple[str, str], ...]) -> PlainRequest:

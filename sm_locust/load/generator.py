@@ -30,6 +30,7 @@ from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
 from sm_locust.load.sender import Sender
+from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.payloads import Payload, Payloads
@@ -53,12 +54,16 @@ _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmedia
 
 @dataclass(slots=True)
 class Shipment:
-    """What a process has counted since it was asked last."""
+    """What a process has counted since it was asked last.
+
+    clock_ahead  seconds that AWS's clock was found to be ahead of this machine's, said once; None where it was not
+    """
 
     intervals: list[Interval]
     failures: list[dict[str, Any]]
     in_flight: int
     cpu: float | None
+    clock_ahead: float | None = None
 
 
 class Generator:
@@ -107,6 +112,8 @@ class Generator:
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
+        self._signing_clock = SigningClock()
+        self._clock_said = False
         self._ends_at = clock.wall(until)
         self._renewal: Renewal | None = None
         self._keeper: Greenlet | None = None
@@ -147,7 +154,9 @@ class Generator:
             self._warn_of_expiry(self._renewal.keys)
             self._keeper = gevent.spawn(self._keep_credentials, self._renewal)
         if service not in self._signers:
-            self._signers[service] = Signer(service, self.runtime.region, _credentials(self._renewal.keys))
+            self._signers[service] = Signer(
+                service, self.runtime.region, _credentials(self._renewal.keys), self._signing_clock
+            )
         return self._signers[service]
 
     def _keep_credentials(self, renewal: Renewal) -> None:
@@ -349,8 +358,10 @@ class Generator:
 
     def shipment(self, before: float | None = None) -> Shipment:
         """Takes what was counted for seconds that began before `before` (everything by default)."""
+        ahead = None if self._clock_said else self._signing_clock.corrected_by
+        self._clock_said = self._signing_clock.corrected_by is not None
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample()
+            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample(), ahead
         )
 
     def _cpu_sample(self) -> float | None:

@@ -24,13 +24,14 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
+from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED
 from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
 from sm_locust.aws import subjects
 from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
+from sm_locust.load.shapes import mean_per_user
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin import billing
@@ -256,6 +257,9 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
+        processes = runner.worker_count if isinstance(runner, MasterRunner) else 1
+        for warning in order.about_processes(processes, mean_per_user(self._environment.user_classes, order.config)):
+            logger.warning(warning)
         self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
@@ -327,6 +331,7 @@ class LiveRun:
         if active is None:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
+        self._note_clock(active, sample, data["clock_ahead"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -358,6 +363,15 @@ class LiveRun:
         if self.exposed is not None:
             self.exposed.flying(worker, sample.in_flight)
         self._end_if_refused(active)
+
+    def _note_clock(self, active: Active, sample: Sample, ahead: float | None) -> None:
+        """A process signs by AWS's clock from now on, since AWS has refused its own."""
+        if ahead is None:
+            return
+        event = Event(sample.at, f"{CLOCK_CORRECTED}{ahead:.0f}", sample.worker)
+        active.run.note("", rows=[event])
+        if active.board is not None:
+            active.board.events([event])
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
@@ -434,6 +448,7 @@ class LiveRun:
             shipment = generator.shipment(before)
             sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
             intervals = encoded(shipment.intervals, at_once=active.over)
+            self._note_clock(active, sample, shipment.clock_ahead)
             self._note(active, LOCAL, intervals, sample, shipment.failures)
 
     def _write_every_second(self, active: Active) -> None:
@@ -448,13 +463,11 @@ class LiveRun:
 
     def _on_disk(self, active: Active, write: Callable[..., None], *what: Any) -> None:
         """Writes to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
-        try:
-            self._disk.apply(write, what)
-        except RunError as e:
-            if not self.failed:
-                self.failed = str(e)
-                logger.error("the run ends: %s", e)
-                self._end(active, "the run folder could not be written")
+        fault = self._disk.apply(_fault, (write, what))
+        if fault is not None and not self.failed:
+            self.failed = str(fault)
+            logger.error("the run ends: %s", fault)
+            self._end(active, "the run folder could not be written")
 
     def _end_if_refused(self, active: Active) -> None:
         """Load that a process's credentials do not let in measures nothing."""
@@ -654,9 +667,19 @@ class LiveRun:
                 active.board.conclude(self.summary.as_dict(), said, last=last)
         except (RunError, OSError) as e:
             self.failed = str(e)
-            logger.error("the run folder is not complete: %s", e)
+            again = f"sm-locust summarize {active.run.folder}"
+            logger.error("the run folder is not complete: %s; once that is mended, complete it by %s", e, again)
             if active.board is not None:
                 active.board.broken(self.failed)
+
+
+def _fault(write: Callable[..., None], what: tuple[Any, ...]) -> RunError | None:
+    """What keeps the folder from being written is handed on as a value: gevent would print what a thread raises."""
+    try:
+        write(*what)
+    except RunError as e:
+        return e
+    return None
 
 
 def _wait(active: Active, what: str) -> None:

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 # Locust hands a message to the listener of its type.
 HELLO = "sm_hello"  # worker → master: its handlers are registered; Locust itself connects earlier
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
-SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at
+SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master and back: sent, theirs
 DRAIN = "sm_drain"  # master → worker: run_id, patience
@@ -198,6 +198,7 @@ class WorkerSide:
                 "in_flight": shipment.in_flight,
                 "cpu": shipment.cpu,
                 "at": at,
+                "clock_ahead": shipment.clock_ahead,
             }
             self._unacknowledged[self._seq] = (time.monotonic(), data)
             self._send(SHIP, data)

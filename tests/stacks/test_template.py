@@ -8,32 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import sm_locust.stacks
 from sm_locust.analysis.cost import LAMBDA_GB
 from sm_locust.stacks import API, FUNCTION, RESOURCE, STAGE, template
+from tests.cloudformation import read
 
 REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads `!Ref x` as {"Ref": "x"}, and every other function of CloudFormation likewise."""
-
-
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        return {name: loader.construct_scalar(node)}
-    assert isinstance(node, yaml.SequenceNode)
-    return {name: loader.construct_sequence(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, Any]:
-    return dict(yaml.load(template(), _Loader))
+    return read(template())
 
 
 def test_cfn_lint_has_nothing_to_say(tmp_path: Path) -> None:
@@ -110,7 +96,7 @@ def test_what_can_bear_our_tag_does(rendered: dict[str, Any]) -> None:
 
 def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> None:
     assert "Default" not in rendered["Parameters"]["EndpointName"]
-    given = yaml.load(template("my-endpoint"), _Loader)
+    given = read(template("my-endpoint"))
     assert given["Parameters"]["EndpointName"]["Default"] == "my-endpoint"
     assert given["Outputs"] == rendered["Outputs"]
 

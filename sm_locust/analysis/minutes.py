@@ -132,6 +132,7 @@ class Minutes:
     whole     everything
     steps     of a search for capacity, in order; none where the load was planned
     by_worker what each process counted in the whole run: arrivals, and the lateness of what it sent
+    unwritten real seconds before the end of which the ledger does not even say what was planned
     """
 
     speed: int
@@ -147,6 +148,7 @@ class Minutes:
     events: list[Event]
     steps: list[Step]
     by_worker: dict[str, Interval]
+    unwritten: float = 0.0
 
     @classmethod
     def of(cls, run: Run) -> Minutes:
@@ -187,6 +189,7 @@ class Minutes:
             events=ledger.events,
             steps=ledger.steps,
             by_worker=ledger.by_worker,
+            unwritten=max(0.0, end - sum(row.until - row.second for row in ledger.plan)),
         )
 
     def name_of(self, span: Span) -> str:

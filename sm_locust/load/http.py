@@ -2,7 +2,8 @@
 
 Rules it keeps: one exchange sends its request once, whatever happens; a connection is used again only after a complete
 answer that allows it and with nothing left over; the time limit is total, from the first look-up to the last byte;
-every failure is an HttpFault of a kind from record.outcome. It follows no redirects and decodes no content.
+every failure is an HttpFault of a kind from record.outcome. It follows no redirects and decodes no content. A
+connection to a name is replaced before it is a minute old, beside the load, so that a change of DNS is followed.
 
 What to send is the caller's (see sigv4 for the bytes, invoker for the meaning of an answer); how many exchanges are in
 flight is the pacer's.
@@ -12,9 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import ipaddress
 import os
+import random
 import select
+import socket
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -24,16 +29,28 @@ from urllib.request import getproxies, proxy_bypass
 import gevent
 import gevent.socket
 import gevent.ssl
-from gevent import getcurrent, monkey
+from gevent import Greenlet, getcurrent, monkey
+from gevent.pool import Pool
 
 import httptools
 
 from sm_locust.load.sigv4 import host_header
-from sm_locust.record.outcome import CONNECT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
+from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
 
 MAX_BODY = 16 * 1024 * 1024  # bytes of an answer's body that are kept; SageMaker's own limit is 25 MiB and mostly 6 MiB
+SMALL_BODY = 64 * 1024  # bytes of each body that are kept whatever else is; more of it comes out of LARGE_BODIES
+LARGE_BODIES = 256 * 1024 * 1024  # bytes of large bodies that a process keeps at a time
+MAX_HEAD = 256 * 1024  # bytes of an answer's head, interim answers included; servers send 8 KiB, curl takes 300 KiB
 READ_SIZE = 64 * 1024
 SEND_TOGETHER = 64 * 1024  # up to here copying the body behind its head costs less than a second send
+
+# AWS's load balancers and services move to other addresses within the 60 s for which their DNS answers hold, and AWS
+# asks clients to look again as often. Connections end at half of that or later, each at a moment of its own.
+MAX_AGE = 60.0  # seconds
+_LOOK = 1.0  # how often connections are looked through for old ones
+_UNUSED = 10.0  # a connection that nobody needed for so long is closed when it is old, and not replaced
+_REPLACED_TOGETHER = 8
+_TRY_AGAIN = 10.0  # after an address that did not answer; until then the old connection serves
 
 # select() knows no descriptor above 1023. gevent's cooperative poll would switch greenlets where we only want a look.
 _poll = monkey.get_original("select", "poll")
@@ -62,8 +79,8 @@ class Answer:
     reusable        whether the answer lets its connection live; False until it is complete
     """
 
-    __slots__ = ("_body", "_head", "_headers", "_in_head", "_max_body", "_parser", "connected", "first_byte_at",
-                 "received", "reusable", "status")  # fmt: skip
+    __slots__ = ("_body", "_head", "_headers", "_in_head", "_large", "_max_body", "_parser", "connected",
+                 "first_byte_at", "received", "reusable", "status")  # fmt: skip
 
     def __init__(self, max_body: int = MAX_BODY) -> None:
         self.status = 0
@@ -73,6 +90,7 @@ class Answer:
         self.reusable = False
         self._body: list[bytes] = []
         self._max_body = max_body
+        self._large: _Lease | None = None
         self._head = b""  # all that came until the head was complete; few answers' headers are ever looked at
         self._in_head = True
         self._headers: dict[str, str] | None = None
@@ -89,8 +107,15 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The first `max_body` bytes of the body."""
-        return b"".join(self._body)
+        """The first `max_body` bytes of the body, or fewer where the process keeps LARGE_BODIES already."""
+        if len(self._body) > 1:
+            self._body = [b"".join(self._body)]  # not kept twice
+        return self._body[0] if self._body else b""
+
+    @property
+    def whole(self) -> bool:
+        """Whether `body` is all that was received of it."""
+        return self.received == sum(map(len, self._body))
 
     def take(self, data: bytes) -> None:
         """Parse what was received; `b""` is the end of the connection. Raises HttpParserError for what is not HTTP."""
@@ -106,6 +131,8 @@ class Answer:
             if not self.status:
                 raise
             self.reusable = False
+        if self._in_head and len(self._head) > MAX_HEAD:
+            raise httptools.HttpParserError(f"a head of more than {MAX_HEAD // 1024} KiB")
 
     def _end(self) -> None:
         """Completes an answer whose length is the connection's (RFC 9112, 6.3); any other is cut short."""
@@ -115,6 +142,10 @@ class Answer:
         if "content-length" not in headers and not headers.get("transfer-encoding", "").lower().endswith("chunked"):
             self.status = self._parser.get_status_code()
             self._parser = None
+
+    def give_up(self) -> None:
+        """Nothing more will come."""
+        self._parser = None  # see on_message_complete
 
     # What httptools (llhttp) calls. It looks for no header callback here, so it makes no strings of headers.
 
@@ -133,6 +164,10 @@ class Answer:
         room = self._max_body - self.received
         self.received += len(part)
         if room > 0:
+            if self.received > SMALL_BODY:
+                if self._large is None:
+                    self._large = _Lease()
+                room = self._large.more(min(len(part), room))
             self._body.append(part if len(part) <= room else part[:room])
 
     def on_message_complete(self) -> None:
@@ -142,6 +177,26 @@ class Answer:
         self.status = parser.get_status_code()
         self.reusable = parser.should_keep_alive()
         self._parser = None  # which refers to this answer: together they would wait for the garbage collector
+
+
+class _Lease:
+    """What one answer keeps of LARGE_BODIES; given back when the answer goes."""
+
+    __slots__ = ("_kept",)
+    free = LARGE_BODIES
+
+    def __init__(self) -> None:
+        self._kept = 0
+
+    def more(self, wanted: int) -> int:
+        """How many bytes more may be kept."""
+        granted = min(wanted, _Lease.free)
+        _Lease.free -= granted
+        self._kept += granted
+        return granted
+
+    def __del__(self) -> None:
+        type(self).free += self._kept
 
 
 class _Headers:
@@ -168,8 +223,12 @@ def _headers_of(head: bytes) -> dict[str, str]:
 class Connections:
     """Kept-alive connections to one origin, opened as needed; the last one used is the next one used.
 
+    A name is looked up again for each new connection, and new connections take its addresses in turn. Those that get
+    old are replaced beside the load: no request waits for that, and where it fails the old ones serve on.
+
     url               `http://` or `https://` and a host; what follows is ignored
-    connect_timeout   seconds for one address to accept, and again for proxy and TLS together
+    connect_timeout   seconds for a name's addresses, for one address to accept, and again for proxy and TLS together
+    max_age           seconds within which a connection is replaced, unless it goes to an address that was given as such
     ca_bundle         file or directory of the authorities trusted; None for the system's
     insecure          True: trust any certificate
     proxy             `http://[user:password@]host:port`; tunnelled through with CONNECT
@@ -184,6 +243,7 @@ class Connections:
         ca_bundle: str | None = None,
         insecure: bool = False,
         proxy: str | None = None,
+        max_age: float = MAX_AGE,
     ) -> None:
         scheme, self._hostname, self._port = _origin("url", url, {"http": 80, "https": 443})
         self.host = host_header(url)  # for the Host header
@@ -195,7 +255,15 @@ class Connections:
         if proxy is not None:
             self._peer = _origin("proxy", proxy, {"http": 80})[1:]
             self._tunnel_request = _connect_request(self._hostname, self._port, proxy)
+        self._fixed = _as_address(*self._peer)  # looked up never, where it is an address and not a name
+        named = not self._fixed or not _as_address(self._hostname, self._port)
+        self._max_age = max_age if named else float("inf")
+        self._turn = random.randrange(1 << 16)  # processes do not all begin with the same address
+        self._lookup: Greenlet | None = None
         self._idle: list[_Connection] = []
+        self._all: set[_Connection] = set()
+        self._keeper: Greenlet | None = None
+        self._replacing = Pool(_REPLACED_TOGETHER)
         self._closed = False
 
     def exchange(self, answer: Answer, head: bytes, body: bytes, timeout: float, now: Callable[[], float]) -> None:
@@ -215,6 +283,7 @@ class Connections:
                 began = now()
                 connection = self._open()
                 answer.connected = now() - began
+                self._keep_young()
             all_sent = connection.send(head, body)
             receive = connection.receive
             while not answer.status:
@@ -225,27 +294,34 @@ class Connections:
                     self._end_of_stream(answer)
                     break
                 answer.take(data)
-            if answer.reusable and all_sent and not self._closed:
+            if answer.reusable and all_sent and connection.lasting:
+                connection.used = True
                 self._idle.append(connection)
                 connection = None
         except httptools.HttpParserError as error:
             why = error.__context__ or error
             raise HttpFault(PROTOCOL, f"{self.host} answered something that is not HTTP: {why}") from None
         except _Expired:
+            if connection is None:
+                raise HttpFault(CONNECT_TIMEOUT, f"no connection to {self.host} in {timeout:g} s") from None
             progress = f"{answer.received} bytes of its body came" if answer.received else "nothing of its body came"
             raise HttpFault(TIMEOUT, f"no complete answer from {self.host} in {timeout:g} s, {progress}") from None
         except OSError as error:
             raise HttpFault(RESET, f"{self.host} broke the connection off: {error}") from None
         finally:
             limit.close()
+            if not answer.status:
+                answer.give_up()
             if connection is not None:
-                connection.close()
+                self._discard(connection)
 
     def close(self) -> None:
         """Close idle connections now and those in use as soon as they are done."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().close()
+        if self._keeper is not None:
+            self._keeper.kill(block=False)
+        for connection in list(self._all):
+            self._retire(connection)
 
     def _take_idle(self) -> _Connection | None:
         """The connection used last. Those that the server has closed since are dropped: nothing was sent on them."""
@@ -253,8 +329,61 @@ class Connections:
             connection = self._idle.pop()
             if connection.quiet():
                 return connection
-            connection.close()
+            self._discard(connection)
         return None
+
+    def _retire(self, connection: _Connection) -> None:
+        """Closes it now if it is idle, or else as soon as it is done."""
+        connection.lasting = False
+        try:
+            self._idle.remove(connection)
+        except ValueError:
+            return
+        self._discard(connection)
+
+    def _discard(self, connection: _Connection) -> None:
+        self._all.discard(connection)
+        connection.close()
+
+    # -- age ---------------------------------------------------------------------------------------------------------
+
+    def _keep_young(self) -> None:
+        if not self._keeper and self._max_age < float("inf"):
+            self._keeper = gevent.spawn(self._keep_looking)
+
+    def _keep_looking(self) -> None:
+        """Replaces what gets old. It ends with the last connection."""
+        while self._all and not self._closed:
+            gevent.sleep(min(_LOOK, self._max_age / 10))
+            now = time.monotonic()
+            old = []
+            for connection in self._all:
+                if connection.used:
+                    connection.used = False
+                    connection.used_at = now
+                if connection.expires_at <= now:
+                    old.append(connection)
+            for connection in old:
+                if connection in self._idle and now - connection.used_at > _UNUSED:
+                    self._retire(connection)
+                else:
+                    self._replacing.spawn(self._replace, connection)  # waits while _REPLACED_TOGETHER are being so
+
+    def _replace(self, old: _Connection) -> None:
+        if old not in self._all:  # it ended meanwhile, and whoever needs another one opens it
+            return
+        try:
+            fresh = self._open()
+        except HttpFault:
+            old.expires_at = time.monotonic() + _TRY_AGAIN
+            return
+        self._retire(old)
+        if fresh.lasting:
+            self._idle.append(fresh)
+        else:
+            self._discard(fresh)
+
+    # -- opening -----------------------------------------------------------------------------------------------------
 
     def _end_of_stream(self, answer: Answer) -> None:
         answer.take(b"")
@@ -265,19 +394,18 @@ class Connections:
     def _open(self) -> _Connection:
         self.opened += 1
         where = "{}:{}".format(*self._peer)
+        addresses = self._fixed or self._addresses()
         try:
-            sock = gevent.socket.create_connection(self._peer, self._connect_timeout)
-        except (gevent.socket.gaierror, UnicodeError) as error:
-            raise HttpFault(DNS, f"no address for {self._peer[0]!r}: {error}") from None
+            sock = self._connect(addresses)
         except TimeoutError:
-            raise HttpFault(TIMEOUT, f"{where} accepted no connection in {self._connect_timeout:g} s") from None
+            raise HttpFault(CONNECT_TIMEOUT, f"{where} accepted no connection in {self._connect_timeout:g} s") from None
         except OSError as error:
             raise HttpFault(CONNECT, f"no connection to {where}: {error}") from None
         try:
             sock.settimeout(None)  # the exchange's one timer bounds all that follows
             sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
             if self._tunnel_request is not None or self._tls is not None:
-                slow = HttpFault(TIMEOUT, f"{where}: no proxy or TLS handshake in {self._connect_timeout:g} s")
+                slow = HttpFault(CONNECT_TIMEOUT, f"{where}: no proxy or TLS handshake in {self._connect_timeout:g} s")
                 with gevent.Timeout(self._connect_timeout, slow):
                     if self._tunnel_request is not None:
                         _tunnel(sock, self._tunnel_request, where)
@@ -286,13 +414,87 @@ class Connections:
                             sock, server_hostname=self._hostname, do_handshake_on_connect=False
                         )
                         sock.do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            sock.close()
+            raise HttpFault(CERTIFICATE, f"{self.host} showed a certificate that is refused: {_why(error)}") from None
         except OSError as error:
             sock.close()
             raise HttpFault(TLS, f"no TLS with {self.host}: {error}") from None
         except BaseException:
             sock.close()
             raise
-        return _Connection(sock)
+        connection = _Connection(sock)
+        now = connection.used_at = time.monotonic()
+        connection.expires_at = now + self._max_age * random.uniform(0.5, 1.0)  # not all at once, later on
+        connection.lasting = not self._closed
+        self._all.add(connection)
+        return connection
+
+    def _addresses(self) -> list[_Address]:
+        """The name's addresses, looked up now: one look-up at a time, which all share who need it meanwhile.
+
+        Were each to ask for itself, a resolver that is slow would be asked by thousands, ten at a time.
+        """
+        lookup = self._lookup
+        if lookup is None:
+            lookup = self._lookup = gevent.spawn(self._look_up)
+        name = self._peer[0]
+        try:
+            found: list[_Address] | Exception = lookup.get(timeout=self._connect_timeout)
+        except gevent.Timeout:
+            raise HttpFault(DNS, f"no address for {name!r}: no answer in {self._connect_timeout:g} s") from None
+        if isinstance(found, Exception):
+            raise HttpFault(DNS, f"no address for {name!r}: {found}")
+        return found
+
+    def _look_up(self) -> list[_Address] | Exception:
+        """What goes wrong is handed on as a value: several wait for it."""
+        try:
+            found: list[_Address] = gevent.socket.getaddrinfo(*self._peer, 0, socket.SOCK_STREAM)
+            return found
+        except (OSError, UnicodeError) as error:
+            return error
+        finally:
+            self._lookup = None
+
+    def _connect(self, addresses: list[_Address]) -> Any:
+        """A socket to the first address that accepts: those of the family preferred here in turn, then the others."""
+        preferred = sorted(address for address in addresses if address[0] == addresses[0][0])
+        self._turn += 1
+        first = self._turn % len(preferred)
+        others = [address for address in addresses if address[0] != addresses[0][0]]
+        refused: OSError | None = None
+        for family, kind, protocol, _, where in [*preferred[first:], *preferred[:first], *others]:
+            sock = gevent.socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self._connect_timeout)
+                sock.connect(where)
+            except OSError as error:
+                sock.close()
+                refused = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise refused or OSError("the name has no address")
+
+
+_Address = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
+
+
+def _as_address(host: str, port: int) -> list[_Address]:
+    """Empty when the host is a name, which has to be looked up. (getaddrinfo would let other greenlets run.)"""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return []
+    family, rest = (socket.AF_INET, ()) if version == 4 else (socket.AF_INET6, (0, 0))
+    return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, *rest))]
+
+
+def _why(error: ssl.SSLCertVerificationError) -> str:
+    return error.verify_message or str(error)
 
 
 def proxy_for(url: str) -> str | None:
@@ -302,9 +504,16 @@ def proxy_for(url: str) -> str | None:
 
 
 class _Connection:
-    """A socket, and how to look at it and wait for it at little cost."""
+    """A socket, and how to look at it and wait for it at little cost.
 
-    __slots__ = ("_poll", "_readable", "_recv", "_send", "_sock", "_tls", "_to_hub")
+    lasting     whether it may serve another request after this one
+    used        whether it has served one since it was looked at last
+    used_at     the last look at which it had; seconds of time.monotonic
+    expires_at  when it is to be replaced, on the same clock
+    """
+
+    __slots__ = ("_poll", "_readable", "_recv", "_send", "_sock", "_tls", "_to_hub", "expires_at", "lasting", "used",
+                 "used_at")  # fmt: skip
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock
@@ -318,6 +527,9 @@ class _Connection:
         hub = gevent.get_hub()
         self._to_hub = hub.switch
         self._readable = hub.loop.io(sock.fileno(), 1)  # 1: wake for reading
+        self.lasting = True
+        self.used = False
+        self.used_at = self.expires_at = float("inf")
 
     def send(self, head: bytes, body: bytes) -> bool:
         """False: the server would not read to the end. Its answer may be there all the same (413 and the like)."""

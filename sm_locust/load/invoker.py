@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import time
 from typing import Any
 
 import gevent
 from gevent import GreenletExit
 
 from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import PlainRequest, Signer
 from sm_locust.record.outcome import (
     ACCESS_DENIED,
@@ -35,6 +35,7 @@ from sm_locust.record.outcome import (
     MODEL_ERROR,
     NOT_READY,
     OK,
+    REDIRECT,
     THROTTLED,
     TIMEOUT,
     TOO_LARGE,
@@ -62,12 +63,20 @@ KINDS_BY_ERROR_TYPE = {
     "AccessDeniedException": ACCESS_DENIED,
     "MissingAuthenticationTokenException": MISSING_TOKEN,
     "IncompleteSignatureException": INVALID_SIGNATURE,
+    "SignatureDoesNotMatch": INVALID_SIGNATURE,
+    "RequestTimeTooSkewed": INVALID_SIGNATURE,
+    "RequestExpired": INVALID_SIGNATURE,
     "UnauthorizedException": ACCESS_DENIED,
     "ForbiddenException": FORBIDDEN,
     "LimitExceededException": THROTTLED,
     "TooManyRequestsException": THROTTLED,
 }
 KINDS_BY_STATUS = {
+    301: REDIRECT,
+    302: REDIRECT,
+    303: REDIRECT,
+    307: REDIRECT,
+    308: REDIRECT,
     413: TOO_LARGE,
     429: THROTTLED,
     500: INTERNAL,
@@ -117,6 +126,7 @@ class Invoker:
         self._method = method
         self._path, _, self._query = path.partition("?")
         self._signer = signer
+        self._clock = signer.clock if signer is not None else SigningClock()
         # Some firewalls (AWS WAF's core rule set) refuse requests without a User-Agent.
         self._headers = {"User-Agent": "sm-locust", **(headers or {})}
         self._content_type = content_type
@@ -139,7 +149,7 @@ class Invoker:
         """
         now = self._now
         request = self._composed(content_type, tuple(headers.items()) if headers else ())
-        head = request.head(body, time())
+        head = request.head(body, self._clock.now())
         answer = Answer()
         started_at = now()
         kind, message = OK, ""
@@ -174,10 +184,17 @@ class Invoker:
         if 200 <= answer.status < 300:
             if self._expect in body:
                 return OK, ""
-            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in the answer {_excerpt(body)!r}"[:EXCERPT]
+            where = "the answer" if answer.whole else f"the first {len(body)} bytes of the answer"
+            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in {where} {_excerpt(body)!r}"[:EXCERPT]
         error_type = _error_type(answer, body)
         said = _excerpt(body) or f"HTTP {answer.status} without a body"
-        return classify(answer.status, error_type), (f"{error_type}: {said}" if error_type else said)[:EXCERPT]
+        kind = classify(answer.status, error_type)
+        if kind is INVALID_SIGNATURE:
+            self._clock.refused(answer.headers.get("date", ""))
+            said = said.partition("The Canonical String")[0]  # what follows holds the session token
+        if kind == REDIRECT and "location" in answer.headers:
+            said = f"to {answer.headers['location']}"
+        return kind, (f"{error_type}: {said}" if error_type else said)[:EXCERPT]
 
     def _compose(self, content_type: str | None, headers: tuple[tuple[str, str], ...]) -> PlainRequest:
         # A header given for one request replaces the one for all, however either is capitalised.

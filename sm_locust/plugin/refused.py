@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import (
+    CERTIFICATE,
     CONNECT,
+    CONNECT_TIMEOUT,
     DNS,
     PROTOCOL,
+    REDIRECT,
     REFUSED,
     RESET,
     TASK_ERROR,
@@ -26,7 +29,9 @@ PATIENCE = 5.0  # real seconds
 A_FEW = 3  # answers, at least
 
 # These do not say whether the credentials are good: nobody looked at them, or not yet.
-_SAY_NOTHING = frozenset({TIMEOUT, CONNECT, RESET, TLS, DNS, PROTOCOL, TASK_ERROR, THROTTLED})
+_SAY_NOTHING = frozenset(
+    {TIMEOUT, CONNECT, CONNECT_TIMEOUT, RESET, TLS, CERTIFICATE, DNS, PROTOCOL, REDIRECT, TASK_ERROR, THROTTLED}
+)
 
 
 @dataclass(frozen=True, slots=True)

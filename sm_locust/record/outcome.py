@@ -30,10 +30,13 @@ FUNCTION_ERROR = "function_error"  # a Lambda function raised, and its API answe
 GATEWAY_TIMEOUT = "gateway_timeout"  # an answer: who stood between gave up waiting for the target's
 TIMEOUT = "timeout"
 CONNECT = "connect"
+CONNECT_TIMEOUT = "connect_timeout"  # nobody there: no connection, or no TLS on it, within the limit
 RESET = "reset"
 TLS = "tls"
+CERTIFICATE = "certificate"
 DNS = "dns"
 PROTOCOL = "protocol"
+REDIRECT = "redirect"  # not followed
 UNEXPECTED_ANSWER = "unexpected_answer"  # an answer we have no name for, or one that `request.expect` refused
 TASK_ERROR = "task_error"  # the user's own task raised
 
@@ -42,7 +45,7 @@ TASK_ERROR = "task_error"  # the user's own task raised
 REFUSED = frozenset({EXPIRED_TOKEN, UNRECOGNIZED_CLIENT, ACCESS_DENIED, INVALID_SIGNATURE})
 
 # Requests that were never answered and are still a lower bound of a latency: they count at their age.
-AGED = frozenset({TIMEOUT, CANCELLED})
+AGED = frozenset({TIMEOUT, CONNECT_TIMEOUT, CANCELLED})
 
 
 class Outcome:

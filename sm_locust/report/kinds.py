@@ -93,6 +93,10 @@ _BY_KIND = {
         "no complete answer came in time; it counts as a latency of at least its age",
         "add instances, or raise request.timeout if so long an answer would still be of use",
     ),
+    outcome.CONNECT_TIMEOUT: Words(
+        "nothing accepted a connection in time; it counts as a latency of at least its age",
+        "check security groups, network ACLs, routes and VPC endpoints: what they drop is never refused; then the port",
+    ),
     outcome.CONNECT: Words(
         "no connection could be made",
         "check address, port, proxy and firewall, and whether the target still runs",
@@ -103,12 +107,20 @@ _BY_KIND = {
     ),
     outcome.TLS: Words(
         "no secure connection could be agreed on",
-        "check the certificate, AWS_CA_BUNDLE, and that the address is meant for https",
+        "check that the address and port are meant for https, and what inspects TLS on the way",
+    ),
+    outcome.CERTIFICATE: Words(
+        "the target's certificate is of another host, expired, or signed by nobody who is trusted here",
+        "check the address, the certificate, this machine's clock, and AWS_CA_BUNDLE for an authority of your own",
     ),
     outcome.DNS: Words("the target's name has no address here", "check its spelling, the region and the resolver"),
     outcome.PROTOCOL: Words(
         "what came back is not HTTP",
         "check the port, and that the address is not https where it says http",
+    ),
+    outcome.REDIRECT: Words(
+        "the target pointed to another address, and redirects are not followed",
+        "give the address that it points to: https for http, or the path with its stage or last slash",
     ),
     outcome.UNEXPECTED_ANSWER: Words(
         "an answer of another status than expected, or without what request.expect asks for",

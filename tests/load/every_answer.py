@@ -47,7 +47,7 @@ ANSWERED: dict[str, tuple[list[Step], str, int, bytes]] = {
     "bytes after the end": ([ok() + b"\x00garbage"], kinds.OK, 200, b"setosa"),
     "a binary body": ([ok(bytes(range(256)))], kinds.OK, 200, bytes(range(256))),
     "an error that is not UTF-8": ([answer(500, b"\xff\xfe\x00")], kinds.INTERNAL, 500, b"\xff\xfe\x00"),
-    "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.UNEXPECTED_ANSWER, 302, b""),
+    "a redirect": ([answer(302, b"", "Location: http://127.0.0.1:1/")], kinds.REDIRECT, 302, b""),
     "a closed connection, at once": ([CLOSE], kinds.RESET, 0, b""),
     "a closed connection, mid-header": ([b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE], kinds.RESET, 0, b""),
     "a closed connection, mid-body": ([answer(200, b"setosa")[:-3], CLOSE], kinds.RESET, 0, b"set"),

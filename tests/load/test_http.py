@@ -18,7 +18,7 @@ import gevent
 import pytest
 
 from sm_locust.load.http import Answer, Connections, HttpFault
-from sm_locust.record.outcome import CONNECT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
+from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
 from tests.oracles import answers
 from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok
 
@@ -275,7 +275,7 @@ def test_a_refused_connection_is_a_connect_fault(unused_port: int) -> None:
     assert str(unused_port) in refused.message
 
 
-def test_an_address_that_accepts_nothing_is_a_timeout() -> None:
+def test_an_address_that_accepts_nothing_is_a_connect_timeout() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -290,7 +290,7 @@ def test_an_address_that_accepts_nothing_is_a_timeout() -> None:
         finally:
             for sock in waiting:
                 sock.close()
-    assert stalled.kind == TIMEOUT
+    assert stalled.kind == CONNECT_TIMEOUT
     assert "0.2 s" in stalled.message
 
 
@@ -349,7 +349,7 @@ def test_a_certificate_is_refused_when_its_authority_is_unknown_or_it_is_of_anot
         unknown = fault(Connections(server.url))
     with tls_server(certificates, "elsewhere", [ok()]) as server:
         mistaken = fault(Connections(server.url, ca_bundle=str(certificates / "elsewhere.pem")))
-    assert (unknown.kind, mistaken.kind) == (TLS, TLS)
+    assert (unknown.kind, mistaken.kind) == (CERTIFICATE, CERTIFICATE)
     assert "self-signed" in unknown.message
     assert "127.0.0.1" in mistaken.message
     assert server.requests == []
@@ -376,11 +376,11 @@ def test_a_server_without_tls_is_a_tls_fault() -> None:
         greeting.join()
 
 
-def test_a_tls_handshake_that_never_ends_is_a_timeout() -> None:
+def test_a_tls_handshake_that_never_ends_is_a_connect_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"https://127.0.0.1:{silent.getsockname()[1]}"
-        assert fault(Connections(url, connect_timeout=0.1)).kind == TIMEOUT
-        assert fault(Connections(url), timeout=0.1).kind == TIMEOUT
+        assert fault(Connections(url, connect_timeout=0.1)).kind == CONNECT_TIMEOUT
+        assert fault(Connections(url), timeout=0.1).kind == CONNECT_TIMEOUT
 
 
 UNPATCHED = """
@@ -405,7 +405,7 @@ except HttpFault as fault:
 
 def test_without_monkey_patching_a_tls_handshake_leaves_other_greenlets_running() -> None:
     ran = subprocess.run([sys.executable, "-c", UNPATCHED], capture_output=True, text=True, timeout=30)
-    assert (ran.stdout.split(), ran.stderr) == ([TIMEOUT, "True"], "")
+    assert (ran.stdout.split(), ran.stderr) == ([CONNECT_TIMEOUT, "True"], "")
 
 
 # -- proxy -----------------------------------------------------------------------------------------------------------

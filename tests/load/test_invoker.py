@@ -143,7 +143,7 @@ def test_an_error_is_told_with_its_name_and_its_words(error_type: str, status: i
         (500, "NeverHeardOfException", kinds.INTERNAL),
         (503, "ThrottlingException", kinds.THROTTLED),
         (404, "", kinds.UNEXPECTED_ANSWER),
-        (301, "", kinds.UNEXPECTED_ANSWER),
+        (301, "", kinds.REDIRECT),
     ],
 )
 def test_without_a_name_we_know_the_status_decides(status: int, error_type: str, kind: str) -> None:

@@ -287,7 +287,7 @@ def test_a_container_gets_what_sagemaker_would_pass_on(monkeypatch: pytest.Monke
         (429, kinds.MODEL_ERROR),
         (500, kinds.MODEL_ERROR),
         (503, kinds.MODEL_ERROR),
-        (302, kinds.UNEXPECTED_ANSWER),
+        (302, kinds.REDIRECT),
         (204, kinds.OK),
     ],
 )

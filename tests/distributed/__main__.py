@@ -61,7 +61,8 @@ def _read(row: Row, run: Fleet, folder: Path, seconds: int) -> tuple[Found, dict
     row.must(row.above <= ROUNDING, f"{row.above} a second above the plan")
     row.delivered = f"{summary['arrivals']['delivered_ratio']:.2%}"
     requests = summary["requests"]
-    row.lost = str(_served(run) - requests["ok"] - requests["failed"])
+    arrived = requests["ok"] + requests["failed"] - requests["by_kind"].get("connect_timeout", 0)
+    row.lost = str(_served(run) - arrived)
     row.late = f"{summary['lateness_ms']['p99']:.2f} ms"
     reasons = summary["verdict"]["reasons"]
     row.verdict = ("valid" if summary["verdict"]["valid"] else "not valid") + "".join(f"; {r['code']}" for r in reasons)

@@ -202,11 +202,12 @@ def killed_master(run: Fleet) -> Row:
         except subprocess.TimeoutExpired:
             row.must(False, f"worker {worker} did not end by itself")
     row.notes.append(f"the workers ended by themselves within {max(ended, default=0):.0f} s")
+    # On the master's machine, which reaches the endpoint and nothing else.
     said = subprocess.run(
-        [sys.executable, "-m", "sm_locust.cli", "summarize", str(folder)],
+        [*run.network.on(MASTER), sys.executable, "-m", "sm_locust.cli", "summarize", str(folder)],
         capture_output=True,
         text=True,
-        env=environment(),
+        env=environment(AWS_ENDPOINT_URL=run.url),
         cwd=Path(__file__).parents[2],
     )
     row.code += f", summarize {said.returncode}"

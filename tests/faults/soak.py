@@ -18,6 +18,7 @@ from typing import Any
 
 # Locust patches the process before anything else loads ssl.
 import locust as _  # noqa: F401
+
 import psutil
 
 from sm_locust.record import outcome as kinds
@@ -83,7 +84,7 @@ def main(requests: int) -> int:
     if shutil.which("nginx") is None:
         print("nginx is missing: install it (Debian, Ubuntu: apt-get install nginx-light)", file=sys.stderr)
         return 2
-    seconds = round(requests / RATE) + 1
+    seconds = round(requests / RATE) + 2  # the first and the last are not whole ones
     with tempfile.TemporaryDirectory(prefix="sm-locust-soak-") as name:
         folder = Path(name)
         with nginx(folder) as url:

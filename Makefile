@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools faults soak clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,11 +29,12 @@ test: .venv/.test  ## run the tests
 	wait $$waiting || code=$$?; waiting=; wait $$rooms || code=$$?; rooms=; \
 	cat $$logs/waiting $$logs/rooms; exit $$code
 
-lint: .venv/.dev  ## ruff, mypy and the rules of who may import whom
+lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/Dockerfile
 
 bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
 	@$(BIN)/python -m benchmarks
@@ -59,6 +60,9 @@ browser-tools:
 $(AXE): tests/browser/package.json tests/browser/package-lock.json
 	@npm ci --silent --prefix tests/browser || { echo "npm could not install axe-core: check the network or npm's settings and run make $(MAKECMDGOALS) again" >&2; exit 1; }
 	@touch $@
+
+pins: .venv/.test  ## pin what the image installs to the versions that are tested here
+	@$(BIN)/python -m deploy.pin > deploy/constraints.tmp && mv deploy/constraints.tmp deploy/constraints.txt
 
 faults: .venv/.test  ## inject every fault into real runs and write what they said to docs/faults.md
 	@$(BIN)/python -m tests.faults

@@ -84,7 +84,7 @@ class Check:
         outcome, found = probe(config, bodies)
         yield found
         takes = outcome.service_time - (outcome.connected or 0.0) if outcome is not None and outcome.ok else None
-        yield from quotas.of_the_way(config, None if real is None else _peak(real), takes)
+        yield from quotas.of_the_way(config, None if real is None else real.peak, takes)
 
 
 # The plan
@@ -96,7 +96,7 @@ def _plan(real: Schedule | None, speed: int) -> Finding:
     lasts = format_duration(round(real.duration, 3))
     if speed != 1:
         lasts += f" ({format_duration(round(real.duration * speed, 3))} at speed {speed})"
-    return Finding("plan", PASS, f"{real.total:,.0f} requests in {lasts}, at most {_peak(real):,.0f} a second")
+    return Finding("plan", PASS, f"{real.total:,.0f} requests in {lasts}, at most {real.peak:,.0f} a second")
 
 
 def _cost(config: RunConfig, bodies: tuple[payloads.Payload, ...], speed: int) -> Iterator[Finding]:
@@ -123,11 +123,6 @@ def _cost(config: RunConfig, bodies: tuple[payloads.Payload, ...], speed: int) -
             yield Finding("guard", WARN, f"an experiment would be refused: {e}", "raise the guard, or play a run only")
         else:
             yield Finding("guard", PASS, "what is planned is within the guard")
-
-
-def _peak(schedule: Schedule) -> float:
-    """Arrivals a second."""
-    return max(max(phase.arrival_rate, phase.end_rate) for phase in schedule.phases)
 
 
 def _lasts(config: RunConfig, real: Schedule | None, speed: int) -> tuple[float | None, str]:

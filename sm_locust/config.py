@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
@@ -51,6 +51,7 @@ A_PRECISION = "a percentage such as 5%, or a fraction such as 0.05; 1% to 50%"
 A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
 A_HEADER = "a text of 1 to 1024 printable ASCII characters"
 A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
+A_PERCENTAGE = "a percentage such as 90%; more than 0%; 100% is one core, or one GPU, and an instance may have several"
 A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
 A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
 A_DATE = "the day that they are of, such as 2026-11-24"
@@ -146,6 +147,13 @@ def _ratio(value: Any) -> float:
     if not 0 <= ratio <= 1:
         raise ValueError
     return ratio
+
+
+def _percentage(value: Any) -> float:
+    found = _PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 0 < float(found[1]) <= 1e6:  # 90: of what? CloudWatch's number is a percentage
+        raise ValueError
+    return float(Decimal(found[1]) / 100)
 
 
 def _date(value: Any) -> datetime.date:
@@ -345,35 +353,95 @@ class Slo(Section):
         return {metric: limit for metric, limit in self if limit is not None}
 
 
-class StopRule(Section):
-    """End the run once `metric` has been above `above` for `lasting` seconds."""
+# What `stop_when` knows beside the metrics of `slo`.
+ERROR_RATE = "error_rate"
+DROP_RATE = "drop_rate"  # of the arrivals due, the share that was dropped
+SHORTFALL = "throughput_shortfall"  # of the arrivals due, the share that no good answers came for meanwhile
+NOT_VALID = "not_valid"  # what the verdict would not accept of our side
+OVERHEAD = "OverheadLatency"
 
-    metric: str = Field(strict=True, description=A_METRIC)
-    above: float = Field(description=f"{A_LATENCY}; for error_rate {A_RATIO}")
+# As CloudWatch names them. Of an inference component they are shares of what the copy was given.
+_OF_INSTANCES = ("CPUUtilization", "MemoryUtilization", "DiskUtilization", "GPUUtilization", "GPUMemoryUtilization")
+_OF_COPIES = (
+    *("CPUUtilizationNormalized", "MemoryUtilizationNormalized"),
+    *("GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized"),
+)
+_STATISTICS = {"mean": "Average", "max": "Maximum", "p999": "p99.9"}  # as CloudWatch names ours
+
+A_STOP_METRIC = (
+    f"{DROP_RATE}, {SHORTFALL}, {NOT_VALID}, {A_METRIC}; of CloudWatch {OVERHEAD}, {', '.join(_OF_INSTANCES)}, or of "
+    f"an inference component {', '.join(_OF_COPIES)}"
+)
+
+
+class StopRule(Section):
+    """End the run once `metric` has been above `above` for `lasting` seconds of the schedule.
+
+    The first `grace` seconds of the schedule are not looked at.
+    """
+
+    metric: str = Field(strict=True, description=A_STOP_METRIC)
+    above: float | None = Field(
+        None,
+        validate_default=True,
+        description=f"{A_LATENCY}; for rates {A_RATIO}; for utilizations {A_PERCENTAGE}; not with {NOT_VALID}",
+    )
     lasting: Duration = Field(alias="for", description=A_DURATION)
+    grace: Given[Duration] = Field(None, description=A_DURATION)
 
     @field_validator("metric")
     @classmethod
     def _is_known(cls, metric: str) -> str:
-        if metric not in Slo.model_fields:
+        known = (*Slo.model_fields, DROP_RATE, SHORTFALL, NOT_VALID, OVERHEAD, *_OF_INSTANCES, *_OF_COPIES)
+        if metric not in known:
             raise ValueError
         return metric
 
     @field_validator("above", mode="before")
     @classmethod
-    def _suits_the_metric(cls, above: Any, info: ValidationInfo) -> float:
+    def _suits_the_metric(cls, above: Any, info: ValidationInfo) -> float | None:
         metric = info.data.get("metric")
         if metric is None:  # refused already: what it may be above, nobody can say
             return 0.0
-        read, accepted = (_ratio, A_RATIO) if metric == "error_rate" else (_latency, A_LATENCY)
+        if metric == NOT_VALID:
+            if above is not None:
+                raise _refused(f"not with {NOT_VALID}: the verdict has limits of its own")
+            return None
+        read, accepted = _read_as(metric)
         try:
             return read(above)
         except ValueError:
             raise _refused(f"for {metric}, {accepted}") from None
 
     @field_serializer("above")
-    def _as_written(self, above: float) -> float | str:
-        return above if self.metric == "error_rate" else format_duration(above)
+    def _as_written(self, above: float | None) -> float | str | None:
+        if above is None or _read_as(self.metric)[0] is _ratio:
+            return above
+        return self._said(above)
+
+    @property
+    def cloudwatch(self) -> tuple[str, str] | None:
+        """The metric and the statistic of CloudWatch that it asks for; None where we measure it."""
+        if self.metric.startswith("model_latency_"):
+            statistic = self.metric.removeprefix("model_latency_")
+            return "ModelLatency", _STATISTICS.get(statistic, statistic)
+        return (self.metric, "Average") if self.metric in (OVERHEAD, *_OF_INSTANCES, *_OF_COPIES) else None
+
+    def _said(self, value: float) -> str:
+        if _read_as(self.metric)[0] is _latency:
+            return format_duration(value)
+        return f"{(Decimal(repr(value)) * 100).normalize():f}%"
+
+    def __str__(self) -> str:
+        limit = "" if self.above is None else f" above {self._said(self.above)}"
+        return f"{self.metric}{limit} for {format_duration(self.lasting)}"
+
+
+def _read_as(metric: str) -> tuple[Callable[[Any], float], str]:
+    """How a limit on a metric is read, and what is accepted."""
+    if metric in (ERROR_RATE, DROP_RATE, SHORTFALL):
+        return _ratio, A_RATIO
+    return (_percentage, A_PERCENTAGE) if metric in (*_OF_INSTANCES, *_OF_COPIES) else (_latency, A_LATENCY)
 
 
 ScalingMetric = Literal[
@@ -520,7 +588,9 @@ class RunConfig(Section):
     phases: Annotated[tuple[PhaseEntry, ...] | None, Listed] = Field(None, description="a list of one phase or more")
     arrivals: Arrivals = Arrivals()
     slo: Slo = Slo()
-    stop_when: Annotated[tuple[StopRule, ...], Listed] = Field((), description="a list of rules {metric, above, for}")
+    stop_when: Annotated[tuple[StopRule, ...], Listed] = Field(
+        (), description="a list of rules {metric, above, for, grace}"
+    )
     capacity: CapacitySearch = CapacitySearch()
     scaling: Given[Scaling] = None
     cloudwatch: CloudWatch = CloudWatch()
@@ -551,6 +621,21 @@ class RunConfig(Section):
         if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
             of = f" of {source}" if source.startswith("shape ") else ""
             raise ConfigError(f"the schedule{of} sends {planned:,} requests and guard.max_requests allows {most:,}")
+
+    def check_stop_when(self) -> None:
+        """Raises ConfigError for a rule on a metric that CloudWatch will not have of this target."""
+        component = self.request.inference_component is not None
+        for i, rule in enumerate(self.stop_when):
+            if rule.cloudwatch is None:
+                continue
+            accepted = ""
+            if self.target is None or self.target.endpoint is None:
+                accepted = "only with target.endpoint, whose metrics CloudWatch has"
+            elif rule.metric in (_OF_INSTANCES if component else _OF_COPIES):
+                named = ", ".join(_OF_COPIES if component else _OF_INSTANCES)
+                accepted = f"{'with' if component else 'without'} request.inference_component, {named}"
+            if accepted:
+                raise ConfigError(f"stop_when[{i}].metric: {rule.metric!r} is not accepted: {accepted}")
 
     @property
     def scales_copies(self) -> bool:

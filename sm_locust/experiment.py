@@ -20,7 +20,7 @@ from pathlib import Path
 from sm_locust import custody, payloads
 from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
-from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID, Summary
+from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
 from sm_locust.aws import capacity, scaling
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import addresses, runtime_urls
@@ -31,7 +31,7 @@ from sm_locust.loopback import only_loopback
 from sm_locust.plugin.orphan import PARENT
 from sm_locust.record.prior import EXPERIMENT, Prior
 from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
-from sm_locust.report import compare, text
+from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
 from sm_locust.schedule import SPEEDS
 
@@ -370,15 +370,21 @@ class _Conductor:
         ended = run.meta.get("ended")
         if ended not in ENDS_OF_ITSELF:
             raise ExperimentError(f"{side}: the run was not played to its end: {ended}; its folder is {run.folder}")
-        say(f"  {text.verdict(Summary.of(run))}")
+        summary = Summary.of(run)
+        say(f"  {text.verdict(summary)}")
+        if summary.stopped is not None:
+            say(f"  {wording.stopped(summary)}")
 
 
 def exit_code(comparison: Comparison) -> int:
-    """3 when either side is not valid, 1 when AFTER does not keep the SLO, 0 otherwise: BEFORE may fail it."""
+    """3 when either side is not valid, 4 when `stop_when` ended AFTER, 1 when it does not keep the SLO, 0 otherwise.
+
+    BEFORE may fail its SLO, and be ended by `stop_when`: that shows what it cannot take.
+    """
     before, after = comparison.before.summary, comparison.after.summary
     if not (before.verdict.valid and after.verdict.valid):
         return EXIT_NOT_VALID
-    return EXIT_GOOD if after.exit_code == EXIT_GOOD else EXIT_FAILED
+    return after.exit_code
 
 
 def end(child: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,7 @@ UNKNOWN: Level = "unknown"  # not available here
 # What may fail and can be overridden by name. Not among them: what a run itself refuses, whatever anybody allows.
 ALLOWABLE = (
     "identity",
+    "clock",
     "credentials",
     "endpoint",
     "variant",

@@ -107,6 +107,11 @@ class Schedule:
         """All arrivals."""
         return self._arrivals_before[-1]
 
+    @property
+    def peak(self) -> float:
+        """The most arrivals a second."""
+        return max(max(phase.arrival_rate, phase.end_rate) for phase in self.phases)
+
     def _index_at(self, t: float) -> int | None:
         return bisect_right(self.boundaries, t) - 1 if 0 <= t < self.duration else None
 

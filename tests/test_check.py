@@ -263,7 +263,7 @@ def test_what_is_wrong_is_one_sentence(
 def test_a_name_that_cannot_be_allowed_is_refused_with_those_that_can(tmp_path: Path) -> None:
     done = command(tmp_path / "c.yaml", "--allow", "guard")
     assert done.exit_code == 2
-    assert "'guard' is not one of 'identity', 'credentials', 'endpoint'" in done.output
+    assert "'guard' is not one of 'identity', 'clock', 'credentials', 'endpoint'" in done.output
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

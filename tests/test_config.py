@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 from copy import deepcopy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
@@ -47,7 +48,7 @@ phases:
   - {name: rest, duration: 90, arrival_rate: 0.5}
 arrivals: {spacing: poisson, seed: 7, per_user: 2, max_in_flight: 5000}
 slo: {latency_mean: 15ms, service_time_p999: 0.3s, model_latency_p95: 0.5ms, error_rate: 5%}
-stop_when: [{metric: error_rate, above: 5%, for: 60s}, {metric: latency_p99, above: 300ms, for: 60s}]
+stop_when: [{metric: error_rate, above: 5%, for: 60s}, {metric: latency_p99, above: 300ms, for: 60s, grace: 5m}]
 capacity: {start: 50, max: 2000, precision: 4%, window: 8s, warm_up: 0s, min_requests: 1000, time_limit: 4m}
 scaling:
   min_instances: 1
@@ -203,6 +204,11 @@ def test_a_configuration_survives_json_msgpack_and_yaml(text: str) -> None:
     assert parse(yaml.safe_dump(data), "again.yaml") == config
 
 
+def format_ratio(ratio: float) -> str:
+    """As a percentage of CPUUtilization, which is more than 0."""
+    return f"{max(Decimal(repr(ratio)), Decimal('1e-6')) * 100:f}"
+
+
 @given(
     latency=st.floats(1e-9, 120, exclude_min=True),
     ratio=st.floats(0, 1),
@@ -216,12 +222,36 @@ def test_every_number_survives_exactly(latency: float, ratio: float, duration: f
             "stop_when": [
                 {"metric": "service_time_max", "above": format_duration(latency), "for": duration},
                 {"metric": "error_rate", "above": ratio, "for": 1},
+                {"metric": "not_valid", "for": 1},
+                {"metric": "CPUUtilization", "above": f"{format_ratio(ratio)}%", "for": 1, "grace": duration},
             ],
             "phases": [{"name": "p", "duration": duration, "arrival_rate": rate}],
         }
     )
     assert config.slo.limits() == {"latency_p99": latency, "error_rate": ratio}
     assert RunConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("target", "request_", "said"),
+    [
+        ({}, {}, "stop_when[1].metric: 'CPUUtilization' is not accepted: only with target.endpoint"),
+        ({"container": "http://h/"}, {}, "stop_when[1].metric: 'CPUUtilization' is not accepted: only with target."),
+        ({"endpoint": "a"}, {"inference_component": "c"}, "stop_when[1].metric: 'CPUUtilization' is not accepted: wi"),
+        ({"endpoint": "a"}, {}, ""),
+    ],
+)
+def test_a_stop_rule_on_what_cloudwatch_will_not_have_is_refused(
+    target: dict[str, str], request_: dict[str, str], said: str
+) -> None:
+    rules = [{"metric": m, "above": "90%", "for": "3m"} for m in ("error_rate", "CPUUtilization")]
+    config = RunConfig.from_dict({"request": request_, "stop_when": rules} | ({"target": target} if target else {}))
+    if not said:
+        config.check_stop_when()
+        return
+    with pytest.raises(ConfigError) as refused:
+        config.check_stop_when()
+    assert str(refused.value).startswith(said)
 
 
 def test_a_configuration_is_frozen() -> None:
@@ -451,6 +481,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "arrivals.seed": (-1, "a whole number, 0 to 4294967295"),
     "slo.error_rate": (5, A_RATIO),
     "stop_when[0].metric": ("latency_p42", "error_rate, or latency_*"),
+    "stop_when[0].grace": ("0s", A_DURATION),
     "stop_when[0].above": ("101%", A_RATIO),
     "stop_when[0].for": ("0s", A_DURATION),
     "capacity.start": (0, "a number of arrivals a second, more than 0, at most 1000000"),
@@ -558,7 +589,7 @@ REQUIRED = [(path, key) for path, key, required in KEYS if required]
 def test_the_required_keys_are_those_that_a_section_cannot_do_without() -> None:
     assert {shown((*path, key)) for path, key in REQUIRED} == {
         *("phases[0].name", "phases[0].duration", "phases[0].arrival_rate"),
-        *("stop_when[0].metric", "stop_when[0].above", "stop_when[0].for"),
+        *("stop_when[0].metric", "stop_when[0].for"),
         *("scaling.min_instances", "scaling.max_instances", "scaling.metric", "scaling.target"),
         *("scaling.metric.namespace", "scaling.metric.name", "scaling.metric.statistic"),
     }
@@ -578,6 +609,8 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
     name = shown((*path, key))
     if required:
         assert refusal(text).startswith(f"x.yaml: {name}: missing; required: ")
+    elif name == "stop_when[0].above":
+        assert refusal(text).startswith(f"x.yaml: {name}: missing; required: for error_rate, a percentage")
     elif name == "target.endpoint":
         assert refusal(text).startswith("x.yaml: target.endpoint: missing; required: a name of")
     elif name == "request.content_type":
@@ -613,6 +646,19 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
             "stop_when[0].above: '5%' is not accepted: for latency_p99, a latency with its unit",
         ),
         ("stop_when: [{metric: error_rate, above: 5ms, for: 60s}]", "stop_when[0].above: '5ms' is not accepted: for"),
+        (
+            "stop_when: [{metric: drop_rate, above: 5ms, for: 60s}]",
+            "stop_when[0].above: '5ms' is not accepted: for dro",
+        ),
+        ("stop_when: [{metric: OverheadLatency, for: 60s}]", "stop_when[0].above: missing; required: for OverheadLat"),
+        (
+            "stop_when: [{metric: CPUUtilization, above: 90, for: 60s}]",
+            "stop_when[0].above: 90 is not accepted: for CPUUtilization, a percentage such as 90%",
+        ),
+        (
+            "stop_when: [{metric: not_valid, above: 5%, for: 60s}]",
+            "stop_when[0].above: '5%' is not accepted: not with not_valid",
+        ),
         ("slo: {latency_p99: 15}", "slo.latency_p99: 15 is not accepted: a latency with its unit, such as 15ms"),
         ("slo: {latency_p99: '15'}", "slo.latency_p99: '15' is not accepted: a latency with its unit"),
         (

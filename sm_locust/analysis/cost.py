@@ -127,7 +127,8 @@ class Cost:
             ]
         if target.endpoint is not None:
             pulls = schedule.duration / max(PULL_EVERY, config.cloudwatch.period / speed) + PULLS_AFTER
-            metrics = times * pulls * METRICS_A_PULL / 1000
+            asked = METRICS_A_PULL + sum(rule.cloudwatch is not None for rule in config.stop_when)
+            metrics = times * pulls * asked / 1000
             items.append(("CloudWatch, most", "get_metric_data_thousand", *_twice(metrics)))
         return cls(tuple(Item(*item, prices.known.get(item[1])) for item in items), unknown=unknown)
 

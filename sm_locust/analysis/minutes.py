@@ -131,6 +131,7 @@ class Minutes:
     judged    the phases with `judge: true`, merged; the whole run without a schedule
     whole     everything
     steps     of a search for capacity, in order; none where the load was planned
+    unwritten real seconds before the end of which the ledger does not even say what was planned
     """
 
     speed: int
@@ -145,6 +146,7 @@ class Minutes:
     samples: list[Sample]
     events: list[Event]
     steps: list[Step]
+    unwritten: float = 0.0
 
     @classmethod
     def of(cls, run: Run) -> Minutes:
@@ -184,6 +186,7 @@ class Minutes:
             samples=sorted(ledger.samples, key=lambda sample: sample.at),
             events=ledger.events,
             steps=ledger.steps,
+            unwritten=max(0.0, end - sum(row.until - row.second for row in ledger.plan)),
         )
 
     def name_of(self, span: Span) -> str:

@@ -13,17 +13,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sm_locust.analysis.cost import Cost, Played, check_cost
+from sm_locust.analysis.sizing import Sizing
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.payloads import Payload, total_bytes
 from sm_locust.prices import Prices, named_region
 from sm_locust.schedule import Schedule
 
 SCHEMA_VERSION = 1
-
-# What one process holds with ease. benchmarks/RESULTS.md: 5,000 a second with a lateness p99 of 1.1 ms. Past about
-# 1,000 users each tick of Locust's dispatcher holds up arrivals: 2 ms at 800 users, 60 to 110 ms at 20,000.
-PROCESS_RATE = 5_000.0  # arrivals a second
-PROCESS_USERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,7 @@ class Plan:
     speed           schedule seconds for one real second
     busiest         the whole schedule minute with the highest rate, and that rate, in arrivals a minute
     bodies          None where the user class brings its own
-    processes       that it takes to send this
+    sizing          how many processes it takes to send this
     reach           None without `scaling`, or where its metric counts requests at a time
     experiment      the cost of BEFORE and AFTER; None where there is nothing to play so
     refusals        what `guard` refuses, a sentence each; a run of it would not start
@@ -95,7 +91,7 @@ class Plan:
     phases: tuple[PhasePlan, ...]
     busiest: tuple[int, float]
     bodies: Bodies | None
-    processes: int
+    sizing: Sizing
     reach: Reach | None
     cost: Cost
     experiment: Cost | None
@@ -126,12 +122,12 @@ class Plan:
 
         busiest = busiest_minute(schedule)
         reach = _reach(config, schedule, busiest[1])
-        processes = max(1, math.ceil(_peak(schedule) / PROCESS_RATE))
+        sizing = Sizing.of(config, schedule.peak, mean_bytes)
         run, experiment = cost("run"), cost("experiment") if scalable else None
         refusals = tuple(_refusals(config, real, run))
         warnings = [
             *_about_scaling(config, reach, busiest[1]),
-            *_about_users(config, schedule, processes),
+            *_about_users(config, sizing),
             *([] if refusals else _about_the_experiment(config, experiment)),
             *_about_prices(config, run, prices, today),
         ]
@@ -145,7 +141,7 @@ class Plan:
             ),
             busiest=busiest,
             bodies=bodies,
-            processes=processes,
+            sizing=sizing,
             reach=reach,
             cost=run,
             experiment=experiment,
@@ -165,7 +161,12 @@ class Plan:
     @property
     def peak_rate(self) -> float:
         """The most arrivals a second."""
-        return _peak(self.schedule)
+        return self.schedule.peak
+
+    @property
+    def processes(self) -> int:
+        """That it takes to send this."""
+        return self.sizing.processes
 
     @property
     def bytes_sent(self) -> float | None:
@@ -214,16 +215,13 @@ class Plan:
             "bodies": None if self.bodies is None else asdict(self.bodies),
             "body_bytes": None if self.bytes_sent is None else round(self.bytes_sent),
             "processes": self.processes,
+            "process_rate": round(self.sizing.process_rate, 3),
             "scaling": None if self.reach is None else asdict(self.reach),
             "cost": self.cost.as_dict(),
             "experiment_cost": None if self.experiment is None else self.experiment.as_dict(),
             "guard": {**self.config.guard.model_dump(mode="json"), "refusals": list(self.refusals)},
             "warnings": list(self.warnings),
         }
-
-
-def _peak(schedule: Schedule) -> float:
-    return max(max(phase.arrival_rate, phase.end_rate) for phase in schedule.phases)
 
 
 def busiest_minute(schedule: Schedule) -> tuple[int, float]:
@@ -282,15 +280,10 @@ def _about_scaling(config: RunConfig, reach: Reach | None, busiest: float) -> It
         )
 
 
-def _about_users(config: RunConfig, schedule: Schedule, processes: int) -> Iterator[str]:
-    peak, per_user = _peak(schedule), config.arrivals.per_user
-    users = peak / per_user / processes
-    if users > PROCESS_USERS:
-        enough = math.ceil(peak / processes / PROCESS_USERS)
-        yield (
-            f"at the peak a process has {users:,.0f} users, and past {PROCESS_USERS:,} Locust falls behind: give "
-            f"arrivals.per_user: {enough}"
-        )
+def _about_users(config: RunConfig, sizing: Sizing) -> Iterator[str]:
+    said = sizing.crowded(sizing.processes, config.arrivals.per_user)
+    if said is not None:
+        yield said
 
 
 def _about_the_experiment(config: RunConfig, cost: Cost | None) -> Iterator[str]:

@@ -27,9 +27,9 @@ from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.interval import Interval
-from sm_locust.record.run import META, SCHEMA_VERSION, Run, RunError
+from sm_locust.record.run import BY_HAND, ENDS_OF_ITSELF, META, SCHEMA_VERSION, STOPPED, Run, RunError
 
-EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID = 0, 1, 3
+EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID, EXIT_STOPPED = 0, 1, 3, 4
 
 SEARCH = "search"  # what run.json has of a search for capacity
 
@@ -169,8 +169,15 @@ class Summary:
         return "ended" in self.meta
 
     @property
+    def stopped(self) -> Mapping[str, Any] | None:
+        """The rule of `stop_when` that ended the run, as run.json has it; None where none did."""
+        found = self.meta.get("stopped")
+        return found if self.meta.get("ended") == STOPPED else None
+
+    @property
     def exit_code(self) -> int:
-        """3 not valid · 1 an SLO failed or could not be shown to hold (without `slo`: any request failed) · 0.
+        """3 not valid · 4 ended by `stop_when` · 1 an SLO failed or could not be shown to hold (without `slo`: any
+        request failed) · 0.
 
         A search for capacity is good when it has an answer, though that be that no limit was reached.
 
@@ -179,6 +186,8 @@ class Summary:
         """
         if not self.verdict.valid:
             return EXIT_NOT_VALID
+        if self.stopped is not None:
+            return EXIT_STOPPED
         minutes, requests = self.minutes, self.minutes.whole.requests
         if self.searched:
             good = not self.capacity.refused
@@ -222,8 +231,18 @@ class Summary:
                 "lag": [lag.as_dict() for lag in self.lags],
                 "lag_cost": [toll.as_dict() for toll in self.tolls],
             },
-            "stopped": None,
+            "stopped": self._stopped(),
         }
+
+    def _stopped(self) -> dict[str, Any] | None:
+        """By whom or what the run was ended before its time; None where it was not."""
+        ended, found = self.meta.get("ended"), self.stopped
+        if found is not None:
+            return {"by": "stop_when", **{key: found[key] for key in ("rule", "at_s", "value", "since_s", "until_s")}}
+        if ended is None or ended in ENDS_OF_ITSELF:
+            return None
+        by = "hand" if ended == BY_HAND else ended
+        return {"by": by, "rule": None, "at_s": round(self.minutes.end * self.speed, 3)}
 
 
 def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:

@@ -7,7 +7,7 @@ Every doubt carries what to do about it. How the target did is the SLO's busines
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -15,17 +15,20 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
+from sm_locust.record.run import Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
 LATENESS_SHARE = 0.1  # of the service time's median
 MAX_CPU = 0.9  # of one core
 CPU_WINDOW = 5.0  # seconds that one CPU sample stands for
+CUT = 0.01  # seconds that a ledger may leave out, of what rounding may
 RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's load
 
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
 WORKER_LOST = "worker lost"  # the event of that name in the ledger
 CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
+CLOCK_CORRECTED = "clock corrected by "  # + seconds: from then on a process signed by AWS's clock
 
 # What to do about arrivals that were planned and not sent, where it is not the load that was too much.
 _ADVICE = {
@@ -74,13 +77,8 @@ class Verdict:
         spans = minutes.phases or [whole]
         found: list[Reason] = []
         if not finished:
-            found.append(
-                Reason(
-                    "unfinished",
-                    "The run was never finished: its master was killed, and what it had not written is missing; "
-                    "run it again.",
-                )
-            )
+            found.append(_unfinished(minutes))
+        found += _cut(minutes)
         if not whole.sent:
             text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
             found.append(Reason("nothing sent", text))
@@ -118,6 +116,26 @@ class Verdict:
         return {"valid": self.valid, "reasons": [asdict(reason) for reason in self.reasons]}
 
 
+def _unfinished(minutes: Minutes) -> Reason:
+    of_plan = f" of {minutes.schedule.duration:,.0f} s planned" if minutes.schedule is not None else ""
+    text = (
+        "The run was never finished: its master was killed, or could not write any more. What it wrote ends "
+        f"{minutes.end:,.0f} s after the start{of_plan}; all that came later is missing, so run it again."
+    )
+    return Reason("unfinished", text)
+
+
+def _cut(minutes: Minutes) -> list[Reason]:
+    """Seconds that are not even planned: their lines were not written, or somebody has taken them out."""
+    if minutes.unwritten < CUT:
+        return []
+    text = (
+        f"The ledger says nothing of {minutes.unwritten:,.1f} s of the {minutes.end:,.1f} s for which the run lasted: "
+        "what was sent then is missing here; run it again."
+    )
+    return [Reason("ledger cut", text)]
+
+
 def lateness_budget(span: Span) -> float:
     """The most seconds that the 99th percentile of lateness may be."""
     return max(MIN_LATENESS_BUDGET, LATENESS_SHARE * (span.requests.service_time.quantile(0.5) or 0.0))
@@ -133,6 +151,21 @@ def endpoint_drops(spans: Iterable[Span]) -> int:
     spans  phases, since the lateness of each decides
     """
     return sum(span.arrivals.dropped_by_reason.get(MAX_IN_FLIGHT, 0) for span in spans if on_time(span))
+
+
+def undelivered(span: Span, slack: float, stalled: int) -> float:
+    """Arrivals that were planned and not sent, for a reason on our side; 0 where they are few enough.
+
+    slack    how many a faultless generator may be off by
+    stalled  what a stalled target is to blame for
+    """
+    missing = span.planned - span.delivered - stalled
+    return missing if missing > max((1 - MIN_DELIVERED) * span.planned, slack) else 0.0
+
+
+def allowed_off(meta: Mapping[str, Any], planned: float) -> float:
+    """How many arrivals of so many planned a faultless generator may be off by. `meta` as run.json has it."""
+    return _slack(meta, Span(0.0, planned=planned))
 
 
 def _slack(meta: Mapping[str, Any], span: Span) -> float:
@@ -164,7 +197,8 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
     """Whether as much was sent as was planned, but for what a stalled target is to blame for."""
     allowed = max((1 - MIN_DELIVERED) * span.planned, slack)
     missing = span.planned - span.delivered - stalled
-    if missing > allowed:
+    at_the_stop = _at_the_stop(minutes, span)
+    if undelivered(span, slack, stalled) and missing + min(0.0, at_the_stop) > allowed:
         ours = {f"dropped: {reason}": float(n) for reason, n in span.arrivals.dropped_by_reason.items()}
         if stalled:
             ours[f"dropped: {MAX_IN_FLIGHT}"] -= stalled
@@ -176,7 +210,7 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
             f"({missing:,.0f} missing on our side: {why}); {advice}."
         )
         return [Reason("not delivered", text)]
-    if -missing - _after_the_stop(minutes, span) > allowed:
+    if -missing - max(0.0, at_the_stop) > allowed:
         text = (
             f"{-missing:,.0f} more arrivals were sent{_in(name)} than the {span.planned:,.0f} that were planned; look "
             "in the logs for a worker that came back or was told of its users late, and run it again."
@@ -185,15 +219,18 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
     return []
 
 
-def _after_the_stop(minutes: Minutes, span: Span) -> float:
-    """What was sent beyond the plan in the second in which somebody stopped the run: workers hear of it later."""
+def _at_the_stop(minutes: Minutes, span: Span) -> float:
+    """What was sent beyond the plan in the second in which the run was stopped; below 0, what was not.
+
+    Workers hear of it at another moment, and their clocks are not quite the master's.
+    """
     begun = [second for second in minutes.seconds if second.start < minutes.end]
     last = begun[-1] if begun else None
     if last is None or last.seconds >= 1 or span.phase not in (None, last.phase):
         return 0.0
     if minutes.schedule is not None and minutes.end >= minutes.schedule.duration:
         return 0.0
-    return max(0.0, last.delivered - last.planned)
+    return last.delivered - last.planned
 
 
 def _late(span: Span, name: str) -> list[Reason]:
@@ -255,11 +292,24 @@ def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reas
     kinds = ", ".join(f"{kind} {many:,}" for kind, many in sorted(span.requests.by_kind.items()) if kind in REFUSED)
     few = n <= max((1 - MIN_DELIVERED) * span.sent, slack)
     more = "few enough to read the rest as it is" if few else "so many that the target had less load than was planned"
+    clocks = [e for e in minutes.events if e.event.startswith(CLOCK_CORRECTED)]
+    why = f": {_clock(clocks)}" if clocks and INVALID_SIGNATURE in span.requests.by_kind else ""
+    do = "set that machine's clock (NTP)" if why else "see that credentials are renewed in time"
+    requests = "1 request" if n == 1 else f"{n:,} requests"
     text = (
-        f"In {n:,} requests{_in(name)} our credentials were refused ({kinds}); no error rate counts them, and they are "
-        f"{more}: see that credentials are renewed in time."
+        f"In {requests}{_in(name)} our credentials were refused ({kinds}){why}; no error rate counts them, and they "
+        f"are {more}: {do}."
     )
     return [Reason("credentials", text, invalidates=not few)]
+
+
+def _clock(corrections: Sequence[Event]) -> str:
+    """The first of the processes whose clock AWS refused, and how many more there are."""
+    event = corrections[0]
+    ahead = float(event.event.removeprefix(CLOCK_CORRECTED))
+    stands = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+    others = f" ({len(corrections) - 1} more as well)" if len(corrections) > 1 else ""
+    return f"the clock of process {event.worker}{others} was {stands} AWS's, which it then signed by"
 
 
 def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None) -> Iterator[Reason]:

@@ -37,7 +37,7 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
         return
     deadline = time.monotonic() + PATIENCE
     yield _region(sagemaker)
-    yield whoami.identity(config)
+    yield from whoami.identity(config)
     yield whoami.credentials(config, lasts, what)
     if config.target is None or config.target.endpoint is None:
         yield Finding(

@@ -75,6 +75,7 @@ class CloudWatch:
         self.clock_offset = clock_offset or 0.0
         self.subjects = tuple(subjects)
         self._is_anchored = clock_offset is not None
+        self._stop_when = {rule.cloudwatch for rule in config.stop_when}
         self._clock = RunClock(0.0, started_at, speed)
         self._client = client(config, "cloudwatch", attempts=attempts)
 
@@ -90,9 +91,15 @@ class CloudWatch:
             _Query(subject, metric, statistic)
             for subject in self.subjects
             for metric in subject.metrics
-            for statistic in _live(subject, metric)
+            for statistic in (*_live(subject, metric), *self._asked_for(subject, metric))
         ]
         return self._pulled([queries], since_wall, until_wall)
+
+    def _asked_for(self, subject: Subject, metric: Metric) -> Iterator[str]:
+        """What a rule of `stop_when` needs beside."""
+        known = _live(subject, metric)
+        if subject == self.subjects[0]:
+            yield from (s for s in metric.statistics if s not in known and (metric.name, s) in self._stop_when)
 
     def pull_all(self, since_wall: float, until_wall: float) -> Pulled:
         """Every metric of every subject, a call for each: what may not be read of one loses nothing of another."""

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -80,11 +80,11 @@ class Runtime:
     url: str
     region: str
     ca_bundle: str | None
-    proxy: str | None
+    proxy: str | None = field(repr=False)  # it may hold a password
     source: str
     renews: bool
     starts_a_process: bool
-    _credentials: Any  # botocore's, which renews itself when asked
+    _credentials: Any = field(repr=False)  # botocore's, which renews itself when asked
 
     def keys(self) -> Keys:
         """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
@@ -212,13 +212,17 @@ class AwsFault(Exception):
     code      AWS's error code, or botocore's name for it when nothing was answered
     passing   whether the same call may well succeed a little later: throttling, a fault on their side, no connection
     answered  whether AWS said so; else nobody was reached, or there was nobody to ask as
+    date      of AWS's answer, as HTTP has it; empty without one
     """
 
-    def __init__(self, message: str, code: str, *, passing: bool = False, answered: bool = True) -> None:
+    def __init__(
+        self, message: str, code: str, *, passing: bool = False, answered: bool = True, date: str = ""
+    ) -> None:
         super().__init__(" ".join(message.split()))
         self.code = code
         self.passing = passing
         self.answered = answered
+        self.date = date
 
 
 class Watched(NamedTuple):
@@ -313,11 +317,12 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
             named = re.search(r"to perform: ([\w-]+:\w+)", message)
             action = f"{IAM_PREFIXES.get(model.service_name, model.service_name)}:{operation}"
             needed = f"; the permission it needs is {named[1] if named else action}"
-        status = e.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        about = e.response.get("ResponseMetadata", {})
+        status, date = about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {}).get("date", "")
         passing = status >= 500 or any(word in code for word in _PASSING)
         said = _short(message, code)
         raise AwsFault(
-            f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing
+            f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing, date=date
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
         raise AwsFault(
@@ -385,6 +390,9 @@ def _boto3_session() -> Any:
     import boto3
 
     logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
+    # At DEBUG (locust -L DEBUG) botocore writes the session token of every request into the log.
+    if logging.getLogger("botocore").level == logging.NOTSET:
+        logging.getLogger("botocore").setLevel(logging.INFO)
     return boto3.session.Session()
 
 

@@ -6,6 +6,8 @@ Renewing them while a run goes is the load's. They themselves are never shown.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 from sm_locust.aws.session import AwsFault, ask, client, runtime
 from sm_locust.config import ConfigError, RunConfig, format_duration
@@ -23,6 +25,8 @@ REFUSED = (
     "AuthFailure",
 )
 
+CLOCK_OFF, CLOCK_REFUSED = 60.0, 300.0  # seconds; AWS accepts signatures of up to five minutes before or after its time
+
 # botocore asks the source again in the last 10 minutes of a life, each time that somebody wants the keys.
 SHORT_LIFE = 600.0  # seconds
 
@@ -33,17 +37,40 @@ _NOT_RENEWED = {
 _RENEWABLE = "use a source that renews itself: a profile with a role, credential_process, or the role of this machine"
 
 
-def identity(config: RunConfig) -> Finding:
-    """Who AWS says that we are. GetCallerIdentity needs no permission."""
+def identity(config: RunConfig) -> Iterator[Finding]:
+    """Who AWS says that we are, and whether this machine's clock is off. GetCallerIdentity needs no permission."""
     try:
         found = ask(client(config, "sts"), "GetCallerIdentity")
+        date = found["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        yield Finding("identity", PASS, f"{found['Arn']}, account {found['Account']}")
     except AwsFault as e:
-        if e.code.startswith(REFUSED):
-            return Finding("identity", FAIL, str(e), "check the keys, the session token and this machine's clock")
-        if e.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
-            return Finding("identity", FAIL, str(e), "set AWS_PROFILE, or any other source that the AWS CLI accepts")
-        return not_available("identity", e)
-    return Finding("identity", PASS, f"{found['Arn']}, account {found['Account']}")
+        date = e.date
+        yield _unidentified(e)
+    yield from _clock(date)
+
+
+def _unidentified(e: AwsFault) -> Finding:
+    if e.code.startswith(REFUSED):
+        return Finding("identity", FAIL, str(e), "check the keys, the session token and this machine's clock")
+    if e.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
+        return Finding("identity", FAIL, str(e), "set AWS_PROFILE, or any other source that the AWS CLI accepts")
+    return not_available("identity", e)
+
+
+def _clock(date: str) -> Iterator[Finding]:
+    """Nothing where it is right, or where the Date of an answer does not tell."""
+    try:
+        ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()  # the middle of the second that it names
+    except (TypeError, ValueError, OverflowError):
+        return
+    if abs(ahead) < CLOCK_OFF:
+        return
+    text = f"this machine's clock is {_about(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} AWS's"
+    if abs(ahead) < CLOCK_REFUSED:
+        yield Finding("clock", WARN, f"{text}; past 5m AWS refuses what is signed by it", "have NTP set it")
+        return
+    text += ", which refuses what is signed by it: a run's load corrects that, its other calls to AWS do not"
+    yield Finding("clock", FAIL, text, "have NTP set it")
 
 
 def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:

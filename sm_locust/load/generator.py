@@ -30,6 +30,7 @@ from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
 from sm_locust.load.sender import Sender
+from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.payloads import Payload, Payloads
@@ -53,12 +54,16 @@ _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmedia
 
 @dataclass(slots=True)
 class Shipment:
-    """What a process has counted since it was asked last."""
+    """What a process has counted since it was asked last.
+
+    clock_ahead  seconds that AWS's clock was found to be ahead of this machine's, said once; None where it was not
+    """
 
     intervals: list[Interval]
     failures: list[dict[str, Any]]
     in_flight: int
     cpu: float | None
+    clock_ahead: float | None = None
 
 
 class Generator:
@@ -107,11 +112,14 @@ class Generator:
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
+        self._signing_clock = SigningClock()
+        self._clock_said = False
         self._ends_at = clock.wall(until)
         self._renewal: Renewal | None = None
         self._keeper: Greenlet | None = None
         self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
+        self._is_stopped = False
 
         environment.events.request.add_listener(self._on_request)
 
@@ -146,7 +154,9 @@ class Generator:
             self._warn_of_expiry(self._renewal.keys)
             self._keeper = gevent.spawn(self._keep_credentials, self._renewal)
         if service not in self._signers:
-            self._signers[service] = Signer(service, self.runtime.region, _credentials(self._renewal.keys))
+            self._signers[service] = Signer(
+                service, self.runtime.region, _credentials(self._renewal.keys), self._signing_clock
+            )
         return self._signers[service]
 
     def _keep_credentials(self, renewal: Renewal) -> None:
@@ -305,7 +315,13 @@ class Generator:
 
     def stop_arrivals(self) -> None:
         """No arrival is due after this moment, whatever users there are."""
+        self._is_stopped = True
         self._pacer.stop()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether arrivals have been stopped."""
+        return self._is_stopped
 
     def drain(self, patience: float) -> None:
         """Stops arrivals, waits up to `patience` seconds for what is in flight, cancels the rest.
@@ -342,8 +358,10 @@ class Generator:
 
     def shipment(self, before: float | None = None) -> Shipment:
         """Takes what was counted for seconds that began before `before` (everything by default)."""
+        ahead = None if self._clock_said else self._signing_clock.corrected_by
+        self._clock_said = self._signing_clock.corrected_by is not None
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample()
+            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample(), ahead
         )
 
     def _cpu_sample(self) -> float | None:

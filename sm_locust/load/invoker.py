@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import time
 from typing import Any
 
 import gevent
 from gevent import GreenletExit
 
 from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import PlainRequest, Signer
 from sm_locust.record.outcome import (
     ACCESS_DENIED,
@@ -63,6 +63,9 @@ KINDS_BY_ERROR_TYPE = {
     "AccessDeniedException": ACCESS_DENIED,
     "MissingAuthenticationTokenException": MISSING_TOKEN,
     "IncompleteSignatureException": INVALID_SIGNATURE,
+    "SignatureDoesNotMatch": INVALID_SIGNATURE,
+    "RequestTimeTooSkewed": INVALID_SIGNATURE,
+    "RequestExpired": INVALID_SIGNATURE,
     "UnauthorizedException": ACCESS_DENIED,
     "ForbiddenException": FORBIDDEN,
     "LimitExceededException": THROTTLED,
@@ -123,6 +126,7 @@ class Invoker:
         self._method = method
         self._path, _, self._query = path.partition("?")
         self._signer = signer
+        self._clock = signer.clock if signer is not None else SigningClock()
         # Some firewalls (AWS WAF's core rule set) refuse requests without a User-Agent.
         self._headers = {"User-Agent": "sm-locust", **(headers or {})}
         self._content_type = content_type
@@ -145,7 +149,7 @@ class Invoker:
         """
         now = self._now
         request = self._composed(content_type, tuple(headers.items()) if headers else ())
-        head = request.head(body, time())
+        head = request.head(body, self._clock.now())
         answer = Answer()
         started_at = now()
         kind, message = OK, ""
@@ -185,6 +189,9 @@ class Invoker:
         error_type = _error_type(answer, body)
         said = _excerpt(body) or f"HTTP {answer.status} without a body"
         kind = classify(answer.status, error_type)
+        if kind is INVALID_SIGNATURE:
+            self._clock.refused(answer.headers.get("date", ""))
+            said = said.partition("The Canonical String")[0]  # what follows holds the session token
         if kind == REDIRECT and "location" in answer.headers:
             said = f"to {answer.headers['location']}"
         return kind, (f"{error_type}: {said}" if error_type else said)[:EXCERPT]

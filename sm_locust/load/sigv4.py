@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
+from sm_locust.load.signing_clock import SigningClock
+
 # Changed on their way by proxies and clients, so botocore leaves them out of the signature.
 UNSIGNED_HEADERS = frozenset(
     {
@@ -166,10 +168,12 @@ class Signer:
 
     service       the signing name: `sagemaker`, `execute-api`
     credentials   may be replaced at any time; the next request is signed with the new ones
+    clock         for whoever asks for a signature's date
     """
 
-    def __init__(self, service: str, region: str, credentials: Credentials) -> None:
+    def __init__(self, service: str, region: str, credentials: Credentials, clock: SigningClock | None = None) -> None:
         self.credentials = credentials
+        self.clock = clock or SigningClock()
         self._service = service
         self._region = region
         self._stamp: _Stamp | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -70,6 +72,42 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
             gevent.kill(gevent.get_hub().parent, SystemExit(TERMINATED))
 
     gevent.signal_handler(signal.SIGTERM, quit_in_order)
+
+
+def hear_ctrl_c(leave: Callable[[], None]) -> None:
+    """The first Ctrl-C ends the process in order, and a second one has it wait for nothing any more.
+
+    Python raises KeyboardInterrupt wherever it happens to be, in mid-shipment too, where whoever runs then takes it for
+    his own. Here the loop hears it, and hands it to the main greenlet, which waits. A loop that does not turn, since
+    somebody computes, is interrupted by the next Ctrl-C, as it always was.
+
+    leave  has whoever waits wait no longer
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return  # in the background it is ignored
+    main = gevent.get_hub().parent
+    wake = gevent.get_hub().loop.async_(ref=False)
+    heard, is_waiting = 0, False
+
+    def in_the_loop() -> None:
+        nonlocal heard, is_waiting
+        heard, is_waiting = heard + 1, False
+        if heard == 2:
+            gevent.spawn(leave)
+        else:
+            gevent.kill(main, KeyboardInterrupt)
+
+    def hear(*_: object) -> None:
+        nonlocal is_waiting
+        if is_waiting:
+            raise KeyboardInterrupt
+        is_waiting = True
+        wake.send()
+
+    wake.start(in_the_loop)
+    signal.signal(signal.SIGINT, hear)
+    # The interpreter gives the system's handler back before its last moments, and that would end them with -2.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def say_at_the_end(environment: Environment, live: LiveRun) -> None:

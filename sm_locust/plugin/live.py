@@ -24,13 +24,14 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.verdict import CREDENTIALS_REFUSED
+from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED
 from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
 from sm_locust.aws import subjects
 from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
+from sm_locust.load.shapes import mean_per_user
 from sm_locust.load.users import ArrivalUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin import billing
@@ -43,12 +44,25 @@ from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
 from sm_locust.plugin.refused import Refused
 from sm_locust.plugin.searching import Searching
+from sm_locust.plugin.stopping import StopWhen
 from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import COMPLETE, ENDS_OF_ITSELF, RUN_TIME, SEARCHED, Event, Plan, Run, RunError, Sample
+from sm_locust.record.run import (
+    BY_HAND,
+    COMPLETE,
+    ENDS_OF_ITSELF,
+    RUN_TIME,
+    SEARCHED,
+    STOPPED,
+    Event,
+    Plan,
+    Run,
+    RunError,
+    Sample,
+)
 from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
@@ -76,6 +90,7 @@ class Active:
     users: int = 0  # commanded then
     answered: int = 0  # requests that arrived, well or not
     searching: Searching | None = None  # None where the load is planned
+    stop_when: StopWhen | None = None  # None without a rule
     watch: Watch | None = None  # None where there is nothing in AWS to watch
     board: Board | None = None  # None without a web UI
     until: float = math.inf  # real seconds of the run at which arrivals end by plan
@@ -113,6 +128,7 @@ class LiveRun:
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
         self.progress: Progress | None = None  # of the run that began last
+        self._left = False  # whether nothing is waited for any more
         self.has_quit = False  # whether nothing more will come
         self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
 
@@ -241,9 +257,16 @@ class LiveRun:
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
+        processes = runner.worker_count if isinstance(runner, MasterRunner) else 1
+        for warning in order.about_processes(processes, mean_per_user(self._environment.user_classes, order.config)):
+            logger.warning(warning)
         self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
+        if order.config.stop_when:
+            active.stop_when = StopWhen(
+                *(order.config, order.speed, schedule, run.meta, self._processes), distributed=generator is None
+            )
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
         self._active = active
         if self.exposed is not None:
@@ -308,6 +331,7 @@ class LiveRun:
         if active is None:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
+        self._note_clock(active, sample, data["clock_ahead"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -324,6 +348,8 @@ class LiveRun:
             active.board.sample(sample)
         if active.searching is not None:
             active.searching.note(intervals)
+        if active.stop_when is not None:
+            active.stop_when.note(intervals, sample)
         for row in intervals:
             counted = Interval.decode(row, histograms=())
             never = sum(n for kind, n in counted.by_kind.items() if kind in NEVER_ARRIVED)
@@ -338,12 +364,23 @@ class LiveRun:
             self.exposed.flying(worker, sample.in_flight)
         self._end_if_refused(active)
 
+    def _note_clock(self, active: Active, sample: Sample, ahead: float | None) -> None:
+        """A process signs by AWS's clock from now on, since AWS has refused its own."""
+        if ahead is None:
+            return
+        event = Event(sample.at, f"{CLOCK_CORRECTED}{ahead:.0f}", sample.worker)
+        active.run.note("", rows=[event])
+        if active.board is not None:
+            active.board.events([event])
+
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
         if active.board is not None:
             active.board.watched(observations, events)
             if active.watch is not None and active.watch.scaling_at_start is not None:
                 active.board.scaled_by(Setting.of(active.watch.scaling_at_start))
+        if active.stop_when is not None:
+            active.stop_when.observed(observations)
         if observations:
             self._on_disk(active, active.run.append_observations, observations)
         if events:
@@ -363,6 +400,8 @@ class LiveRun:
                 self._watch_workers(active)
             if active.searching is not None:
                 self._search(active, active.searching)
+            if active.stop_when is not None:
+                gevent.spawn_later(active.stop_when.delay, self._stop_if_due, active, active.stop_when, second)
             if active.watch is not None:
                 active.progress.instances = active.watch.instances
             if self.exposed is not None:
@@ -399,6 +438,8 @@ class LiveRun:
             self.exposed.plan(row)
         if active.board is not None:
             active.board.plan(row)
+        if active.stop_when is not None:
+            active.stop_when.plan(row)
         active.run.note("", rows=[row])
 
     def _take(self, active: Active, generator: Generator, before: float | None) -> None:
@@ -407,6 +448,7 @@ class LiveRun:
             shipment = generator.shipment(before)
             sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
             intervals = encoded(shipment.intervals, at_once=active.over)
+            self._note_clock(active, sample, shipment.clock_ahead)
             self._note(active, LOCAL, intervals, sample, shipment.failures)
 
     def _write_every_second(self, active: Active) -> None:
@@ -421,13 +463,11 @@ class LiveRun:
 
     def _on_disk(self, active: Active, write: Callable[..., None], *what: Any) -> None:
         """Writes to the folder, beside the load: no arrival waits for a disk. One that cannot be written ends it."""
-        try:
-            self._disk.apply(write, what)
-        except RunError as e:
-            if not self.failed:
-                self.failed = str(e)
-                logger.error("the run ends: %s", e)
-                self._end(active, "the run folder could not be written")
+        fault = self._disk.apply(_fault, (write, what))
+        if fault is not None and not self.failed:
+            self.failed = str(fault)
+            logger.error("the run ends: %s", fault)
+            self._end(active, "the run folder could not be written")
 
     def _end_if_refused(self, active: Active) -> None:
         """Load that a process's credentials do not let in measures nothing."""
@@ -445,6 +485,20 @@ class LiveRun:
             )
         active.run.note("", rows=[Event(r.since, CREDENTIALS_REFUSED + r.kind, r.process) for r in found])
         self._end(active, "credentials were refused")
+
+    def _stop_if_due(self, active: Active, stop_when: StopWhen, second: int) -> None:
+        """Ends the run once a rule of `stop_when` has held."""
+        if active.over or self.why is not None:
+            return
+        tripped = stop_when.judge(second)
+        if tripped is not None:
+            active.run.meta["stopped"] = tripped.as_dict()
+            self._end(active, STOPPED)
+            logger.warning("the run ends: %s", wording.tripped(tripped.as_dict()))
+
+    def _processes(self) -> int:
+        """How many make the load."""
+        return len(self._master.workers) if self._master is not None else 1
 
     def _end(self, active: Active, why: str) -> None:
         """Ends the arrivals before their time."""
@@ -492,7 +546,7 @@ class LiveRun:
             active.progress.end()
             if active.board is not None:
                 active.board.ending(end)
-            patience = self._patience()
+            patience = 0.0 if self._left else self._patience()
             if active.generator is not None:
                 try:
                     active.generator.drain(patience)
@@ -512,7 +566,7 @@ class LiveRun:
             return COMPLETE
         if end >= self._run_time() - 1.5:  # Locust counts from its start, we from the next whole second
             return RUN_TIME
-        return "stopped by hand"
+        return BY_HAND
 
     def finish(self) -> Run | None:
         """Ends the run if it still goes on, completes its folder and returns it; None when nothing was started.
@@ -540,6 +594,19 @@ class LiveRun:
         """Does not wait for CloudWatch any longer; what it has is still asked for once."""
         if self._watch is not None:
             self._watch.hurry()
+
+    def leave(self) -> None:
+        """Waits for nothing any more: what is in flight is cancelled, and CloudWatch is not asked."""
+        self._left = True
+        active = self._active
+        if self._watch is not None:
+            self._watch.leave()
+        if active is None or not active.over:
+            return
+        if active.generator is not None:
+            active.generator.cancel()
+        elif self._master is not None:
+            self._master.leave()
 
     def _complete(self) -> None:
         """Ends the run and completes its folder, but for what CloudWatch has not said yet."""
@@ -572,11 +639,13 @@ class LiveRun:
 
     def _settle(self, active: Active, watch: Watch) -> None:
         """Completes the folder once more, with all that CloudWatch says of the run."""
+        if self._left:
+            watch.leave()
         watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), lambda what: _wait(active, what))
         active.progress.end()
         self._on_disk(active, active.run.rewrite_observations, watch.observations)
         self._on_disk(active, active.run.rewrite_scaling, watch.events)
-        bills = billing.ask(active.order.config, lambda: watch.is_hurried)
+        bills = None if self._left else billing.ask(active.order.config, lambda: watch.is_hurried)
         hosted = None if watch.hosted is None else watch.hosted._asdict()
         meta = {"cloudwatch": watch.as_dict(), "scaling": watch.scaling_at_start, "endpoint": hosted}
         if bills is not None:
@@ -594,12 +663,23 @@ class LiveRun:
             # In the web UI this is the only word of it, for a headless run the first.
             logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
             if active.board is not None:
-                active.board.conclude(self.summary.as_dict(), wording.headline(self.summary), last=last)
+                said = " ".join(filter(None, (wording.stopped(self.summary), wording.headline(self.summary))))
+                active.board.conclude(self.summary.as_dict(), said, last=last)
         except (RunError, OSError) as e:
             self.failed = str(e)
-            logger.error("the run folder is not complete: %s", e)
+            again = f"sm-locust summarize {active.run.folder}"
+            logger.error("the run folder is not complete: %s; once that is mended, complete it by %s", e, again)
             if active.board is not None:
                 active.board.broken(self.failed)
+
+
+def _fault(write: Callable[..., None], what: tuple[Any, ...]) -> RunError | None:
+    """What keeps the folder from being written is handed on as a value: gevent would print what a thread raises."""
+    try:
+        write(*what)
+    except RunError as e:
+        return e
+    return None
 
 
 def _wait(active: Active, what: str) -> None:

@@ -20,6 +20,7 @@ from locust.runners import MasterRunner
 
 from sm_locust import payloads as payload_files
 from sm_locust.analysis import cost
+from sm_locust.analysis.sizing import Sizing
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
@@ -58,6 +59,18 @@ class Order:
     def real_schedule(self) -> Schedule | None:
         """The schedule in real seconds."""
         return self.schedule.at_speed(self.speed) if self.schedule else None
+
+    def about_processes(self, processes: int, per_user: float) -> list[str]:
+        """What is to be said where `sm-locust plan` suggests more processes than there are, a sentence each.
+
+        per_user  arrivals a second of one user
+        """
+        if self.schedule is None:
+            return []
+        body = payload_files.total_bytes(self.payloads) / len(self.payloads) if self.payloads else None
+        sizing = Sizing.of(self.config, self.schedule.peak, body)
+        said = (sizing.shortfall(processes), sizing.crowded(processes, per_user))
+        return [sentence for sentence in said if sentence is not None]
 
     def message(self) -> dict[str, Any]:
         """What a worker needs of it, in primitives: payloads go along unless they are large, then only their hash."""
@@ -115,6 +128,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _only_loopback(environment, config, arrival_classes, options.speed)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
+    config.check_stop_when()
     if not searches:  # which plays no phases, and ends at the guard
         config.check_guard(options.speed, schedule, source)
     payloads = payload_files.load(config.request, base)

@@ -79,7 +79,9 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
     live = _attach(environment, options)
     finish.be_quiet_about_ticks()
     if live is None:
+        finish.hear_ctrl_c(environment.worker_side.leave)  # type: ignore[attr-defined]
         return
+    finish.hear_ctrl_c(live.leave)
     finish.keep_the_line(environment, live)
     finish.say_at_the_end(environment, live)
     if options.metrics_port:
@@ -88,6 +90,10 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
         except ConfigError as e:
             _refuse(environment, e)
     if web_ui is not None:
+        try:  # the rest is said in the page, once a run is asked for; but the page would show a password in this
+            RunConfig().with_overrides("any", url=options.url, prefix="--sm-")
+        except ConfigError as e:
+            _refuse(environment, e)
         web.check_starts(web_ui, environment, live)
         web.keep_asking(web_ui)
         tab.add(web_ui, live)

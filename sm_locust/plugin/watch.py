@@ -63,6 +63,7 @@ class Watch:
         self._denied: set[str] = set()
         self._over = Event()
         self._hurry = Event()
+        self._left = False
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
         self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
@@ -114,6 +115,11 @@ class Watch:
         """`settle` asks once, or once more, and does not wait."""
         self._hurry.set()
 
+    def leave(self) -> None:
+        """`settle` asks nothing any more, and waits for no answer."""
+        self._left = True
+        self._hurry.set()
+
     @property
     def is_hurried(self) -> bool:
         return bool(self._hurry.is_set())
@@ -157,7 +163,7 @@ class Watch:
             self._look_at_scaling()
 
         asking, hurried = gevent.spawn(ask), 0.0
-        while not asking.ready() and hurried < HURRIED_PATIENCE:
+        while not (self._left or asking.ready()) and hurried < HURRIED_PATIENCE:
             asking.join(HURRIED_PATIENCE / 10)
             hurried += HURRIED_PATIENCE / 10 if self._hurry.is_set() else 0.0
         asking.kill()

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 # Locust hands a message to the listener of its type.
 HELLO = "sm_hello"  # worker → master: its handlers are registered; Locust itself connects earlier
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
-SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at
+SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master and back: sent, theirs
 DRAIN = "sm_drain"  # master → worker: run_id, patience
@@ -98,6 +98,8 @@ class WorkerSide:
 
     def _on_drain(self, msg: Any, **_: Any) -> None:
         if msg.data["run_id"] == self._run_id:
+            if not msg.data["patience"]:
+                self.leave()
             self._drain(msg.data["patience"])
         self._send(DRAINED, {"run_id": msg.data["run_id"]})
 
@@ -196,6 +198,7 @@ class WorkerSide:
                 "in_flight": shipment.in_flight,
                 "cpu": shipment.cpu,
                 "at": at,
+                "clock_ahead": shipment.clock_ahead,
             }
             self._unacknowledged[self._seq] = (time.monotonic(), data)
             self._send(SHIP, data)
@@ -233,6 +236,13 @@ class WorkerSide:
             generator.close()
             # Locust's own statistics would otherwise miss what ended since its last report.
             self._runner._send_stats()
+
+    def leave(self) -> None:
+        """Does not wait any longer for what is in flight, if it drains."""
+        self._patience = 0.0
+        generator = self._generator
+        if generator is not None and generator.is_stopped and not self._drained:
+            generator.cancel()
 
     def _on_quitting(self, **_: Any) -> None:
         """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""
@@ -272,6 +282,7 @@ class MasterSide:
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
         self._drained: set[str] = set()
         self._ready: set[str] = set()  # workers that have said HELLO
+        self._leaves = False
         self.workers: list[str] = []  # that were sent this run's order, in turn
 
         runner.register_message(HELLO, self._on_hello)
@@ -286,7 +297,7 @@ class MasterSide:
 
     def start(self, order: dict[str, Any]) -> None:
         """Sends the order to every worker; called from `test_start`, ahead of the spawn messages."""
-        self._order, self._drained, self.workers = order, set(), []
+        self._order, self._drained, self.workers, self._leaves = order, set(), [], False
         self._seen.clear()
         for worker in list(self._runner.clients):
             if worker in self._ready:
@@ -333,13 +344,23 @@ class MasterSide:
             if worker not in self._drained and (worker not in clients or clients[worker].state == STATE_MISSING)
         }
 
-    def drain(self, patience: float) -> set[str]:
-        """Has every worker drain, waits for them, and says which did not answer."""
+    def leave(self) -> None:
+        """Has no worker wait any longer for what is in flight, and waits for them only as long as that takes."""
+        self._leaves = True
+        self._send_drain(0.0)
+
+    def _send_drain(self, patience: float) -> None:
         for worker in self.workers:
             if worker not in self._drained and worker in self._runner.clients:
                 self._runner.send_message(DRAIN, {"run_id": self._run_id, "patience": patience}, client_id=worker)
+
+    def drain(self, patience: float) -> set[str]:
+        """Has every worker drain, waits for them, and says which did not answer."""
+        self._send_drain(patience)
         deadline = time.monotonic() + patience + 2 * ACK_PATIENCE
         while time.monotonic() < deadline:
+            if self._leaves:
+                deadline, self._leaves = min(deadline, time.monotonic() + ACK_PATIENCE), False
             left = set(self.workers) - self._drained
             if not left - self.missing():
                 break

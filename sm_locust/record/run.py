@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 import os
+import shutil
 import time
 import uuid
 from collections import deque
@@ -29,7 +31,8 @@ from sm_locust.schedule import SPEEDS
 SCHEMA_VERSION = 1
 
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED)  # what run.json says of a run that nobody ended
+STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
@@ -38,6 +41,9 @@ _COLUMNS = {
     CLOUDWATCH: ("at_s", "source", "metric", "statistic", "value", "unit"),
     SCALING: ("at_s", "desired", "in_service", "event"),
 }
+
+# A second of a ledger lies before the end of its run, or before that of the longest one that can be planned.
+_LONGEST, _BEYOND = 720 * 3600.0, 3600.0
 
 T = TypeVar("T")
 
@@ -106,6 +112,7 @@ class Run:
         # Filled by who makes the run and emptied by a thread that writes: the ends of a deque bear that.
         self._noted: dict[str, deque[dict[str, Any]]] = {LEDGER: deque(), FAILURES: deque()}
         self._owed = {LEDGER: "", FAILURES: ""}  # what the disk has refused
+        self._written = {LEDGER: 0, FAILURES: 0}  # bytes, by us: what else is there somebody else has changed
 
     # -- making it ---------------------------------------------------------------------------------------------------
 
@@ -121,8 +128,13 @@ class Run:
         run = cls(folder, {"schema_version": SCHEMA_VERSION, "run_id": run_id, **meta})
         try:
             folder.mkdir(parents=True)
-            run._write_meta()
-            (folder / LEDGER).touch()
+            try:
+                (folder / LEDGER).touch()
+                run._write_meta()
+                _sync(folder.parent)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)  # nothing of a run that never was is left lying about
+                raise
         except OSError as e:
             raise RunError(f"run folder {folder}: cannot be made: {e.strerror}") from e
         return run
@@ -164,8 +176,18 @@ class Run:
         """
         for name, noted in self._noted.items():
             self._owed[name] += _json_lines(noted.popleft() for _ in range(len(noted)))
-            self._append(name, self._owed[name])
-            self._owed[name] = ""
+            if self._owed[name]:
+                self._check_untouched(name)
+                self._append(name, self._owed[name])
+                self._written[name] += len(self._owed[name].encode())
+                self._owed[name] = ""
+
+    def _check_untouched(self, name: str) -> None:
+        """A file that is gone would begin anew, and be summed up as if it were all there ever was."""
+        found, written = _size(self.folder / name), self._written[name]
+        if found != written:
+            is_there = f"it has {found:,} bytes, and {written:,} were written" if found else "it is gone"
+            raise RunError(f"run folder {self.folder}: {name} was changed by somebody else: {is_there}")
 
     def append(
         self,
@@ -199,16 +221,14 @@ class Run:
 
     def _csv_lines(self, name: str, rows: Iterable[Observation | ScalingEvent]) -> str:
         text = "".join(line(row.cells()) for row in rows)
-        path = self.folder / name
-        begun = path.exists() and path.stat().st_size > 0
-        return text if begun or not text else line(_COLUMNS[name]) + text
+        return text if not text or _size(self.folder / name) else line(_COLUMNS[name]) + text
 
     def _append(self, name: str, text: str) -> None:
         if not text:
             return
         path = self.folder / name
         try:
-            before = path.stat().st_size if path.exists() else 0
+            before = _size(path)
             try:
                 with open(path, "a", encoding="utf-8") as file:
                     file.write(text)
@@ -239,6 +259,7 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+            _sync(self.folder)
         except OSError as e:
             with contextlib.suppress(OSError):
                 beside.unlink()
@@ -264,36 +285,73 @@ class Run:
             raise RunError(f"{folder}: {META} has schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
         for key, accepted in _wrong(meta):
             raise RunError(f"{folder}: {META}: {key} is not accepted: {accepted}")
-        return cls(folder, meta)
+        run = cls(folder, meta)
+        run._written = {name: _size(folder / name) for name in run._written}
+        return run
 
     @property
     def speed(self) -> int:
         return int(self.meta["speed"])
 
     def ledger(self) -> Ledger:
-        """Everything in `intervals.jsonl`. A line that a killed master left half written at the end is passed over."""
+        """Everything in `intervals.jsonl`. A line that a killed master left half written at the end is passed over.
+
+        Raises RunError for a line that none of us can have written, and for one that is there twice.
+        """
         ledger = Ledger()
         first: dict[tuple[float, str], Interval] = {}
-        for row in self._lines(LEDGER):
-            if "name" in row:
-                interval = Interval.decode(row)
-                known = first.setdefault((interval.second, interval.name), interval)
-                if known is not interval:
-                    known.merge(interval)
-            elif "planned" in row:
-                ledger.plan.append(Plan(row["second"], row["until"], row["planned"], row["users"]))
-            elif "outcome" in row:
-                ledger.steps.append(Step(**{key: value for key, value in row.items() if key in Step.__slots__}))
-            elif "in_flight" in row:
-                ledger.samples.append(Sample(row["at"], row["worker"], row["in_flight"], row["cpu"]))
-            else:
-                ledger.events.append(Event(row["at"], row["event"], row["worker"]))
+        lines: dict[tuple[object, ...], int] = {}  # what can be said once only → where it was
+        for number, row in self._lines(LEDGER):
+            try:
+                if "name" in row:
+                    interval = self._interval(row)
+                    known = first.setdefault((interval.second, interval.name), interval)
+                    if known is not interval:
+                        known.merge(interval)
+                elif "planned" in row:
+                    plan = self._plan(row)
+                    _once(lines, ("plan", plan.second), number)
+                    ledger.plan.append(plan)
+                elif "outcome" in row:
+                    ledger.steps.append(_step(row))
+                elif "in_flight" in row:
+                    cpu = None if row["cpu"] is None else _count(row, "cpu")
+                    sample = Sample(_real(row, "at"), _text(row, "worker"), int(_count(row, "in_flight")), cpu)
+                    _once(lines, (sample.worker, sample.at), number)
+                    ledger.samples.append(sample)
+                else:
+                    ledger.events.append(Event(_real(row, "at"), _text(row, "event"), _text(row, "worker")))
+            except _Twice as e:
+                raise RunError(f"{self.folder / LEDGER}, line {number}: says again what line {e} says") from None
+            except KeyError as e:
+                raise RunError(f"{self.folder / LEDGER}, line {number}: not a line of a ledger: no {e}") from None
+            except (TypeError, ValueError, AttributeError) as e:
+                raise RunError(f"{self.folder / LEDGER}, line {number}: not a line of a ledger: {e}") from None
         ledger.intervals.extend(first.values())
         return ledger
 
+    def _interval(self, row: dict[str, Any]) -> Interval:
+        _text(row, "name")
+        self._within(_count(row, "second"))
+        for key in row["counts"]:
+            _count(row["counts"], key)
+        return Interval.decode(row)
+
+    def _plan(self, row: dict[str, Any]) -> Plan:
+        second, until, planned = (_count(row, key) for key in ("second", "until", "planned"))
+        plan = Plan(second, until, planned, int(_count(row, "users")))
+        self._within(plan.until)
+        if plan.until <= plan.second:
+            raise ValueError(f"until {plan.until:g} is not after second {plan.second:g}")
+        return plan
+
+    def _within(self, second: float) -> None:
+        if second > (self.meta.get("ended_s") or _LONGEST) + _BEYOND:
+            raise ValueError(f"second {second:g} is long after the run's end")
+
     def failures(self) -> list[dict[str, Any]]:
         """The failures kept: worker, at (real seconds), kind, name, status, request_id, message."""
-        return list(self._lines(FAILURES))
+        return [row for _, row in self._lines(FAILURES)]
 
     def observations(self) -> list[Observation]:
         """What CloudWatch said last of each point, by time, source, metric and statistic; empty without AWS."""
@@ -315,14 +373,19 @@ class Run:
                 columns = ",".join(_COLUMNS[name])
                 raise RunError(f"{self.folder / name}, line {number}: not a line of {columns}: {e}") from None
 
-    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
+    def _lines(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Objects of JSON with the numbers of their lines."""
         if name == LEDGER and not (self.folder / name).exists():
             raise RunError(f"{self.folder}: {LEDGER} is missing, and everything is read from it")
         for number, text in self._whole_lines(name):
             try:
-                yield json.loads(text)
-            except json.JSONDecodeError as e:
-                raise RunError(f"{self.folder / name}, line {number}: not a line of JSON: {e.msg}") from None
+                row = json.loads(text)
+            except (json.JSONDecodeError, RecursionError) as e:
+                why = e.msg if isinstance(e, json.JSONDecodeError) else "nested too deeply"
+                raise RunError(f"{self.folder / name}, line {number}: not a line of JSON: {why}") from None
+            if not isinstance(row, dict):
+                raise RunError(f"{self.folder / name}, line {number}: not an object of JSON: {text[:40]!r}")
+            yield number, row
 
     def _whole_lines(self, name: str) -> Iterator[tuple[int, str]]:
         """The lines of a file with their numbers, without the one that a killed master left half written at the end."""
@@ -335,6 +398,66 @@ class Run:
                 if not text.endswith("\n"):
                     return
                 yield number, text.removesuffix("\n")
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 for a file that is not there, or cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class _Twice(Exception):
+    """A line that may be there once only; its argument is the number of the one that was first."""
+
+
+def _once(lines: dict[tuple[object, ...], int], what: tuple[object, ...], number: int) -> None:
+    before = lines.setdefault(what, number)
+    if before != number:
+        raise _Twice(before)
+
+
+def _real(row: dict[str, Any], key: str) -> float:
+    found = row[key]
+    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
+        raise ValueError(f"{key} {found!r} is not a number")
+    return float(found)
+
+
+def _count(row: dict[str, Any], key: str) -> float:
+    found = _real(row, key)
+    if found < 0:
+        raise ValueError(f"{key} {found:g} is less than 0")
+    return found
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    found = row[key]
+    if not isinstance(found, str):
+        raise ValueError(f"{key} {found!r} is not a text")
+    return found
+
+
+def _step(row: dict[str, Any]) -> Step:
+    """What another version says of a step besides is passed over."""
+    step = Step(**{key: value for key, value in row.items() if key in Step.__slots__})
+    for key in ("kind", "outcome", "metric"):
+        _text({key: getattr(step, key)}, key)
+    for key in ("rate", "at", "until", "offered", "requests"):
+        _count({key: getattr(step, key)}, key)
+    if step.value is not None:
+        _real({"value": step.value}, "value")
+    return step
+
+
+def _sync(folder: Path) -> None:
+    """Makes sure that the names in a folder are on disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -370,6 +493,17 @@ def _capacity(value: object) -> bool:
     return all(_CAPACITY_KEYS[key](found) for key, found in value.items())
 
 
+def _stopped(value: dict[str, Any]) -> bool:
+    """Whether it is what analysis.stopping.Tripped.as_dict gives: names and kinds."""
+    return value.keys() == _STOPPED_KEYS.keys() and all(_STOPPED_KEYS[key](found) for key, found in value.items())
+
+
+_seconds_of_schedule = _number(-1e9, 1e9)
+_STOPPED_KEYS: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("rule", "metric", "why"), lambda v: isinstance(v, str)),
+    "value": _or_null(_seconds_of_schedule),
+    **dict.fromkeys(("since_s", "until_s", "at_s"), _seconds_of_schedule),
+}
 _rate_or_null = _or_null(_number(0, 1e9))
 _text_or_null = _or_null(lambda v: isinstance(v, str))
 _CAPACITY_KEYS: dict[str, Callable[[object], bool]] = {
@@ -396,6 +530,7 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
         _or_null(lambda v: isinstance(v, dict) and _listed(dict)(v.get("items") or [])),
         "a mapping with items",
     ),
+    "stopped": (_or_null(lambda v: isinstance(v, dict) and _stopped(v)), "a mapping of the rule, as it was"),
     "search": (lambda v: isinstance(v, dict) and _capacity(v.get("capacity")), "a mapping with capacity, as it was"),
     "scaling": (_or_null(_mapping), "a mapping"),
     "endpoint": (_or_null(_mapping), "a mapping"),

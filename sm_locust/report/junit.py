@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from sm_locust.analysis.summary import EXIT_GOOD, Summary
+from sm_locust.config import RunConfig
 from sm_locust.report import wording
 
 PRODUCT = "sm_locust"
@@ -87,6 +88,7 @@ def cases(summary: Summary) -> list[Case]:
     reasons = [reason.text for reason in summary.verdict.reasons if reason.invalidates]
     valid = summary.verdict.valid
     found = [Case("run", "valid", "" if valid else ERROR, "" if valid else f"not valid: {' '.join(reasons)}")]
+    found += _stop_rules(summary)
     if summary.searched:
         refused = summary.capacity.refused
         return [*found, Case("run", "capacity", FAILURE if refused else "", wording.capacity(summary.capacity))]
@@ -100,6 +102,17 @@ def cases(summary: Summary) -> list[Case]:
         good = summary.exit_code == EXIT_GOOD if valid else not failed
         message = "" if good else f"without an slo none may fail: {_counts(summary)}"
         found.append(Case("run", "no failed request", "" if good else FAILURE, message))
+    return found
+
+
+def _stop_rules(summary: Summary) -> list[Case]:
+    """A rule that ended the run has failed; those that did not have passed."""
+    config, tripped = summary.meta.get("config") or {}, summary.stopped
+    found = []
+    for rule in RunConfig.from_dict(config).stop_when:
+        ended_it = tripped is not None and tripped["rule"] == str(rule)
+        name = f"stop_when {rule.metric}"
+        found.append(Case("run", name, FAILURE, wording.stopped(summary)) if ended_it else Case("run", name))
     return found
 
 

@@ -23,6 +23,8 @@ def render(summary: Summary) -> str:
         f"**{wording.validity(summary.verdict)}** · **{wording.slo_title(summary)}** · {text(wording.way(summary))}; "
         + text(wording.ended(summary)),
     ]
+    if summary.stopped is not None:
+        parts.append(f"> {text(wording.stopped(summary))}")
     if summary.speed != 1:
         parts.append(f"> {text(wording.speed(summary))}")
     if summary.verdict.reasons:

@@ -32,6 +32,7 @@ def render(summary: Summary) -> str:
         f'<p class="kicker">sm_locust <span>{escape(wording.printable(summary.run_id))}</span></p>',
         f"<h1>{escape(broken[0])}</h1>",
         *(f'<p class="broken">{escape(also)}</p>' for also in broken[1:]),
+        *([f'<p class="broken">{escape(wording.stopped(summary))}</p>'] if summary.stopped is not None else []),
         f'<p class="way">{escape(wording.way(summary))}; {escape(wording.ended(summary))}</p>',
         "</header>",
         _banner(summary),

@@ -134,7 +134,7 @@ def _bodies(plan: Plan) -> str:
 
 def _processes(plan: Plan) -> str:
     n = plan.processes
-    hint = "1 is enough" if n == 1 else f"{n}: --processes {n}, or as many workers"
+    hint = "1 is enough" if n == 1 else f"{n}: --processes {n}, or as many workers; {plan.sizing.why}"
     if math.isinf(plan.stall_s):
         return hint
     most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"

@@ -41,6 +41,8 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     console.print(Text(wording.headline(summary), style="bold"))
     console.print(Text(f"{wording.way(summary)}; {wording.ended(summary)}", style=DIM))
+    if summary.stopped is not None:
+        console.print(Text(wording.stopped(summary), style=WARN))
     if summary.speed != 1:
         console.print(Text(wording.speed(summary), style=WARN))
 

@@ -13,10 +13,11 @@ from typing import Any
 from sm_locust.analysis.capacity import BACKLOG, Capacity
 from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
-from sm_locust.analysis.rules import ERROR_RATE, Judgement, error_rate
+from sm_locust.analysis.rules import ERROR_RATE, MEASURED, MODEL_LATENCY, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
+from sm_locust.config import OVERHEAD
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
@@ -207,6 +208,22 @@ def compressed(speed: int) -> str:
 
 def ended(summary: Summary) -> str:
     return printable(summary.meta["ended"]) if summary.finished else "never finished; this is what was written"
+
+
+def stopped(summary: Summary) -> str:
+    """Which rule of `stop_when` ended it, in one sentence; empty where none did."""
+    return "" if summary.stopped is None else f"The run was ended: {tripped(summary.stopped)}."
+
+
+def tripped(found: Mapping[str, Any]) -> str:
+    """A rule of `stop_when` that has held, as run.json has it."""
+    said = printable(found["why"])
+    if found["value"] is not None:
+        value, metric = found["value"], str(found["metric"])
+        is_a_time = metric == OVERHEAD or metric.startswith((*MEASURED, MODEL_LATENCY))
+        said = f"it was {ms(value) if is_a_time else percent(value)}"
+    since, until = clock(found["since_s"]), clock(found["until_s"])
+    return f"{printable(found['rule'])}: {said}, from {since} to {until} of the schedule (stop_when)"
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:

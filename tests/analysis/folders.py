@@ -134,6 +134,16 @@ def played(
     return run
 
 
+def stopped(parent: Path, **more: Any) -> Run:
+    """A run that a rule of `stop_when` has ended."""
+    rules = [{"metric": "latency_p99", "above": "300ms", "for": "90s"}, {"metric": "not_valid", "for": "1m"}]
+    run = played(parent, (Phase("flat", 200, 20),), config={"stop_when": rules}, until=101.5, **more)
+    rule = "latency_p99 above 300ms for 1m30s"
+    tripped = {"rule": rule, "metric": "latency_p99", "value": 0.412, "why": ""}
+    run.finish(ended="stopped by stop_when", stopped={**tripped, "since_s": 10, "until_s": 100, "at_s": 101.02})
+    return run
+
+
 def planned(schedule: Schedule, end: float) -> list[Plan]:
     edges = [*(float(s) for s in range(int(end) + 1)), *([end] if end != int(end) else [])]
     return [

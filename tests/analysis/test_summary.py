@@ -12,7 +12,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import LEDGER, META, Run, RunError
 from sm_locust.schedule import Phase
-from tests.analysis.folders import REFERENCE, Answer, meta, played, reference_answer
+from tests.analysis.folders import REFERENCE, Answer, meta, played, reference_answer, stopped
 
 FLAT = (Phase("flat", 20, 20),)
 DISTRIBUTION = {"p50", "p90", "p95", "p99", "p999", "max", "mean", "count"}
@@ -44,6 +44,51 @@ def test_summary_json_has_the_keys_of_the_contract_in_order(reference: Summary) 
     for part in (summary, *summary["phases"], *summary["by_name"].values()):
         for name in ("latency_ms", "service_time_ms", "failed_latency_ms", "lateness_ms"):
             assert set(part[name]) == DISTRIBUTION
+
+
+def test_what_ended_a_run_before_its_time_is_told_and_a_rule_of_stop_when_has_an_exit_code_of_its_own(
+    tmp_path: Path, reference: Summary
+) -> None:
+    assert reference.as_dict()["stopped"] is None
+    run = stopped(tmp_path / "rule")
+    found = Summary.of(run)
+    assert found.exit_code == 4
+    assert found.as_dict()["stopped"] == {
+        "by": "stop_when",
+        "rule": "latency_p99 above 300ms for 1m30s",
+        "at_s": 101.02,
+        "value": 0.412,
+        "since_s": 10,
+        "until_s": 100,
+    }
+    assert Summary.of(Run.open(run.folder)).exit_code == 4, "as read from the folder"
+    # First that applies: not valid comes before it, a broken SLO after it.
+    assert Summary.of(stopped(tmp_path / "late", late=lambda at: 0.5)).exit_code == 3
+    by_hand = played(tmp_path / "hand", (Phase("flat", 200, 20),), until=50.5)
+    by_hand.finish(ended="stopped by hand")
+    found = Summary.of(by_hand)
+    assert (found.exit_code, found.as_dict()["stopped"]) == (0, {"by": "hand", "rule": None, "at_s": 50.5})
+    by_hand.finish(ended="terminated")
+    assert Summary.of(by_hand).as_dict()["stopped"]["by"] == "terminated"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a text", {"rule": 3}, {"value": "much"}, {"at_s": None}, {"more": 1}, {"why": 3}], ids=str
+)
+def test_a_rule_in_run_json_that_is_none_is_refused_in_a_sentence(wrong: Any, tmp_path: Path) -> None:
+    run = stopped(tmp_path)
+    run.finish(stopped={**run.meta["stopped"], **wrong} if isinstance(wrong, dict) else wrong)
+    with pytest.raises(RunError, match="stopped is not accepted: a mapping of the rule"):
+        Run.open(run.folder)
+
+
+def test_what_the_second_of_a_stop_lacks_is_not_held_against_the_generator(tmp_path: Path) -> None:
+    """Workers' clocks are a little off the master's: over a short run that is more than a hundredth of it."""
+    phases = (Phase("flat", 200, 100),)
+    for until, is_valid in ((4.4, True), (5.0, False), (5.4, False)):
+        run = played(tmp_path / str(until), phases, until=until, skip=lambda n: 400 < n <= 430)
+        run.finish(ended="stopped by hand")
+        assert Summary.of(run).verdict.valid is is_valid, until
 
 
 def test_summary_json_is_json(reference: Summary) -> None:

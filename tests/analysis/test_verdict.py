@@ -13,7 +13,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import LEDGER, Event, Plan, Run, Sample
 from sm_locust.schedule import Phase
-from tests.analysis.folders import meta, outcome, played
+from tests.analysis.folders import Answer, meta, outcome, played
 
 PHASES = (Phase("first", 60, 20), Phase("second", 60, 20))
 LOST = Event(30.2, "worker lost", "b")
@@ -304,12 +304,27 @@ def test_what_to_do_about_missing_arrivals_depends_on_why_they_are_missing(
     assert advice in reason.text
 
 
+def test_refusals_before_a_clock_was_corrected_are_explained_by_it(tmp_path: Path) -> None:
+    def answer(at: float) -> Answer:
+        return ("invalid_signature", 0.002) if at < 0.05 else (OK, 0.01)
+
+    events = [Event(1.03, "clock corrected by -611", "local")]
+    (reason,) = verdict(played(tmp_path, (Phase("flat", 60, 20),), answer, events=events)).reasons
+    assert (reason.code, reason.invalidates) == ("credentials", False)
+    assert reason.text == (
+        "In 1 request our credentials were refused (invalid_signature 1): the clock of process local was 611 s ahead "
+        "of AWS's, which it then signed by; no error rate counts them, and they are few enough to read the rest as it "
+        "is: set that machine's clock (NTP)."
+    )
+
+
 @pytest.mark.parametrize(("at", "valid"), [(60.0, False), (61.0, False), (63.0, True), (65.0, True)])
 def test_a_process_may_be_busy_once_the_arrivals_have_ended(at: float, valid: bool, tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 60, 20),), cpu=lambda s: 0.99 if s == 55 else 0.3)
     # The sample at 60.03 is replaced by the one of a drain that went on until `at`.
     lines = (run.folder / LEDGER).read_text().splitlines(keepends=True)
     (run.folder / LEDGER).write_text("".join(line for line in lines if '"at":60.03' not in line))
+    run = Run.open(run.folder)
     run.append("local", rows=[Sample(at, "local", 0, 0.99)])
     assert verdict(run).valid is valid
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,13 @@ SCALING = {
     "target": 25000,
 }
 COMPONENT_METRIC = "SageMakerInferenceComponentInvocationsPerCopy"
-ME = answer(
-    200,
+WHO = (
     b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
     b"<Arn>arn:aws:iam::123456789012:user/u</Arn><UserId>A</UserId><Account>123456789012</Account>"
     b"</GetCallerIdentityResult></GetCallerIdentityResponse>",
     "Content-Type: text/xml",
 )
+ME = answer(200, *WHO)
 
 
 def endpoint(*variants: dict[str, Any], **more: Any) -> bytes:
@@ -230,6 +232,14 @@ SITUATIONS: list[tuple[str, Answers, Sections, str, Level, str]] = [
     ("no STS", {"GetCallerIdentity": answer(400,
         b"<ErrorResponse><Error><Code>InvalidAction</Code><Message>no</Message></Error></ErrorResponse>")},
      {}, "identity", UNKNOWN, "not available here: STS GetCallerIdentity was refused: InvalidAction: no"),
+
+    ("a clock that AWS refuses", {"GetCallerIdentity": lambda request: answer(403,
+        b"<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired</Message></Error>"
+        b"</ErrorResponse>", f"Date: {formatdate(time.time() + 3600, usegmt=True)}")},
+     {}, "clock", FAIL, "this machine's clock is 1h behind AWS's, which refuses what is signed by it"),
+    ("a clock that is off by less", {"GetCallerIdentity": lambda request: answer(200, *WHO,
+        f"Date: {formatdate(time.time() - 179.5, usegmt=True)}")},
+     {}, "clock", WARN, " ahead of AWS's; past 5m AWS refuses what is signed by it"),
 
     ("another variant", {"DescribeEndpoint": endpoint({"VariantName": "Blue"})},
      {}, "variant", FAIL, "target.variant: decision-trees-sample has no variant AllTraffic"),

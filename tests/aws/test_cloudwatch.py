@@ -248,6 +248,24 @@ def test_while_the_load_goes_one_call_asks_for_the_few_that_are_looked_at() -> N
     assert {"Invocations", "InvocationsPerInstance", "ModelLatency"} <= {each["MetricName"] for each in metrics}
 
 
+def test_what_a_stop_rule_needs_is_asked_for_of_the_watched_variant_with_the_few() -> None:
+    metrics = ("MemoryUtilization", "OverheadLatency", "model_latency_p999", "CPUUtilization")
+    above = {name: "90%" if name.endswith("Utilization") else "1s" for name in metrics}
+    rules = [{"metric": name, "above": above[name], "for": "3m"} for name in metrics]
+    asked_for = []
+    for given in ([], rules):
+        with scripted({"GetMetricData": lambda r: said({"MetricDataResults": results(r, {})})}) as aws:
+            of(config(aws.url, stop_when=given), START, 1, OTHER).pull(START, START + 60)
+            (request,) = map(asked, aws.requests)
+        stats = [query["MetricStat"] for query in request["MetricDataQueries"]]
+        asked_for.append(Counter((stat["Metric"]["MetricName"], stat["Stat"]) for stat in stats))
+    more = asked_for[1] - asked_for[0]
+    assert more == Counter(
+        [("MemoryUtilization", "Average"), ("OverheadLatency", "Average"), ("ModelLatency", "p99.9")]
+    )
+    assert asked_for[1][("CPUUtilization", "Average")] == 1, "it is asked for anyway, and paid for once"
+
+
 def test_each_subject_has_a_source_of_its_own() -> None:
     points = {("Invocations", "Sum"): [(START, 5.0)], ("Duration", "Average"): [(START, 12.5)]}
     with scripted({"GetMetricData": lambda r: said({"MetricDataResults": results(r, points)})}) as aws:

@@ -1,4 +1,4 @@
-"""What the README shows is what a reader gets: each command of a ```console block is run, and its output compared.
+"""What README and docs/ show is what a reader gets: each command of a ```console block is run, its output compared.
 
 A block holds one command or more, each on a line that begins with `$ `, and under it what it prints. It runs in the
 checkout's folder, in an environment without AWS's settings and without a price cache, and not on a terminal. In what it
@@ -20,9 +20,12 @@ from tests.runs.harness import endpoint, environment
 ROOT = Path(__file__).parents[2]
 LOCAL = "http://127.0.0.1:8500"
 
-BLOCKS = re.findall(
-    r"^```console\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"^```console\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+]
 
 
 def commands(block: str) -> list[tuple[str, str]]:
@@ -63,7 +66,7 @@ def printed_by(command: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(("command", "shown"), COMMANDS, ids=[command for command, _ in COMMANDS])
-def test_a_command_of_the_readme_prints_what_stands_there(command: str, shown: str, tmp_path: Path) -> None:
+def test_a_command_that_is_shown_prints_what_stands_there(command: str, shown: str, tmp_path: Path) -> None:
     if LOCAL in command:
         with endpoint(tmp_path) as local:
             printed = printed_by(command.replace(LOCAL, local.url), tmp_path).replace(local.url, LOCAL)
@@ -71,6 +74,13 @@ def test_a_command_of_the_readme_prints_what_stands_there(command: str, shown: s
         printed = printed_by(command, tmp_path)
     if not matches(shown, printed):
         assert as_shown(printed) == as_shown(shown)  # says where they part
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_links_within_the_checkout_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith(("http:", "https:", "#")):
+            assert (page.parent / link.partition("#")[0]).exists(), link
 
 
 def test_the_readme_shows_the_plan_of_the_reference_experiment() -> None:

@@ -163,6 +163,8 @@ def test_the_sdist_can_be_tested(dist: Path) -> None:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", ".ci/run", "tests/conftest.py", *starters_under(ROOT)}
     wanted |= {"benchmarks/__main__.py", "benchmarks/locustfiles/scheduled.py"}  # make bench
+    wanted |= {"deploy/Dockerfile", "deploy/Dockerfile.dockerignore", "deploy/constraints.txt", "deploy/fleet.yaml"}
+    wanted |= {"docs/distributed.md"}
     assert wanted <= inside
 
 

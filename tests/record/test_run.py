@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shutil
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,68 @@ def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -
     (run.folder / LEDGER).write_text("not json\n")
     with pytest.raises(RunError, match="line 1: not a line of JSON"):
         run.ledger()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("5", "not an object of JSON: '5'"),
+        ("[" * 100_000, "not a line of JSON: nested too deeply"),
+        ("{}", "not a line of a ledger: no 'at'"),
+        ('{"at":"x","event":"worker lost","worker":"w"}', "not a line of a ledger: at 'x' is not a number"),
+        ('{"at":1.0,"event":5,"worker":"w"}', "not a line of a ledger: event 5 is not a text"),
+        ('{"at":1.0,"worker":"w","in_flight":-1,"cpu":null}', "in_flight -1 is less than 0"),
+        ('{"second":NaN,"name":"e","counts":{}}', "second nan is not a number"),
+        ('{"second":-1.0,"name":"e","counts":{}}', "second -1 is less than 0"),
+        ('{"second":1e308,"name":"e","counts":{}}', "second 1e+308 is long after the run's end"),
+        ('{"second":3.0,"name":"e","counts":{"ok":"x"}}', "ok 'x' is not a number"),
+        ('{"second":3.0,"name":"e","counts":{"ok":1},"latency":[1]}', "not a line of a ledger: argument should be"),
+        ('{"second":3.0,"name":"e","counts":{"ok":1},"latency":"AAAA"}', "'AAAA'… is not an encoded histogram"),
+        ('{"second":2.0,"until":1.0,"planned":5,"users":1}', "until 1 is not after second 2"),
+        ('{"second":0.0,"until":1.0,"planned":1,"users":1}', "says again what line 1 says"),
+        ('{"at":1.0,"worker":"w","in_flight":7,"cpu":null}', "says again what line 2 says"),
+        ('{"kind":"double","rate":"x","at":0,"until":1,"outcome":"held"}', "rate 'x' is not a number"),
+    ],
+)
+def test_a_ledger_that_was_changed_by_hand_is_an_error_that_names_the_line(
+    tmp_path: Path, line: str, says: str
+) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append("w", rows=[Plan(0.0, 1.0, 1.0, 1), Sample(1.0, "w", 7, None)])
+    with open(run.folder / LEDGER, "a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError) as e:
+        Run.open(run.folder).ledger()
+    assert f"{LEDGER}, line 3: " in str(e.value)
+    assert says in str(e.value)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda path: path.unlink(), "it is gone"),
+        (lambda path: path.write_text("x\n"), "it has 2 bytes, and 48 were written"),
+        (lambda path: shutil.rmtree(path.parent), "it is gone"),
+    ],
+    ids=["removed", "changed", "the folder removed"],
+)
+def test_a_ledger_that_somebody_takes_away_in_mid_run_is_not_begun_anew(
+    tmp_path: Path, change: Callable[[Path], object], says: str
+) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append("w", rows=[Event(0.0, "worker joined", "w")])
+    change(run.folder / LEDGER)
+    for at in (1.0, 2.0):
+        with pytest.raises(RunError, match=rf"intervals\.jsonl was changed by somebody else: {says}"):
+            run.append("w", rows=[Event(at, "worker lost", "w")])
+    assert "worker lost" not in "".join(path.read_text() for path in tmp_path.rglob(LEDGER))
+
+
+def test_a_run_for_which_there_is_no_room_leaves_nothing(tmp_path: Path) -> None:
+    with a_disk_that_takes_no_more_than(10), pytest.raises(RunError, match="cannot be written: File too large"):
+        Run.create(tmp_path, {"speed": 1})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_more_than_twenty_failures_of_a_kind_are_kept_over_all_workers(tmp_path: Path) -> None:

@@ -107,6 +107,24 @@ def test_a_run_that_nobody_finished_gives_what_was_written_and_says_so(tmp_path:
     assert [reason["code"] for reason in verdict["reasons"]] == ["unfinished", "not begun"]
 
 
+def test_a_killed_master_s_folder_says_what_is_missing(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, finished=False, until=20)
+    (reason, _) = folder.write(run).verdict.reasons
+    assert "What it wrote ends 20 s after the start of 30 s planned; all that came later is missing" in reason.text
+
+
+@pytest.mark.parametrize("kept", [slice(0, -12), slice(3, None)], ids=["its end", "its beginning"])
+def test_a_ledger_that_lacks_seconds_of_a_finished_run_is_not_valid(kept: slice, tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP)
+    path = run.folder / "intervals.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    plan = [line for line in lines if '"planned"' in line]
+    path.write_text("".join([*(line for line in lines if line not in plan), *plan[kept]]))
+    reasons = {reason.code: reason for reason in folder.write(run).verdict.reasons}
+    assert "The ledger says nothing of " in reasons["ledger cut"].text
+    assert reasons["ledger cut"].invalidates
+
+
 def test_an_empty_run_has_all_files(tmp_path: Path) -> None:
     run = Run.create(tmp_path, meta(RAMP, ended_s=0.0))
     folder.write(run)

@@ -17,7 +17,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.report import junit
 from sm_locust.schedule import Phase
-from tests.analysis.folders import meta, played
+from tests.analysis.folders import meta, played, stopped
 
 SLO = {"slo": {"latency_mean": "15ms", "error_rate": "5%"}}
 FLAT = (Phase("flat", 20, 20),)
@@ -152,3 +152,14 @@ def test_whatever_a_phase_is_called_it_is_xml(text: str, tmp_path_factory: pytes
     run.meta["versions"] = {evil: evil}
     suite = laid_out(junit.render(Summary.of(run)))
     assert any(']]>"<&' in case.attrib["classname"] for case in suite.findall("testcase"))
+
+
+def test_a_rule_of_stop_when_that_ended_the_run_has_failed_and_the_others_have_passed(tmp_path: Path) -> None:
+    run = stopped(tmp_path)
+    cases = found(run)
+    assert cases["sm_locust.run stop_when not_valid"] == ("", "")
+    result, message = cases["sm_locust.run stop_when latency_p99"]
+    assert result == "failure"
+    assert message.startswith(
+        "The run was ended: latency_p99 above 300ms for 1m30s: it was 412 ms, from 0:00:10 to 0:01:"
+    )

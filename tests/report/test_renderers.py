@@ -19,7 +19,7 @@ from sm_locust.record.run import Run
 from sm_locust.report import markdown, page, text, wording
 from sm_locust.report.fit import fit
 from sm_locust.schedule import Phase
-from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, watch
+from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, stopped, watch
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
 CONFIG: dict[str, Any] = {
@@ -251,6 +251,14 @@ def test_each_doubt_about_a_phase_is_said_once_on_the_terminal_in_markdown_and_o
     found = summary.as_dict()
     texts = [r["text"] for part in (found, *found["phases"]) for r in part["verdict"]["reasons"]]
     assert any(text.startswith(says) for text in texts)
+
+
+def test_a_run_that_a_rule_has_ended_says_which_and_what_it_was(tmp_path: Path) -> None:
+    says = (
+        "The run was ended: latency_p99 above 300ms for 1m30s: it was 412 ms, from 0:00:10 to 0:01:40 of the schedule"
+    )
+    for said in everywhere(Summary.of(stopped(tmp_path))):
+        assert said.count(says) == 1
 
 
 def test_the_verdict_of_every_phase_stands_beside_its_name(tmp_path: Path) -> None:

@@ -129,15 +129,28 @@ class Endpoint:
             self.process.send_signal(signal.SIGCONT)
 
 
+# As on a machine whose clock is so many seconds off, but for the monotonic one.
+_AT_ANOTHER_TIME = """
+import sys, time
+off, here = float(sys.argv.pop(1)), time.time
+time.time = lambda: here() + off
+from sm_locust.cli import main
+main()
+"""
+
+
 @contextlib.contextmanager
-def endpoint(folder: Path, speed: int = 1, **settings: Any) -> Iterator[Endpoint]:
-    """Its metrics are there at once, unless `publish_delay` says otherwise: no test waits minutes for them."""
+def endpoint(folder: Path, speed: int = 1, clock_ahead: float = 0.0, **settings: Any) -> Iterator[Endpoint]:
+    """Its metrics are there at once, unless `publish_delay` says otherwise: no test waits minutes for them.
+
+    clock_ahead  seconds that its clock is ahead of this machine's
+    """
     readable, writable = os.pipe()
     path = folder / "endpoint.yaml"
     path.write_text(json.dumps({"publish_delay": 0, **settings}))
     arguments = [
-        *(sys.executable, "-m", "sm_locust.cli", "local", "--port", "0", "--ready-fd", str(writable)),
-        *("--speed", str(speed), "--config", str(path)),
+        *(sys.executable, "-c", _AT_ANOTHER_TIME, str(clock_ahead), "local"),
+        *("--port", "0", "--ready-fd", str(writable), "--speed", str(speed), "--config", str(path)),
     ]
     # Closed as a file: gevent's os.close waits for its loop, and an endpoint that died would be read from for ever.
     with open(folder / "endpoint.log", "wb") as log, open(writable, "wb"):

@@ -29,7 +29,8 @@ from tests.runs.harness import (
 
 STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 RATE = 40
-LIFETIME = 20.0
+LIFETIME = 10.0
+CLOCK_AHEAD = 612.0
 
 
 class Played:
@@ -68,7 +69,7 @@ def one_bad_worker(folder: Path, url: str) -> Played:
         place.mkdir()
     worker = ["-f", STARTERS, "--worker", "--master-port", port]
     master = ["-f", STARTERS, "--master", "--master-bind-port", port, "--expect-workers", "2", *load(folder, url, 60)]
-    session = sessions.issue(url, 12)
+    session = sessions.issue(url, 8)
     bad = environment(
         AWS_ACCESS_KEY_ID=session["AccessKeyId"],
         AWS_SECRET_ACCESS_KEY=session["SecretAccessKey"],
@@ -88,18 +89,30 @@ def one_bad_worker(folder: Path, url: str) -> Played:
         return Played(code, run.the_folder(), output)
 
 
+def another_clock(folder: Path) -> Played:
+    """Two workers on a machine whose clock is ten minutes behind AWS's."""
+    port = str(free_port())
+    processes = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
+    with (
+        endpoint(folder, clock_ahead=CLOCK_AHEAD, workers=64) as local,
+        locust(folder, "-f", STARTERS, *processes, *load(folder, local.url, 6)) as run,
+    ):
+        return Played(run.wait(60), run.the_folder(), run.output)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {name: tmp_path_factory.mktemp(name) for name in ("endpoint", "renewed", "failing", "worker")}
+    return {name: tmp_path_factory.mktemp(name) for name in ("endpoint", "renewed", "failing", "worker", "clock")}
 
 
 @pytest.fixture(scope="module")
 def played(folders: dict[str, Path]) -> dict[str, Played]:
-    with endpoint(folders["endpoint"], workers=64) as local, ThreadPoolExecutor(3) as pool:
+    with endpoint(folders["endpoint"], workers=64) as local, ThreadPoolExecutor(4) as pool:
         runs = {
             "renewed": pool.submit(alone, folders["renewed"], local.url, 1.1 * LIFETIME, lifetime=LIFETIME),
             "failing": pool.submit(alone, folders["failing"], local.url, 60, lifetime=5, good_for=4),
             "worker": pool.submit(one_bad_worker, folders["worker"], local.url),
+            "clock": pool.submit(another_clock, folders["clock"]),
         }
         return {name: run.result() for name, run in runs.items()}
 
@@ -153,6 +166,27 @@ def test_one_worker_whose_credentials_ended_ends_the_run_of_all(played: dict[str
     assert len(workers) == 2, "the other worker was let in to the end"
     assert run.summary["requests"]["error_rate"] == 0
     assert "the credentials (env) cannot renew themselves and expire at " in run.output
+
+
+def test_a_clock_that_aws_refuses_is_corrected_by_each_process_once_and_the_run_goes_on(
+    played: dict[str, Played],
+) -> None:
+    run = played["clock"]
+    refused = run.summary["requests"]["by_kind"]["invalid_signature"]
+    assert run.summary["requests"]["by_kind"] == {"invalid_signature": refused}
+    assert 2 <= refused <= 6, "each worker's first, and what was under way until its answer came"
+    assert run.summary["requests"]["ok"] == run.summary["arrivals"]["sent"] - refused
+    assert run.summary["requests"]["error_rate"] == 0
+    assert run.meta["ended"] == "schedule complete"
+    events = [row for row in ledger(run.folder) if str(row.get("event", "")).startswith("clock corrected by ")]
+    assert {row["worker"] for row in events} == set(run.meta["workers"])
+    assert len(events) == 2
+    for row in events:
+        assert float(row["event"].rpartition(" ")[2]) == pytest.approx(CLOCK_AHEAD, abs=2)
+    (text,) = [r["text"] for r in run.summary["verdict"]["reasons"] if r["code"] == "credentials"]
+    assert "(1 more as well) was 61" in text
+    assert "s behind AWS's, which it then signed by; no error rate counts them" in text
+    assert run.output.count("this machine's clock is 61") == 2
 
 
 def ledger(folder: Path) -> list[dict[str, Any]]:

@@ -35,7 +35,9 @@ LONG: dict[str, Any] = {"name": "long", "duration": 60, "arrival_rate": 100}
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, local: Endpoint, processes: int) -> None:
-    path = config(tmp_path, local.url, UP, STEADY)
+    # Answers as slow as the SLO lets them be would be 1,500 in flight: two processes are suggested.
+    tight: dict[str, Any] = {"slo": {"latency_mean": "5s"}, "arrivals": {"max_in_flight": 1000}}
+    path = config(tmp_path, local.url, UP, STEADY, **tight)
     more = ["--processes", str(processes), "--master-bind-port", str(free_port())] if processes > 1 else []
     if more:
         more += ["--master-port", more[-1]]
@@ -51,6 +53,7 @@ def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, loca
         assert found["arrivals"]["delivered_ratio"] > 0.97
         meta = json.loads((run.the_folder() / "run.json").read_text())
         assert len(meta["workers"]) == processes
+        assert ("one process sends this load, and 2 are suggested" in run.output) is (processes == 1)
         assert meta["ended"] == "schedule complete"
         assert meta["schedule"]["source"] == f"config {path}"
         # Locust's own total, from its workers' reports, is the same: nothing ended unseen.

@@ -8,32 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import sm_locust.stacks
 from sm_locust.analysis.cost import LAMBDA_GB
 from sm_locust.stacks import API, FUNCTION, RESOURCE, STAGE, template
+from tests.cloudformation import read
 
 REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads `!Ref x` as {"Ref": "x"}, and every other function of CloudFormation likewise."""
-
-
-def _function(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        return {name: loader.construct_scalar(node)}
-    assert isinstance(node, yaml.SequenceNode)
-    return {name: loader.construct_sequence(node, deep=True)}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, Any]:
-    return dict(yaml.load(template(), _Loader))
+    return read(template())
 
 
 def test_cfn_lint_has_nothing_to_say(tmp_path: Path) -> None:
@@ -71,7 +57,7 @@ def test_it_asks_for_no_more_than_it_needs(rendered: dict[str, Any]) -> None:
     allowed = [(s["Action"], s["Resource"]["Sub"]) for s in policy["PolicyDocument"]["Statement"]]
     here = "${AWS::Region}:${AWS::AccountId}"
     assert allowed == [
-        ("sagemaker:InvokeEndpoint", f"arn:${{AWS::Partition}}:sagemaker:{here}:endpoint/${{EndpointName}}"),
+        ("sagemaker:InvokeEndpoint", f"arn:${{AWS::Partition}}:sagemaker:{here}:endpoint/${{EndpointInArn}}"),
         (
             ["logs:CreateLogStream", "logs:PutLogEvents"],
             f"arn:${{AWS::Partition}}:logs:{here}:log-group:${{FunctionLogs}}:*",
@@ -110,8 +96,9 @@ def test_what_can_bear_our_tag_does(rendered: dict[str, Any]) -> None:
 
 def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> None:
     assert "Default" not in rendered["Parameters"]["EndpointName"]
-    given = yaml.load(template("my-endpoint"), _Loader)
-    assert given["Parameters"]["EndpointName"]["Default"] == "my-endpoint"
+    given = read(template("My-Endpoint"))
+    assert given["Parameters"]["EndpointName"]["Default"] == "My-Endpoint"
+    assert given["Parameters"]["EndpointInArn"]["Default"] == "my-endpoint"
     assert given["Outputs"] == rendered["Outputs"]
 
 

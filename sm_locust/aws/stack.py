@@ -54,6 +54,7 @@ class Parameters:
     def as_asked(self) -> list[dict[str, str]]:
         values = {
             "EndpointName": self.endpoint,
+            "EndpointInArn": self.endpoint.lower(),
             "Auth": self.auth,
             "ReservedConcurrency": self.concurrency,
             "ThrottlingRate": self.rate,

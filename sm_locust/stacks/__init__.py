@@ -15,12 +15,13 @@ API, STAGE, RESOURCE = "DecisionTreeAPI", "DummyStage", "DT"
 _HERE = Path(__file__).parent
 _CODE = re.compile(r"^( +)ZipFile: .*invoke_endpoint\.py.*$", re.MULTILINE)
 _ENDPOINT = re.compile(r"^( +)Description: (The endpoint that is invoked)$", re.MULTILINE)
+_IN_ARN = re.compile(r"^( +)Description: (Its name once more, .*)$", re.MULTILINE)
 
 
 def template(endpoint: str | None = None) -> str:
     """The template as CloudFormation takes it, the function's code in it.
 
-    endpoint  a default for its parameter EndpointName, which otherwise has to be given
+    endpoint  a default for its parameters EndpointName and EndpointInArn, which otherwise have to be given
     """
     text = (_HERE / "api_gateway.yaml").read_text(encoding="utf-8")
     code = (_HERE / "invoke_endpoint.py").read_text(encoding="utf-8")
@@ -33,4 +34,5 @@ def template(endpoint: str | None = None) -> str:
     text = _CODE.sub(inlined, text)
     if endpoint is not None:
         text = _ENDPOINT.sub(rf"\1Description: \2\n\1Default: {endpoint}", text)
+        text = _IN_ARN.sub(rf"\1Description: \2\n\1Default: {endpoint.lower()}", text)
     return text

@@ -30,7 +30,7 @@ from tests.aws.harness import config
 from tests.oracles.answers import AnswerServer, Step, answer
 
 LOG = "/aws/lambda/InvokeDecisionTreeSMEP"
-GIVEN = stacks.Parameters("decision-trees-sample", "iam", 0, 10_000, 5_000, 14)
+GIVEN = stacks.Parameters("Decision-Trees-Sample", "iam", 0, 10_000, 5_000, 14)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_stack_is_created_updated_and_deleted_and_each_event_is_said(moto: str
     assert [line.split()[1] for line in said] == ["CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
 
     function = aws("lambda").get_function_configuration(FunctionName="InvokeDecisionTreeSMEP")
-    assert function["Environment"]["Variables"] == {"ENDPOINT_NAME": "decision-trees-sample"}
+    assert function["Environment"]["Variables"] == {"ENDPOINT_NAME": "Decision-Trees-Sample"}
     assert (function["Handler"], function["Timeout"]) == ("index.handler", 28)
     (log,) = aws("logs").describe_log_groups()["logGroups"]
     assert (log["logGroupName"], log["retentionInDays"]) == (LOG, 14)
@@ -116,7 +116,7 @@ def test_the_role_of_the_function_may_invoke_one_endpoint_and_write_its_own_log(
     document = yaml.safe_load(document) if isinstance(document, str) else document  # moto gives Python's own
     invoke, log = document["Statement"]
     assert invoke["Action"] == "sagemaker:InvokeEndpoint"
-    assert invoke["Resource"].endswith(":endpoint/decision-trees-sample")
+    assert invoke["Resource"].endswith(":endpoint/decision-trees-sample")  # as SageMaker writes it in ARNs
     assert log["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert f"log-group:{LOG}" in log["Resource"]
     assert iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] == []

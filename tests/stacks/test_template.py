@@ -57,7 +57,7 @@ def test_it_asks_for_no_more_than_it_needs(rendered: dict[str, Any]) -> None:
     allowed = [(s["Action"], s["Resource"]["Sub"]) for s in policy["PolicyDocument"]["Statement"]]
     here = "${AWS::Region}:${AWS::AccountId}"
     assert allowed == [
-        ("sagemaker:InvokeEndpoint", f"arn:${{AWS::Partition}}:sagemaker:{here}:endpoint/${{EndpointName}}"),
+        ("sagemaker:InvokeEndpoint", f"arn:${{AWS::Partition}}:sagemaker:{here}:endpoint/${{EndpointInArn}}"),
         (
             ["logs:CreateLogStream", "logs:PutLogEvents"],
             f"arn:${{AWS::Partition}}:logs:{here}:log-group:${{FunctionLogs}}:*",
@@ -96,8 +96,9 @@ def test_what_can_bear_our_tag_does(rendered: dict[str, Any]) -> None:
 
 def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> None:
     assert "Default" not in rendered["Parameters"]["EndpointName"]
-    given = read(template("my-endpoint"))
-    assert given["Parameters"]["EndpointName"]["Default"] == "my-endpoint"
+    given = read(template("My-Endpoint"))
+    assert given["Parameters"]["EndpointName"]["Default"] == "My-Endpoint"
+    assert given["Parameters"]["EndpointInArn"]["Default"] == "my-endpoint"
     assert given["Outputs"] == rendered["Outputs"]
 
 

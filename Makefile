@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ pins: .venv/.test  ## pin what the image installs to the versions that are teste
 
 faults: .venv/.test  ## inject every fault into real runs and write what they said to docs/faults.md
 	@$(BIN)/python -m tests.faults
+
+soak: .venv/.test  ## send a million requests, 1% of them answered wrongly at random, and count: five minutes; wants nginx
+	@$(BIN)/python -m tests.faults.soak
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

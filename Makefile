@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults distributed clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak distributed clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ pins: .venv/.test  ## pin what the image installs to the versions that are teste
 
 faults: .venv/.test  ## inject every fault into real runs and write what they said to docs/faults.md
 	@$(BIN)/python -m tests.faults
+
+soak: .venv/.test  ## send a million requests, 1% of them answered wrongly at random, and count: five minutes; wants nginx
+	@$(BIN)/python -m tests.faults.soak
 
 distributed: .venv/.test  ## lose workers and masters on a network of namespaces: seven minutes; wants root and iproute2
 	@$(BIN)/python -m tests.distributed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -236,6 +237,150 @@ def test_an_answer_to_a_request_that_the_server_would_not_read_to_the_end_stands
         refusing.join()
         connections.close()
     assert (received.status, received.body) == (413, b"too large")
+
+
+# -- names and ages --------------------------------------------------------------------------------------------------
+
+
+class Names:
+    """In the place of gevent's resolver: the test says what addresses a name has, and how long that takes."""
+
+    def __init__(self, *addresses: str, takes: float = 0.0) -> None:
+        self.addresses = addresses
+        self.takes = takes
+        self.asked = 0
+
+    def getaddrinfo(self, host: str, port: int, *_: object) -> list[object]:
+        self.asked += 1
+        gevent.sleep(self.takes)
+        if not self.addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in self.addresses]
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    found = Names("127.0.0.1")
+    monkeypatch.setattr("gevent.socket.getaddrinfo", found.getaddrinfo)
+    return found
+
+
+def named(server: AnswerServer, max_age: float = 60.0) -> Connections:
+    return Connections(f"http://target.test:{server.port}", max_age=max_age)
+
+
+def test_a_connection_to_a_name_is_replaced_beside_the_load_and_one_to_an_address_never(names: Names) -> None:
+    with AnswerServer([ok()]) as server:
+        connections, literal = named(server, max_age=0.2), Connections(server.url, max_age=0.2)
+        answers_ = []
+        ends = time.monotonic() + 0.7
+        while time.monotonic() < ends:
+            answers_.append(exchange(connections))
+            exchange(literal)
+            gevent.sleep(0.005)
+        connections.close()
+        literal.close()
+    # No request but the first has waited for a connection, and no two connections were needed at a time.
+    assert [answer.connected is None for answer in answers_] == [False] + [True] * (len(answers_) - 1)
+    assert 3 <= connections.opened <= 8
+    assert names.asked == connections.opened
+    assert literal.opened == 1
+
+
+def test_where_a_name_has_no_address_any_more_the_old_connection_serves_on(names: Names) -> None:
+    with AnswerServer([ok()]) as server:
+        connections = named(server, max_age=0.1)
+        exchange(connections)
+        names.addresses = ()
+        for _ in range(20):
+            assert exchange(connections).status == 200
+            gevent.sleep(0.02)
+        assert connections.opened == 2  # it was tried, once
+        connections.close()
+    assert server.connections == 1
+
+
+def test_a_connection_that_is_old_and_not_needed_is_not_replaced(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sm_locust.load.http._UNUSED", 0.1)
+    with AnswerServer([ok()]) as server:
+        connections = named(server, max_age=0.2)
+        exchange(connections)
+        gevent.sleep(0.5)
+        assert connections.opened == 1
+        assert exchange(connections).connected is not None
+        connections.close()
+
+
+def test_those_who_need_a_name_at_once_share_one_look_up(names: Names) -> None:
+    names.takes = 0.2
+    with AnswerServer([0.05, ok()]) as server:
+        connections = named(server)
+        began = time.monotonic()
+        asking = [gevent.spawn(exchange, connections) for _ in range(50)]
+        gevent.joinall(asking, raise_error=True)
+        took = time.monotonic() - began
+        connections.close()
+    assert names.asked == 1
+    assert took < 1.0  # fifty look-ups of which ten go on at a time would take as much
+
+
+def test_a_resolver_that_does_not_answer_is_a_dns_fault(names: Names) -> None:
+    names.takes = 5.0
+    silent = fault(Connections("http://target.test", connect_timeout=0.1))
+    assert silent.kind == DNS
+    assert "0.1 s" in silent.message
+
+
+def test_connections_take_the_addresses_of_a_name_in_turn_and_one_that_refuses_is_passed_over(names: Names) -> None:
+    with AnswerServer([0.1, ok()]) as server:
+        names.addresses = ("127.0.0.2", "127.0.0.1", "127.0.0.3")  # nobody listens on the others
+        connections = named(server)
+        gevent.joinall([gevent.spawn(exchange, connections) for _ in range(6)], raise_error=True)
+        connections.close()
+    with contextlib.ExitStack() as stack:
+        first = socket.create_server(("127.0.0.2", 0), backlog=16)
+        second = socket.create_server(("127.0.0.3", first.getsockname()[1]), backlog=16)
+        listeners = [stack.enter_context(listener) for listener in (first, second)]
+        names.addresses = ("127.0.0.3", "127.0.0.2")
+        connections = Connections(f"http://target.test:{first.getsockname()[1]}")
+        waiting = [gevent.spawn(fault, connections, 0.3) for _ in range(8)]
+        gevent.joinall(waiting, raise_error=True)
+        accepted = []
+        for listener in listeners:
+            listener.settimeout(0.05)
+            accepted.append(0)
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    listener.accept()[0].close()
+                    accepted[-1] += 1
+    assert accepted == [4, 4]
+
+
+# -- bounds ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [b"X-More: " + b"x" * 1000 + b"\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 30])
+def test_a_head_that_does_not_end_is_a_protocol_fault_before_it_fills_the_memory(more: bytes) -> None:
+    begin = b"" if more.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n"
+    with AnswerServer([begin, *(more,) * 1000, HANG]) as server:
+        endless = fault(Connections(server.url))
+    assert endless.kind == PROTOCOL
+    assert "256 KiB" in endless.message
+
+
+def test_large_bodies_are_kept_only_as_far_as_the_process_has_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sm_locust.load.http._Lease.free", 200_000)
+    with AnswerServer([ok(b"x" * 200_000)]) as server:
+        connections = Connections(server.url)
+        first, second = exchange(connections), exchange(connections)
+        assert (first.received, second.received) == (200_000, 200_000)
+        assert (len(first.body), first.whole) == (200_000, True)
+        assert not second.whole
+        assert 65_536 <= len(second.body) < 200_000
+        assert first.body is first.body  # not made twice
+        del first, second
+        assert exchange(connections).whole  # what they had is free again
+        connections.close()
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak distributed clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
@@ -69,6 +69,9 @@ faults: .venv/.test  ## inject every fault into real runs and write what they sa
 
 soak: .venv/.test  ## send a million requests, 1% of them answered wrongly at random, and count: five minutes; wants nginx
 	@$(BIN)/python -m tests.faults.soak
+
+distributed: .venv/.test  ## lose workers and masters on a network of namespaces: seven minutes; wants root and iproute2
+	@$(BIN)/python -m tests.distributed
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -131,6 +131,7 @@ class Minutes:
     judged    the phases with `judge: true`, merged; the whole run without a schedule
     whole     everything
     steps     of a search for capacity, in order; none where the load was planned
+    by_worker what each process counted in the whole run: arrivals, and the lateness of what it sent
     unwritten real seconds before the end of which the ledger does not even say what was planned
     """
 
@@ -146,6 +147,7 @@ class Minutes:
     samples: list[Sample]
     events: list[Event]
     steps: list[Step]
+    by_worker: dict[str, Interval]
     unwritten: float = 0.0
 
     @classmethod
@@ -186,6 +188,7 @@ class Minutes:
             samples=sorted(ledger.samples, key=lambda sample: sample.at),
             events=ledger.events,
             steps=ledger.steps,
+            by_worker=ledger.by_worker,
             unwritten=max(0.0, end - sum(row.until - row.second for row in ledger.plan)),
         )
 

@@ -23,6 +23,7 @@ from sm_locust.analysis.sustained import capacity
 from sm_locust.analysis.toll import Toll
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
+from sm_locust.analysis.workers import Worker, workers
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
@@ -71,6 +72,7 @@ class Summary:
     limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
     onsets    where it began to break: the first failed request, then the rules in the order of time
     failures  the kept examples, as Run.failures() has them
+    workers   the processes that made the load, in the order in which they joined
     lags      the scale-outs, in order
     tolls     what the wait for each of them cost
     capacity  what one instance sustains, or why nobody can say
@@ -94,6 +96,7 @@ class Summary:
     capacity: Capacity
     spent: Spent
     borrowed: Borrowed | None
+    workers: tuple[Worker, ...]
     recommendation: Recommendation | None = None
 
     @classmethod
@@ -130,6 +133,7 @@ class Summary:
             capacity=found,
             spent=_spent(meta, config, minutes, watched, found),
             borrowed=Borrowed.of(run.folder),
+            workers=workers(minutes, meta),
             recommendation=None
             if found.refused
             else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
@@ -231,6 +235,7 @@ class Summary:
                 "lag": [lag.as_dict() for lag in self.lags],
                 "lag_cost": [toll.as_dict() for toll in self.tolls],
             },
+            "workers": [worker.as_dict(self.speed) for worker in self.workers],
             "stopped": self._stopped(),
         }
 

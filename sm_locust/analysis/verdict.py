@@ -15,7 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import Event
+from sm_locust.record.run import WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -26,7 +26,6 @@ CUT = 0.01  # seconds that a ledger may leave out, of what rounding may
 RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's load
 
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
-WORKER_LOST = "worker lost"  # the event of that name in the ledger
 CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
 CLOCK_CORRECTED = "clock corrected by "  # + seconds: from then on a process signed by AWS's clock
 
@@ -329,7 +328,7 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
         what = (
             "the others took over its load; its log says why, and latencies of that minute may tell of it"
             if made_up
-            else "nobody took over its load; its log says why, and with --enable-rebalancing others would"
+            else "nobody took over its load, which the others do unless --sm-no-rebalancing is given; its log says why"
         )
         minute = int(event.at * minutes.speed // 60)
         yield Reason("worker lost", f"Worker {event.worker} was lost in minute {minute}: {what}.", not made_up)

@@ -20,6 +20,7 @@ from sm_locust.record.outcome import (
     ACCESS_DENIED,
     CANCELLED,
     CONNECT,
+    CONNECT_TIMEOUT,
     DNS,
     EXPIRED_TOKEN,
     FORBIDDEN,
@@ -54,7 +55,7 @@ COMPLETE = 0.99  # of our answers that CloudWatch must have measured for a limit
 NEVER_ARRIVED = frozenset(
     {
         *(ACCESS_DENIED, FORBIDDEN, INVALID_SIGNATURE, UNRECOGNIZED_CLIENT, EXPIRED_TOKEN, MISSING_TOKEN),
-        *(THROTTLED, VALIDATION, TOO_LARGE, CONNECT, DNS, TLS),
+        *(THROTTLED, VALIDATION, TOO_LARGE, CONNECT, CONNECT_TIMEOUT, DNS, TLS),
     }
 )
 # Nobody on our side knows how far these came.

@@ -9,7 +9,7 @@ from sm_locust.cli.options import SPEED_CHOICES
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="A loopback or private address to listen on.")
 @click.option("--port", default=8500, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
     "--speed",

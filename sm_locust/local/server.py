@@ -1,4 +1,4 @@
-"""Runs the local endpoint: one process, one port, only on loopback, until Ctrl-C or SIGTERM.
+"""Runs the local endpoint: one process, one port, until Ctrl-C or SIGTERM; on loopback unless told another address.
 
 What it answers is the app's. Parsing a command line is the caller's.
 """
@@ -42,7 +42,7 @@ def serve(
     port   0 takes a free one
     speed  a minute of the schedule lasts 60 / speed real seconds; no latency and no count is scaled by it
     ready  a file descriptor to which the port and a newline are written once it listens
-    Exits with status 2 and one sentence where it cannot listen: no loopback address, port in use, speed unknown.
+    Exits with status 2 and one sentence where it cannot listen: a public address, port in use, speed unknown.
     """
     if speed not in SPEEDS:
         _refuse(f"speed {speed}: must be one of {', '.join(map(str, SPEEDS))}")
@@ -102,9 +102,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        _refuse(f"host {host!r}: must be a loopback address such as 127.0.0.1")
-    if not address.is_loopback:
-        _refuse(f"host {host!r}: must be a loopback address such as 127.0.0.1, because its credentials are public")
+        _refuse(f"host {host!r}: must be an address, such as 127.0.0.1")
+    if not (address.is_loopback or address.is_private):  # 0.0.0.0 counts as private: a container has no better name
+        _refuse(f"host {host!r}: must be a loopback or private address, because its credentials are public")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
         return socket.create_server((str(address), port), family=family)
@@ -137,6 +137,8 @@ def _banner(settings: Settings, host: str, port: int, speed: int) -> str:
     ]
     if settings.session_token is not None:
         lines.insert(3, f"  export AWS_SESSION_TOKEN={settings.session_token}")
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        lines.append("whoever reaches this address can use it: its credentials are public")
     if speed != 1:
         lines.append(f"speed {speed}: a minute of the schedule lasts {60 / speed:g} s")
     return "\n".join([*lines, "Ctrl-C to stop"])

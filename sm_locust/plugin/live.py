@@ -57,6 +57,8 @@ from sm_locust.record.run import (
     RUN_TIME,
     SEARCHED,
     STOPPED,
+    WORKER_BACK,
+    WORKER_LOST,
     Event,
     Plan,
     Run,
@@ -116,6 +118,7 @@ class LiveRun:
         self._order: Order | None = None  # of the run to come, or the one going on
         self._active: Active | None = None
         self._master: MasterSide | None = None
+        self._rebalancing = True
         self._ending = RLock()
         self._settling: Greenlet | None = None  # waits for the last of CloudWatch, after a run
         self._looking: Watch | None = None  # of the run to come
@@ -276,8 +279,11 @@ class LiveRun:
         if watch is not None:
             watch.begin(clock, lambda *found: self._on_watch(active, *found))
 
-    def listen(self, runner: MasterRunner) -> None:
+    def listen(self, runner: MasterRunner, rebalancing: bool) -> None:
         """Answers workers that connect before the first run: they compare their clocks."""
+        # Locust's own option is off by default, cannot be switched off by its user, and is not there for a library.
+        runner.rebalancing_enabled = lambda: rebalancing  # type: ignore[method-assign]
+        self._rebalancing = rebalancing
         if self._master is None:
             self._master = MasterSide(runner, self._on_shipment)
 
@@ -514,13 +520,14 @@ class LiveRun:
             return
         now = active.clock.now()
         gone = self._master.missing()
-        rows = [Event(now, "worker lost", worker) for worker in sorted(gone - active.lost)]
-        rows += [Event(now, "worker back", worker) for worker in sorted(active.lost - gone)]
+        rows = [Event(now, WORKER_LOST, worker) for worker in sorted(gone - active.lost)]
+        rows += [Event(now, WORKER_BACK, worker) for worker in sorted(active.lost - gone)]
         active.lost = gone
         active.run.note("", rows=rows)
         if active.board is not None:
             active.board.events(rows)
-        steady = runner.state == STATE_RUNNING and runner.worker_count > 0
+        # Without rebalancing the share of a worker that is gone is meant to be missed.
+        steady = runner.state == STATE_RUNNING and runner.worker_count > 0 and (self._rebalancing or not gone)
         active.mismatch = active.mismatch + 1 if steady and runner.user_count != runner.target_user_count else 0
         if active.mismatch >= MISMATCH_PATIENCE:
             active.mismatch = 0
@@ -559,7 +566,7 @@ class LiveRun:
                 with contextlib.suppress(KeyboardInterrupt):
                     silent = self._master.drain(patience)
                 now = active.clock.now()
-                active.run.note("", rows=[Event(now, "worker lost", w) for w in sorted(silent - active.lost)])
+                active.run.note("", rows=[Event(now, WORKER_LOST, w) for w in sorted(silent - active.lost)])
 
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:

@@ -18,6 +18,7 @@ class Options:
     """What was asked for, before anything of it is looked at.
 
     config        a file, a configuration made in code, or None for the defaults
+    rebalancing   whether the share of a worker that is lost, or joins, is dealt out anew
     metrics_port  0 for no metrics
     """
 
@@ -28,6 +29,7 @@ class Options:
     region: str | None = None
     url: str | None = None
     capacity: str | None = None
+    rebalancing: bool = True
     metrics_port: int = 0
     metrics_host: str = METRICS_HOST
 
@@ -42,6 +44,7 @@ class Options:
             values.get("sm_region") or None,
             values.get("sm_url") or None,
             values.get("sm_capacity") or None,
+            not values.get("sm_no_rebalancing"),
             int(values.get("sm_metrics_port") or 0),
             values.get("sm_metrics_host") or METRICS_HOST,
         )
@@ -84,6 +87,13 @@ def add_options(parser: Any) -> None:
         help="sm_locust: for shapes/find_capacity.py, over `capacity` of the configuration: start: 50, max: 2000",
     )
     # Of the process, not of a run: they are not in the web UI's form.
+    parser.add_argument(
+        "--sm-no-rebalancing",
+        action="store_true",
+        default=False,
+        include_in_web_ui=False,
+        help="sm_locust: do not deal out a lost worker's share; by default Locust's --enable-rebalancing is on",
+    )
     parser.add_argument(
         "--sm-metrics-port",
         metavar="N",

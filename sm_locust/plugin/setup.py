@@ -64,7 +64,7 @@ def _attach(environment: Environment, options: Options) -> LiveRun | None:
         return None
     live = LiveRun(environment, options)
     if isinstance(environment.runner, MasterRunner):
-        live.listen(environment.runner)
+        live.listen(environment.runner, options.rebalancing)
     return live
 
 

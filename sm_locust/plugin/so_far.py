@@ -106,6 +106,7 @@ class SoFar:
             samples=sorted(self._busy, key=lambda sample: sample.at),
             events=self.events,
             steps=[],
+            by_worker={},
         )
 
     def judge(self) -> tuple[Verdict, SloResult]:

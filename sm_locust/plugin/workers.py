@@ -13,6 +13,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import gevent
@@ -34,11 +35,13 @@ from sm_locust.record.clock import ClockOffset, RunClock
 logger = logging.getLogger(__name__)
 
 # Locust hands a message to the listener of its type.
-HELLO = "sm_hello"  # worker → master: its handlers are registered; Locust itself connects earlier
+HELLO = "sm_hello"  # worker → master: version; its handlers are registered; Locust itself connects earlier
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
+CANNOT = "sm_cannot"  # worker → master: problem; it drops its share, and says why where somebody looks
 SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master and back: sent, theirs
+AGAIN = "sm_again"  # worker → master, and back once it counts with the worker: which time it could not be heard
 DRAIN = "sm_drain"  # master → worker: run_id, patience
 DRAINED = "sm_drained"  # worker → master: run_id
 
@@ -46,6 +49,7 @@ SHIP_EVERY = 1.0  # seconds
 REPEAT_AFTER = 3.0
 ACK_PATIENCE = 5.0  # for the last shipments of a run
 ISOLATED_AFTER = 3.0  # seconds without a heartbeat of the master
+ASK_EVERY = 0.5  # seconds, whether it may go on
 NOT_READY = "not_ready"
 
 
@@ -61,6 +65,7 @@ class WorkerSide:
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
         self._seq = 0
         self._heartbeat_at = time.monotonic()
+        self._isolations = 0
         self._shipping = RLock()  # encoding lets others have a turn: shipments leave one after the other
         self._draining = RLock()
         self._drained = True
@@ -72,6 +77,7 @@ class WorkerSide:
         runner.register_message(RUN, self._on_run)
         runner.register_message(ACK, self._on_ack)
         runner.register_message(CLOCK, self._on_clock)
+        runner.register_message(AGAIN, self._on_again)
         runner.register_message(DRAIN, self._on_drain, concurrent=True)
         events = environment.events
         events.heartbeat_received.add_listener(self._on_heartbeat)
@@ -81,7 +87,7 @@ class WorkerSide:
         gevent.spawn(self._compare_clocks)
         gevent.spawn(self._watch)
         environment.generator = Waiting()  # type: ignore[attr-defined]
-        self._send(HELLO, {})
+        self._send(HELLO, {"version": version("sm-locust")})
 
     # -- the master's messages ---------------------------------------------------------------------------------------
 
@@ -102,6 +108,11 @@ class WorkerSide:
                 self.leave()
             self._drain(msg.data["patience"])
         self._send(DRAINED, {"run_id": msg.data["run_id"]})
+
+    def _on_again(self, msg: Any, **_: Any) -> None:
+        generator = self._generator
+        if generator is not None and generator.paused == ISOLATED and msg.data["isolation"] == self._isolations:
+            generator.paused = None
 
     def _on_heartbeat(self, **_: Any) -> None:
         self._heartbeat_at = time.monotonic()
@@ -158,6 +169,7 @@ class WorkerSide:
         if problem:
             logger.error("this worker cannot send: %s", problem)
             generator.paused = NOT_READY
+            self._send(CANNOT, {"problem": problem})
         early = self._environment.generator  # type: ignore[attr-defined]
         self._environment.generator = generator  # type: ignore[attr-defined]
         if isinstance(early, Waiting):
@@ -166,14 +178,24 @@ class WorkerSide:
         gevent.spawn(self._ship_while_running, self._run_id, generator)
 
     def _watch(self) -> None:
-        """Pauses arrivals while the master cannot be heard: it may have given this worker's share to others."""
+        """Pauses arrivals while the master cannot be heard: it may have given this worker's share to others.
+
+        A heartbeat does not end that, since it may have been on its way for as long as the network was gone: the master
+        says so, once it counts with this worker again and has told all of them what their shares are now.
+        """
+        asked_at = -math.inf
         while True:
             gevent.sleep(0.25)
-            generator = self._generator
+            generator, now = self._generator, time.monotonic()
             if generator is None or self._drained or generator.paused == NOT_READY:
                 continue
-            silent = time.monotonic() - self._heartbeat_at
-            generator.paused = ISOLATED if silent > ISOLATED_AFTER else None
+            if now - self._heartbeat_at > ISOLATED_AFTER and generator.paused is None:
+                generator.paused = ISOLATED
+                self._isolations += 1
+                logger.warning("the master cannot be heard: this worker sends nothing until it can")
+            if generator.paused == ISOLATED and now - asked_at > ASK_EVERY:
+                asked_at = now
+                self._send(AGAIN, {"isolation": self._isolations})
 
     def _ship_while_running(self, run_id: str, generator: Generator) -> None:
         while run_id == self._run_id and not self._drained:
@@ -286,8 +308,10 @@ class MasterSide:
         self.workers: list[str] = []  # that were sent this run's order, in turn
 
         runner.register_message(HELLO, self._on_hello)
+        runner.register_message(CANNOT, self._on_cannot)
         runner.register_message(SHIP, self._on_ship)
         runner.register_message(CLOCK, self._on_clock)
+        runner.register_message(AGAIN, self._on_again)
         runner.register_message(DRAINED, self._on_drained)
         runner.environment.events.worker_connect.add_listener(self._on_worker_connect)
 
@@ -310,6 +334,14 @@ class MasterSide:
         self._runner.send_message(RUN, order, client_id=worker)
 
     def _on_hello(self, msg: Any, **_: Any) -> None:
+        ours, theirs = version("sm-locust"), msg.data.get("version")
+        if theirs != ours:
+            # They could not be relied on to mean the same by what they say to each other.
+            logger.error(
+                "worker %s has sm_locust %s, and this master %s: it is told to quit", msg.node_id, theirs, ours
+            )
+            self._runner.send_message("quit", client_id=msg.node_id)
+            return
         self._ready.add(msg.node_id)
         if self._order is not None:
             self._send_order(msg.node_id)
@@ -318,6 +350,9 @@ class MasterSide:
         """A worker of an earlier run is ready again, perhaps after this one began; a new one says HELLO next."""
         if self._order is not None and client_id in self._ready:
             self._send_order(client_id)
+
+    def _on_cannot(self, msg: Any, **_: Any) -> None:
+        logger.error("worker %s cannot send, and its share is dropped: %s", msg.node_id, msg.data["problem"])
 
     def _on_ship(self, msg: Any, **_: Any) -> None:
         """Acknowledged once it is here, not once it is on disk: it waits for the next write in the only process that
@@ -330,6 +365,17 @@ class MasterSide:
 
     def _on_clock(self, msg: Any, **_: Any) -> None:
         self._runner.send_message(CLOCK, {**msg.data, "theirs": time.monotonic()}, client_id=msg.node_id)
+
+    def _on_again(self, msg: Any, **_: Any) -> None:
+        """It may go on once the users of all workers, its own among them, are no more than are wanted.
+
+        Locust forgets the users of a worker that is missing, and hears of them again when it has dealt them out anew.
+        """
+        client = self._runner.clients.get(msg.node_id)
+        if client is None or not client.user_classes_count:
+            return
+        if self._runner.user_count <= self._runner.target_user_count:
+            self._runner.send_message(AGAIN, msg.data, client_id=msg.node_id)
 
     def _on_drained(self, msg: Any, **_: Any) -> None:
         if msg.data["run_id"] == self._run_id:

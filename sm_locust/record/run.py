@@ -34,6 +34,8 @@ COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search 
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
 
+WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
+
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
 
@@ -93,6 +95,7 @@ class Ledger:
 
     intervals  one for each second and name, whichever workers counted it and however often: a hundred workers take no
                more memory to read than one
+    by_worker  of the whole run: counts, and the lateness of what was sent
     """
 
     intervals: list[Interval] = field(default_factory=list)
@@ -100,6 +103,16 @@ class Ledger:
     samples: list[Sample] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
+    by_worker: dict[str, Interval] = field(default_factory=dict)
+
+    def count(self, worker: str, interval: Interval) -> None:
+        """Adds what a process counted to what is kept of it alone."""
+        mine = self.by_worker.get(worker)
+        if mine is None:
+            mine = self.by_worker[worker] = Interval(0.0, "")
+        for key, n in interval.counts.items():
+            mine.add(key, n)
+        mine.lateness.merge(interval.lateness)
 
 
 class Run:
@@ -305,6 +318,7 @@ class Run:
             try:
                 if "name" in row:
                     interval = self._interval(row)
+                    ledger.count(_text(row, "worker"), interval)
                     known = first.setdefault((interval.second, interval.name), interval)
                     if known is not interval:
                         known.merge(interval)

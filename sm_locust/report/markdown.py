@@ -50,6 +50,7 @@ def render(summary: Summary) -> str:
         items(reason.text for reason in wording.phase_reasons(summary)),
         _folded("Requests by name", wording.names(whole)),
         _folded("Minutes", wording.minutes(summary)),
+        _folded("Processes", wording.workers(summary)),
         _folded("CloudWatch and us", wording.periods(summary)),
         _recommendation(summary),
         _folded("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),

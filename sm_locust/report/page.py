@@ -46,6 +46,7 @@ def render(summary: Summary) -> str:
         section("Phases", wording.phases(summary), _reasons(wording.phase_reasons(summary))),
         section("Requests", wording.names(whole)),
         folded("Every minute", wording.minutes(summary, at_most=None)),
+        section("Processes", wording.workers(summary)),
         section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         section("Still billing", wording.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
     ]

@@ -77,6 +77,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     if len(whole.by_name) > 1:
         print_table(console, wording.names(whole))
     print_table(console, wording.minutes(summary))
+    print_table(console, wording.workers(summary))
     _recommendation(console, summary)
     console.print()
     # Never wrapped: it is there to be copied.

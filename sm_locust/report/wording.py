@@ -607,6 +607,27 @@ def phase_reasons(summary: Summary) -> list[Reason]:
     return [] if alone else [r for phase in summary.phases for r in phase.verdict.reasons if r.text not in said]
 
 
+def workers(summary: Summary) -> Table:
+    """One row a process, where there is more than one."""
+    rows = []
+    for worker in summary.workers if len(summary.workers) > 1 else ():
+        dropped = worker.counted.dropped_by_reason
+        rows.append(
+            (
+                printable(worker.name),
+                number(worker.counted.sent),
+                percent(worker.share, 1),
+                ", ".join(f"{printable(reason)} {n:,}" for reason, n in _by_count(dropped)) or "0",
+                ms(worker.counted.lateness.quantile(0.99)),
+                percent(worker.cpu_mean, 0),
+                percent(worker.cpu_max, 0),
+                "to the end" if worker.lost_at is None else f"lost at {clock(worker.lost_at * summary.speed)}",
+            )
+        )
+    header = ("process", "sent", "share", "dropped", "p99 lateness", "CPU", "CPU at most", "there")
+    return Table(header, tuple(rows), spare=("CPU", "sent"))
+
+
 def names(span: Span) -> Table:
     """One row a request name."""
     rows = tuple(

@@ -37,7 +37,7 @@ def test_summary_json_has_the_keys_of_the_contract_in_order(reference: Summary) 
     assert list(summary) == [
         *("schema_version", "run_id", "speed", "verdict", "slo", "arrivals", "requests"),
         *("latency_ms", "service_time_ms", "failed_latency_ms", "lateness_ms", "by_name", "phases"),
-        *("capacity", "recommendation", "cost", "cloudwatch", "reconciliation", "scaling", "stopped"),
+        *("capacity", "recommendation", "cost", "cloudwatch", "reconciliation", "scaling", "workers", "stopped"),
     ]
     assert set(summary["arrivals"]) >= {"planned", "due", "sent", "dropped", "delivered_ratio"}
     assert set(summary["requests"]) == {"ok", "failed", "cancelled", "error_rate", "by_kind"}

@@ -173,15 +173,16 @@ def test_invocations_of_a_run_that_was_counted_whole_are_what_was_sent(pair: tup
         assert found.errors == found.failed
 
 
-def test_requests_that_never_arrived_are_not_missed(tmp_path: Path) -> None:
-    kinds = {0: "connect", 1: "access_denied", 2: "throttled", 3: "unavailable"}
+@pytest.mark.parametrize("connect", ["connect", "connect_timeout"])
+def test_requests_that_never_arrived_are_not_missed(connect: str, tmp_path: Path) -> None:
+    kinds = {0: connect, 1: "access_denied", 2: "throttled", 3: "unavailable"}
     run = played(tmp_path, FLAT, lambda at: (kinds.get(int(at * 10) % 100, OK), 0.008))
     sent = Minutes.of(run).whole.sent
     watch(run)
     counted = sent - 90
     run.append_observations([Observation(0.0, "AWS/SageMaker", "Invocations", "Sum", counted - 2_400.0, "count")])
     found = watched(run).reconciliation(Minutes.of(run).whole)
-    assert found.never_arrived == {"access_denied": 30, "connect": 30, "throttled": 30}
+    assert found.never_arrived == {"access_denied": 30, connect: 30, "throttled": 30}
     assert (found.expected, found.invocations, found.difference, found.failed) == (counted, counted, 0, 30)
 
 

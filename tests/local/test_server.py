@@ -48,9 +48,9 @@ def test_it_says_what_it_is_and_stops_cleanly_even_with_a_client_connected(stop:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("host='0.0.0.0'", "host '0.0.0.0': must be a loopback address such as 127.0.0.1"),
-        ("host='192.0.2.1'", "host '192.0.2.1': must be a loopback address"),
-        ("host='example.com'", "host 'example.com': must be a loopback address"),
+        ("host='8.8.8.8'", "host '8.8.8.8': must be a loopback or private address, because its credentials are public"),
+        ("host='192.0.2.1', port=0", "port 0: cannot listen on 192.0.2.1"),
+        ("host='example.com'", "host 'example.com': must be an address, such as 127.0.0.1"),
         ("port=70000", "port 70000: must be between 0 and 65535"),
         ("speed=7", "speed 7: must be one of 1, 2, 3, 6, 12, 60"),
     ],

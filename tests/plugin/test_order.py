@@ -9,13 +9,14 @@ from typing import Any
 from locust import task
 from locust.env import Environment
 
+import msgpack
 import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.shapes import CapacityShape
 from sm_locust.load.users import ContainerUser
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.order import _say_what_is_not_played, resolve
+from sm_locust.plugin.order import LARGEST_SENT, _say_what_is_not_played, received_payloads, resolve
 from sm_locust.schedule import Phase, Schedule
 
 PHASES: dict[str, Any] = {"phases": [{"name": "mine", "duration": "20m", "arrival_rate": 10}]}
@@ -69,3 +70,29 @@ def test_phases_that_a_search_does_not_play_are_not_held_against_the_guard(tmp_p
     environment = Environment(user_classes=[Container], shape_class=Find())
     order = resolve(environment, Options(RunConfig.from_dict(written), str(tmp_path)))
     assert order.searches
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_payloads_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_path: Path, more: int) -> None:
+    bodies = tmp_path / "bodies"
+    bodies.mkdir()
+    file = bodies / "one.csv"
+    file.write_bytes(b"1" * (LARGEST_SENT + more))
+    written = {
+        "target": {"container": "http://127.0.0.1:9"},
+        "request": {"content_type": "text/csv", "payloads": str(bodies)},
+    }
+    config = RunConfig.from_dict(written)
+    order = resolve(Environment(user_classes=[Container]), Options(config, str(tmp_path)))
+    message = msgpack.loads(msgpack.dumps(order.message()))
+    assert (len(msgpack.dumps(message)) < 10_000) == bool(more)
+    assert received_payloads(message, config) == order.payloads
+    file.write_bytes(b"2" * (LARGEST_SENT + more))
+    if not more:
+        assert received_payloads(message, config) == order.payloads
+        return
+    with pytest.raises(ConfigError, match="bodies holds something else here than on the master"):
+        received_payloads(message, config)
+    file.unlink()
+    with pytest.raises(ConfigError, match="bodies"):
+        received_payloads(message, config)

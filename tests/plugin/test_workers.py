@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import gevent
+from locust.argument_parser import get_empty_argument_parser
 from locust.env import Environment
 from locust.rpc import Message, zmqrpc
+from locust.runners import STATE_MISSING, STATE_RUNNING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_locust.plugin.workers import ACK, HELLO, RUN, SHIP, MasterSide, Seen
+from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.options import Options, add_options
+from sm_locust.plugin.workers import ACK, AGAIN, CANNOT, HELLO, RUN, SHIP, MasterSide, Seen
 
 
 @given(st.lists(st.integers(1, 30)))
@@ -37,13 +42,15 @@ def test_what_is_known_of_a_worker_does_not_grow_with_the_run() -> None:
 class Worker:
     """Speaks what a worker does on the wire, and remembers what it was told."""
 
-    def __init__(self, name: str, port: int) -> None:
+    def __init__(self, name: str, port: int, of: dict[str, Any] | None = None) -> None:
         self.name = name
         self.acknowledged: list[int] = []
         self.run_id = ""
+        self.may_go_on: list[int] = []
+        self.told: list[str] = []
         self._socket = zmqrpc.Client("127.0.0.1", port, name)
         self._listening = gevent.spawn(self._listen)
-        self.send(HELLO, {})
+        self.send(HELLO, {"version": version("sm-locust")} if of is None else of)
 
     def send(self, message: str, data: dict[str, Any]) -> None:
         self._socket.send(Message(message, data, self.name))
@@ -58,6 +65,10 @@ class Worker:
                 self.run_id = message.data["run_id"]
             elif message.type == ACK:
                 self.acknowledged.append(message.data["seq"])
+            elif message.type == AGAIN:
+                self.may_go_on.append(message.data["isolation"])
+            else:
+                self.told.append(message.type)
 
     def close(self) -> None:
         self._listening.kill()
@@ -71,8 +82,8 @@ class Bench:
         self.master = MasterSide(self.runner, lambda worker, data: self.received.append((worker, data["seq"])))
         self.workers: list[Worker] = []
 
-    def join(self, name: str) -> Worker:
-        self.workers.append(Worker(name, self.runner.server.port))
+    def join(self, name: str, of: dict[str, Any] | None = None) -> Worker:
+        self.workers.append(Worker(name, self.runner.server.port, of))
         return self.workers[-1]
 
     def close(self) -> None:
@@ -116,10 +127,65 @@ def test_what_belongs_to_a_run_of_before_is_acknowledged_and_not_counted(bench: 
     worker.ship(1)
     until(lambda: worker.acknowledged)
     bench.master.start({"run_id": "after"})
-    worker.send(HELLO, {})
+    worker.send(HELLO, {"version": version("sm-locust")})
     until(lambda: worker.run_id == "after")
     worker.ship(2, run_id="before")
     worker.ship(1)
     until(lambda: len(worker.acknowledged) == 3)
     assert worker.acknowledged == [1, 2, 1]
     assert bench.received == [("one", 1), ("one", 1)]
+
+
+def test_a_worker_that_was_isolated_goes_on_once_the_users_of_all_are_no_more_than_are_wanted(bench: Bench) -> None:
+    worker = bench.join("one")
+    worker.send("client_ready", -1)  # type: ignore[arg-type]
+    other = bench.join("two")
+    other.send("client_ready", -1)  # type: ignore[arg-type]
+    until(lambda: len(bench.runner.clients) == 2)
+    bench.runner.target_user_count = 800
+    mine, others = bench.runner.clients["one"], bench.runner.clients["two"]
+
+    def asked(isolation: int, missing: bool, users: int, with_others: int) -> list[int]:
+        mine.state = STATE_MISSING if missing else STATE_RUNNING
+        mine.user_classes_count = {"User": users} if users else {}
+        others.user_classes_count = {"User": with_others}
+        worker.send(AGAIN, {"isolation": isolation})
+        worker.ship(isolation)  # answered in any case, and after
+        until(lambda: len(worker.acknowledged) == isolation)
+        return worker.may_go_on
+
+    assert asked(1, missing=True, users=0, with_others=400) == []
+    assert asked(2, missing=False, users=0, with_others=800) == []  # dealt out, and not yet heard of
+    assert asked(3, missing=False, users=400, with_others=800) == []  # its share is still with the other one
+    assert asked(4, missing=False, users=400, with_others=400) == [4]
+
+
+@pytest.mark.parametrize("of", [{}, {"version": "0.0.1"}])
+def test_a_worker_of_another_version_is_told_to_quit_and_given_no_order(
+    bench: Bench, of: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.master.start({"run_id": "this"})
+    worker, same = bench.join("one", of), bench.join("two")
+    until(lambda: "quit" in worker.told and same.run_id == "this")
+    assert worker.run_id == ""
+    said = f"worker one has sm_locust {of.get('version')}, and this master {version('sm-locust')}"
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [[], ["--sm-no-rebalancing"]])
+def test_rebalancing_is_on_unless_it_is_switched_off(arguments: list[str]) -> None:
+    parser = get_empty_argument_parser()
+    add_options(parser)
+    environment = Environment()
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    try:
+        LiveRun(environment, Options()).listen(runner, Options.parsed(vars(parser.parse_args(arguments))).rebalancing)
+        assert runner.rebalancing_enabled() == (not arguments)
+    finally:
+        runner.quit()
+        runner.server.socket.context.destroy(linger=0)
+
+
+def test_what_keeps_a_worker_from_sending_is_said_on_the_master(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.join("one").send(CANNOT, {"problem": "no AWS credentials"})
+    until(lambda: "worker one cannot send, and its share is dropped: no AWS credentials" in caplog.text)

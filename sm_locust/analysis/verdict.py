@@ -15,7 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import WORKER_LOST, Event
+from sm_locust.record.run import WORKER_BACK, WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -203,7 +203,13 @@ def _delivery(minutes: Minutes, span: Span, name: str, slack: float, stalled: in
             ours[f"dropped: {MAX_IN_FLIGHT}"] -= stalled
         ours["never raised"] = missing - sum(ours.values())
         why = ", ".join(f"{n:,.0f} {what}" for what, n in sorted(ours.items()) if n >= 0.5)
-        advice = _ADVICE.get(max(ours, key=ours.__getitem__), "use more workers, or plan less load")
+        if ours["never raised"] <= -0.5:
+            why += f", and others took over {-ours['never raised']:,.0f}"
+        main = max(ours, key=ours.__getitem__)
+        otherwise = "use more workers, or plan less load"
+        if main == "never raised" and _any_lost(minutes):
+            otherwise = "a worker was lost, and what was its share until others had it was not sent"
+        advice = _ADVICE.get(main, otherwise)
         text = (
             f"Only {span.delivered_ratio or 0.0:.1%} of the planned arrivals were sent{_in(name)} "
             f"({missing:,.0f} missing on our side: {why}); {advice}."
@@ -317,12 +323,13 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
             continue
         if within is not None and not within.start <= event.at < within.start + within.seconds:
             continue
-        after = Span(event.at)
+        after, stalled = Span(event.at), 0
         for span in minutes.seconds:
-            if span.start >= event.at + RECOVERY:
+            changing = any(at <= span.start < at + RECOVERY for at in _changes(minutes, event))
+            if span.start >= event.at and not changing:
                 after.planned += span.planned
                 after.delivered += span.delivered
-        stalled = endpoint_drops(span for span in minutes.seconds if span.start >= event.at + RECOVERY)
+                stalled += endpoint_drops([span])
         missing = after.planned - after.delivered - stalled
         made_up = bool(after.planned) and missing <= max((1 - MIN_DELIVERED) * after.planned, _slack(meta, after))
         what = (
@@ -332,6 +339,12 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
         )
         minute = int(event.at * minutes.speed // 60)
         yield Reason("worker lost", f"Worker {event.worker} was lost in minute {minute}: {what}.", not made_up)
+
+
+def _changes(minutes: Minutes, lost: Event) -> Iterator[float]:
+    """When shares are dealt out anew for a worker that was lost: then, and whenever it came back."""
+    yield lost.at
+    yield from (e.at for e in minutes.events if e.event == WORKER_BACK and e.worker == lost.worker and e.at > lost.at)
 
 
 def _any_lost(minutes: Minutes) -> bool:

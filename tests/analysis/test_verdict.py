@@ -245,6 +245,19 @@ def sent(parent: Path, raised: int, reported: int, events: tuple[Event, ...] = (
     return run
 
 
+def test_what_is_missing_while_a_lost_worker_gets_its_share_again_is_not_held_against_those_who_took_it(
+    tmp_path: Path,
+) -> None:
+    back = Event(42.2, "worker back", "b")
+    run = played(
+        tmp_path, PHASES, workers=("a", "b"), events=[LOST, back], skip=lambda n: 42 * 20 <= n < 50 * 20 and n % 2 == 0
+    )
+    delivered, lost = verdict(run).reasons
+    assert (delivered.code, lost.code, lost.invalidates) == ("not delivered", "worker lost", False)
+    assert "a worker was lost, and what was its share until others had it was not sent" in delivered.text
+    assert "the others took over its load" in lost.text
+
+
 GONE = Event(9.0, "worker lost", "b")
 
 

@@ -13,21 +13,22 @@ help:  ## list these targets
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
-# Load that is timed has the machine to itself, but for what only computes: that takes what time nobody else wants. Most of
-# the rest waits, for a process or for a minute to be over, and does so side by side.
-TIMED := tests/runs tests/load tests/product/test_experiment.py
-WAITING := tests/local tests/plugin
-COMMANDS := tests/product
+# Whole runs are timed and mostly wait: what else waits, for a process or for a minute to be over, goes beside them, and what
+# only computes takes what time nobody else wants. Experiments that are killed by the dozen need the machine for themselves.
+RUNS := tests/runs
+BESIDE := tests/load tests/local tests/plugin tests/product
+ALONE := tests/product/test_killed.py
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
 
 test: .venv/.test  ## run the tests
-	@logs=$$(mktemp -d); trap 'kill $$rooms $$waiting 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(BIN)/python -m pytest $(patsubst %,--ignore=%,$(TIMED) $(WAITING) $(COMMANDS) tests/browser) > $$logs/rooms 2>&1 & rooms=$$!; \
-	$(BIN)/python -m pytest $(TIMED); code=$$?; \
-	$(BIN)/python -m pytest $(WAITING) > $$logs/waiting 2>&1 & waiting=$$!; \
-	$(BIN)/python -m pytest $(COMMANDS) $(TIMED:%=--ignore=%) || code=$$?; \
-	wait $$waiting || code=$$?; waiting=; wait $$rooms || code=$$?; rooms=; \
-	cat $$logs/waiting $$logs/rooms; exit $$code
+	@logs=$$(mktemp -d); trap 'kill $$rooms $$beside 2>/dev/null; rm -rf $$logs' EXIT; \
+	$(IDLE) $(BIN)/python -m pytest $(patsubst %,--ignore=%,$(RUNS) $(BESIDE) tests/browser) > $$logs/rooms 2>&1 & rooms=$$!; \
+	$(BIN)/python -m pytest $(BESIDE) $(ALONE:%=--ignore=%) > $$logs/beside 2>&1 & beside=$$!; \
+	$(BIN)/python -m pytest $(RUNS); code=$$?; \
+	wait $$beside || code=$$?; beside=; \
+	$(BIN)/python -m pytest $(ALONE) || code=$$?; \
+	wait $$rooms || code=$$?; rooms=; \
+	cat $$logs/beside $$logs/rooms; exit $$code
 
 lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .

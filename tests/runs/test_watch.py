@@ -36,6 +36,7 @@ SIX_MINUTES: dict[str, Any] = {"name": "six minutes", "duration": "6m", "arrival
 THREE_MINUTES: dict[str, Any] = {"name": "three minutes", "duration": "3m", "arrival_rate": 100}
 SPEED = "60"
 MINUTES = {"period": "60s"}  # of the schedule
+FOREIGN = 150  # requests of somebody else, all of them within the six seconds, whatever else the machine does
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def beside(folder: Path, what: str) -> tuple[int, dict[str, Any], str]:
                 client(there.url, "sagemaker").delete_endpoint(EndpointName="decision-trees-sample")
             elif what == "foreign":
                 runtime = client(there.url, "sagemaker-runtime")
-                for _ in range(300):
+                for _ in range(FOREIGN):
                     runtime.invoke_endpoint(
                         EndpointName="decision-trees-sample", ContentType="text/csv", Body=b"5,3.5,1.3,0.3"
                     )
@@ -239,7 +240,7 @@ def test_somebody_elses_requests_are_counted_apart_and_named(
     code, found, output = all_beside["foreign"]
     assert code in (0, 1, 3), output
     counted = found["reconciliation"]
-    assert counted["difference"] == 300
+    assert counted["difference"] == FOREIGN
     assert "more requests than we sent" in reasons(found)["foreign traffic"]
-    assert 200 < counted["foreign"]["requests"] <= 300  # but for those in flight at the edges of periods
+    assert FOREIGN / 2 < counted["foreign"]["requests"] <= FOREIGN  # but for those in flight at the edges of periods
     assert "somebody else used the endpoint" in output

@@ -326,7 +326,7 @@ def test_a_connection_that_is_old_and_not_needed_is_not_replaced(names: Names, m
 
 
 def test_requests_longer_than_the_age_do_not_have_a_second_connection_opened_for_each_look(names: Names) -> None:
-    with AnswerServer([0.6, ok()]) as server:
+    with AnswerServer([0.3, ok()]) as server:
         connections = named(server, max_age=0.1)
 
         def ask() -> None:
@@ -376,7 +376,7 @@ def test_replacements_that_get_nowhere_keep_no_other_connection_from_being_close
         connections = named(server, max_age=0.2)
         gevent.joinall([gevent.spawn(exchange, connections) for _ in range(20)], raise_error=True)
         names.takes = 5.0  # a look-up that hangs
-        gevent.sleep(0.9)
+        gevent.sleep(0.7)
         assert len(connections._all) <= 8
         connections.close()
 

@@ -313,7 +313,6 @@ class Connections:
                 began = now()
                 connection = self._open()
                 answer.connected = now() - began
-                self._keep_young()
             all_sent = connection.send(head, body)
             receive = connection.receive
             while not answer.status:
@@ -475,6 +474,7 @@ class Connections:
         connection.expires_at = now + self._max_age * random.uniform(0.5, 1.0)  # not all at once, later on
         connection.lasting = not self._closed
         self._all.add(connection)
+        self._keep_young()
         return connection
 
     def _addresses(self) -> list[_Address]:

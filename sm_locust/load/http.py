@@ -50,7 +50,9 @@ MAX_AGE = 60.0  # seconds
 _LOOK = 1.0  # how often connections are looked through for old ones
 _UNUSED = 10.0  # a connection that nobody needed for so long is closed when it is old, and not replaced
 _REPLACED_TOGETHER = 8
-_TRY_AGAIN = 10.0  # after an address that did not answer; until then the old connection serves
+_SPARE = 8  # with so many idle, a busy one that is old is only closed when it is done
+_TRY_AGAIN = 10.0  # after a replacement that did not come about; until then the old connection serves
+_SILENT = 60.0  # for so long an address that did not answer is the last to be tried
 
 # select() knows no descriptor above 1023. gevent's cooperative poll would switch greenlets where we only want a look.
 _poll = monkey.get_original("select", "poll")
@@ -77,18 +79,22 @@ class Answer:
     first_byte_at   on the clock given to `exchange`; None before it
     connected       seconds spent on a new connection; None on a kept-alive one
     reusable        whether the answer lets its connection live; False until it is complete
+    `expect` is looked for in all of the body, also in what is not kept of it; see `as_expected`.
     """
 
-    __slots__ = ("_body", "_head", "_headers", "_in_head", "_large", "_max_body", "_parser", "connected",
-                 "first_byte_at", "received", "reusable", "status")  # fmt: skip
+    __slots__ = ("_body", "_expect", "_found", "_head", "_headers", "_in_head", "_large", "_max_body", "_parser",
+                 "_passed", "connected", "first_byte_at", "received", "reusable", "status")  # fmt: skip
 
-    def __init__(self, max_body: int = MAX_BODY) -> None:
+    def __init__(self, max_body: int = MAX_BODY, expect: bytes = b"") -> None:
         self.status = 0
         self.received = 0
         self.first_byte_at: float | None = None
         self.connected: float | None = None
         self.reusable = False
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""  # in one piece: a list of small chunks takes twenty times as much
+        self._expect = expect
+        self._found = False  # in what was passed over
+        self._passed: bytes | None = None  # the end of what has come; None while all of it is kept
         self._max_body = max_body
         self._large: _Lease | None = None
         self._head = b""  # all that came until the head was complete; few answers' headers are ever looked at
@@ -108,14 +114,14 @@ class Answer:
     @property
     def body(self) -> bytes:
         """The first `max_body` bytes of the body, or fewer where the process keeps LARGE_BODIES already."""
-        if len(self._body) > 1:
-            self._body = [b"".join(self._body)]  # not kept twice
-        return self._body[0] if self._body else b""
+        if not isinstance(self._body, bytes):
+            self._body = bytes(self._body)  # not kept twice
+        return self._body
 
     @property
-    def whole(self) -> bool:
-        """Whether `body` is all that was received of it."""
-        return self.received == sum(map(len, self._body))
+    def as_expected(self) -> bool:
+        """Whether the body contains what was expected of it, be it kept or not."""
+        return self._found or self._expect in self._body
 
     def take(self, data: bytes) -> None:
         """Parse what was received; `b""` is the end of the connection. Raises HttpParserError for what is not HTTP."""
@@ -161,14 +167,31 @@ class Answer:
             raise ValueError(f"status {status:03d}")
 
     def on_body(self, part: bytes) -> None:
-        room = self._max_body - self.received
+        room = min(len(part), self._max_body - self.received)
         self.received += len(part)
         if room > 0:
             if self.received > SMALL_BODY:
                 if self._large is None:
                     self._large = _Lease()
-                room = self._large.more(min(len(part), room))
-            self._body.append(part if len(part) <= room else part[:room])
+                wanted, room = room, self._large.more(room)
+                if room < wanted:
+                    self._max_body = 0  # what is kept is the beginning of the body, without a hole
+            kept = part if room == len(part) else part[:room]
+            if not self._body:
+                self._body = kept
+            else:
+                if isinstance(self._body, bytes):
+                    self._body = bytearray(self._body)
+                self._body += kept
+        if room < len(part) and self._expect:
+            self._pass_over(part[max(room, 0) :])
+
+    def _pass_over(self, part: bytes) -> None:
+        length = len(self._expect)
+        before = bytes(self._body[-length:]) if self._passed is None else self._passed
+        together = before + part
+        self._found = self._found or self._expect in together
+        self._passed = together[-length:]
 
     def on_message_complete(self) -> None:
         if self._in_head:  # an interim answer: the real one follows
@@ -248,7 +271,13 @@ class Connections:
         scheme, self._hostname, self._port = _origin("url", url, {"http": 80, "https": 443})
         self.host = host_header(url)  # for the Host header
         self.opened = 0  # connections opened so far
-        self._tls = _tls_context(ca_bundle, insecure) if scheme == "https" else None
+        self._tls = None
+        if scheme == "https":
+            self._tls = _tls_context(ca_bundle, insecure)
+            try:  # now, and not at each request: a name with an empty part and the like
+                self._tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=self._hostname)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"url {url!r}: TLS cannot ask for that host: {error}") from None
         self._connect_timeout = connect_timeout
         self._peer = (self._hostname, self._port)
         self._tunnel_request: bytes | None = None
@@ -264,6 +293,7 @@ class Connections:
         self._all: set[_Connection] = set()
         self._keeper: Greenlet | None = None
         self._replacing = Pool(_REPLACED_TOGETHER)
+        self._silent: dict[Any, float] = {}  # until when an address that did not answer is tried last
         self._closed = False
 
     def exchange(self, answer: Answer, head: bytes, body: bytes, timeout: float, now: Callable[[], float]) -> None:
@@ -283,7 +313,6 @@ class Connections:
                 began = now()
                 connection = self._open()
                 answer.connected = now() - began
-                self._keep_young()
             all_sent = connection.send(head, body)
             receive = connection.receive
             while not answer.status:
@@ -353,28 +382,45 @@ class Connections:
 
     def _keep_looking(self) -> None:
         """Replaces what gets old. It ends with the last connection."""
+        look = min(_LOOK, self._max_age / 10)
         while self._all and not self._closed:
-            gevent.sleep(min(_LOOK, self._max_age / 10))
+            gevent.sleep(look)
             now = time.monotonic()
-            old = []
-            for connection in self._all:
+            due = []
+            for connection in list(self._all):
                 if connection.used:
                     connection.used = False
                     connection.used_at = now
-                if connection.expires_at <= now:
-                    old.append(connection)
-            for connection in old:
-                if connection in self._idle and now - connection.used_at > _UNUSED:
+                if not connection.lasting or connection.expires_at > now:
+                    continue
+                if connection not in self._idle:
+                    # Were each of many slow requests to get a second connection, the server would see twice as many.
+                    if len(self._idle) >= _SPARE:
+                        self._retire(connection)
+                    else:
+                        due.append(connection)
+                elif now - connection.used_at > _UNUSED:
                     self._retire(connection)
                 else:
-                    self._replacing.spawn(self._replace, connection)  # waits while _REPLACED_TOGETHER are being so
+                    due.append(connection)
+            for connection in due:
+                if len(self._replacing) >= _REPLACED_TOGETHER:
+                    self._replacing.wait_available(look)
+                    if len(self._replacing) >= _REPLACED_TOGETHER:
+                        break  # none gets anywhere; what else is to be done must not wait for that
+                if connection not in self._idle and len(self._idle) + len(self._replacing) >= _SPARE:
+                    continue  # looked at again
+                connection.expires_at = float("inf")  # nobody else is to replace it
+                self._replacing.spawn(self._replace, connection)
 
     def _replace(self, old: _Connection) -> None:
-        if old not in self._all:  # it ended meanwhile, and whoever needs another one opens it
+        if old not in self._all or not old.lasting:  # it ended meanwhile, and whoever needs another one opens it
             return
         try:
-            fresh = self._open()
-        except HttpFault:
+            # One limit for all of it: each of several addresses that do not answer would take its own.
+            with gevent.Timeout(self._connect_timeout):
+                fresh = self._open()
+        except (HttpFault, gevent.Timeout):
             old.expires_at = time.monotonic() + _TRY_AGAIN
             return
         self._retire(old)
@@ -428,6 +474,7 @@ class Connections:
         connection.expires_at = now + self._max_age * random.uniform(0.5, 1.0)  # not all at once, later on
         connection.lasting = not self._closed
         self._all.add(connection)
+        self._keep_young()
         return connection
 
     def _addresses(self) -> list[_Address]:
@@ -440,11 +487,16 @@ class Connections:
             lookup = self._lookup = gevent.spawn(self._look_up)
         name = self._peer[0]
         try:
-            found: list[_Address] | Exception = lookup.get(timeout=self._connect_timeout)
-        except gevent.Timeout:
-            raise HttpFault(DNS, f"no address for {name!r}: no answer in {self._connect_timeout:g} s") from None
+            lookup.join(self._connect_timeout)
+        except _Expired:
+            raise HttpFault(DNS, f"no address for {name!r}: no answer within the request's time limit") from None
+        if not lookup.ready():
+            raise HttpFault(DNS, f"no address for {name!r}: no answer in {self._connect_timeout:g} s")
+        found: list[_Address] | Exception = lookup.get()
         if isinstance(found, Exception):
             raise HttpFault(DNS, f"no address for {name!r}: {found}")
+        if not found:
+            raise HttpFault(DNS, f"no address for {name!r}: the answer names none")
         return found
 
     def _look_up(self) -> list[_Address] | Exception:
@@ -452,32 +504,45 @@ class Connections:
         try:
             found: list[_Address] = gevent.socket.getaddrinfo(*self._peer, 0, socket.SOCK_STREAM)
             return found
-        except (OSError, UnicodeError) as error:
+        except (OSError, ValueError) as error:  # a name that cannot be encoded is a ValueError
             return error
         finally:
             self._lookup = None
 
     def _connect(self, addresses: list[_Address]) -> Any:
-        """A socket to the first address that accepts: those of the family preferred here in turn, then the others."""
+        """A socket to the first address that accepts.
+
+        Those of the family preferred here come in turn, then the others; last those that did not answer lately.
+        """
         preferred = sorted(address for address in addresses if address[0] == addresses[0][0])
         self._turn += 1
         first = self._turn % len(preferred)
         others = [address for address in addresses if address[0] != addresses[0][0]]
-        refused: OSError | None = None
-        for family, kind, protocol, _, where in [*preferred[first:], *preferred[:first], *others]:
+        ordered = [*preferred[first:], *preferred[:first], *others]
+        now = time.monotonic()
+        ordered.sort(key=lambda address: self._silent.get(address[4], now) > now)
+        failed: OSError | None = None
+        for family, kind, protocol, _, where in ordered:
             sock = gevent.socket.socket(family, kind, protocol)
             try:
                 sock.settimeout(self._connect_timeout)
                 sock.connect(where)
             except OSError as error:
                 sock.close()
-                refused = error
-            except BaseException:
+                silent = isinstance(error, TimeoutError)
+                if silent:
+                    self._silent[where] = time.monotonic() + _SILENT
+                if silent or failed is None:  # that one was waited for says more than that another has no route
+                    failed = error
+            except BaseException as ended:
                 sock.close()
+                if isinstance(ended, _Expired | gevent.Timeout):
+                    self._silent[where] = time.monotonic() + _SILENT
                 raise
             else:
+                self._silent.pop(where, None)
                 return sock
-        raise refused or OSError("the name has no address")
+        raise failed or OSError("no address")
 
 
 _Address = tuple[Any, Any, int, str, Any]  # as getaddrinfo gives it
@@ -563,7 +628,20 @@ class _Connection:
 
     def quiet(self) -> bool:
         """Nothing to read: neither the server's goodbye nor bytes that belong to no answer."""
-        return not self._poll.poll(0)
+        return not self._poll.poll(0) or (self._tls and self._nothing_said())
+
+    def _nothing_said(self) -> bool:
+        """Whether what came over TLS is TLS's own: 1.3 sends tickets for later sessions after each handshake."""
+        self._sock.settimeout(0.0)  # with which gevent does not wait, and lets no other greenlet run
+        try:
+            self._sock.recv(1)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._sock.settimeout(None)
+        return False
 
     def close(self) -> None:
         self._readable.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 logger = logging.getLogger(__name__)
@@ -19,11 +20,15 @@ logger = logging.getLogger(__name__)
 # takes the same four (software.amazon.awssdk.core.internal.retry.ClockSkewAdjuster).
 OFF_BY = 240.0  # seconds
 
+# No clock that is in use is wrong by so much: a Date that says so is not AWS's.
+BELIEVED = 86_400.0  # seconds
+
 
 def unix_of(date: str) -> float | None:
-    """Unix seconds of an answer's Date; None for what is none."""
+    """Unix seconds of an answer's Date; None for what is none. One without a zone is UTC (RFC 9110, 5.6.7)."""
     try:
-        return parsedate_to_datetime(date).timestamp()
+        at = parsedate_to_datetime(date)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 
@@ -48,7 +53,7 @@ class SigningClock:
         if theirs is None or self.corrected_by is not None:
             return
         ahead = theirs - self.now()
-        if abs(ahead) < OFF_BY:
+        if not OFF_BY <= abs(ahead) <= BELIEVED:
             return
         monotonic, ours_then = self._monotonic, self._monotonic()
         self.now = lambda: theirs + monotonic() - ours_then

@@ -349,6 +349,9 @@ class _LocalEndpoint:
 
 
 def _is_local(request: Request) -> bool:
+    """From this machine, and not from a page that a browser on it happens to show."""
+    if "origin" in request.headers:
+        return False
     return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
 
 

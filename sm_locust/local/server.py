@@ -33,6 +33,25 @@ from sm_locust.local.settings import Settings
 
 SPEEDS = (1, 2, 3, 6, 12, 60)
 
+# ipaddress's is_private also holds for addresses of documentation and others that may be routed, and not for the shared
+# ones (100.64.0.0/10), which fleets use.
+_PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+    )
+)
+
 
 def serve(
     settings: Settings, host: str = "127.0.0.1", port: int = 8500, *, speed: int = 1, ready: int | None = None
@@ -103,7 +122,8 @@ def _listen(host: str, port: int) -> socket.socket:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         _refuse(f"host {host!r}: must be an address, such as 127.0.0.1")
-    if not (address.is_loopback or address.is_private):  # 0.0.0.0 counts as private: a container has no better name
+    # 0.0.0.0 and :: are taken too: a container has no better name. The banner says what they mean.
+    if not (address.is_unspecified or any(address in network for network in _PRIVATE)):
         _refuse(f"host {host!r}: must be a loopback or private address, because its credentials are public")
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     try:
@@ -137,7 +157,10 @@ def _banner(settings: Settings, host: str, port: int, speed: int) -> str:
     ]
     if settings.session_token is not None:
         lines.insert(3, f"  export AWS_SESSION_TOKEN={settings.session_token}")
-    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+    address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    if address.is_unspecified:
+        lines.append("on every address, public ones too: whoever reaches it can use it, its credentials are public")
+    elif not address.is_loopback:
         lines.append("whoever reaches this address can use it: its credentials are public")
     if speed != 1:
         lines.append(f"speed {speed}: a minute of the schedule lasts {60 / speed:g} s")

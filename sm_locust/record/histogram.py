@@ -37,6 +37,7 @@ _COMPRESSED_COOKIE = 0x1C849314
 _HEADER = struct.Struct(">IIIIQQd")
 _COOKIE = 0x1C849313
 _SETTINGS = (0, DIGITS, LOWEST_US, HIGHEST_US, 1.0)
+_WORD_BITS = 63  # of a word; the format's counters have 64 bits with the sign
 
 PERCENTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 
@@ -67,6 +68,10 @@ def middle_us(bucket: int) -> float:
         return float(bucket)
     shift = (bucket >> _HALF_BITS) - 1
     return lowest_us(bucket) + ((1 << shift) - 1) / 2
+
+
+_LAST = bucket_of(HIGHEST_US / 1e6)
+_LONGEST = _HEADER.size + (_LAST + 1) * (_WORD_BITS // 7 + 1)  # bytes, uncompressed
 
 
 class Histogram:
@@ -178,11 +183,12 @@ class Histogram:
     def decode(cls, text: str) -> Histogram:
         """The inverse of `encode`. Raises ValueError for what is none, or has other settings than ours."""
         try:
-            data = zlib.decompress(b64decode(text, validate=True)[_COMPRESSED.size :])
+            unzip = zlib.decompressobj()
+            data = unzip.decompress(b64decode(text, validate=True)[_COMPRESSED.size :], _LONGEST)
             cookie, length, *settings = _HEADER.unpack_from(data)
         except (ValueError, zlib.error, struct.error) as e:
             raise ValueError(f"{text[:40]!r}… is not an encoded histogram: {e}") from None
-        if cookie != _COOKIE or tuple(settings) != _SETTINGS or len(data) != _HEADER.size + length:
+        if cookie != _COOKIE or tuple(settings) != _SETTINGS or len(data) != _HEADER.size + length or not unzip.eof:
             raise ValueError(f"{text[:40]!r}… is not a histogram of 1 µs to 120 s with three digits, or is cut short")
         counts: dict[int, int] = {}
         bucket = word = shift = 0
@@ -190,6 +196,8 @@ class Histogram:
             if byte > 0x7F:
                 word |= (byte & 0x7F) << shift
                 shift += 7
+                if shift > _WORD_BITS:
+                    raise ValueError(f"{text[:40]!r}… is not an encoded histogram: a number of more than 64 bits")
                 continue
             if shift:
                 byte = word | byte << shift
@@ -200,4 +208,6 @@ class Histogram:
                 if byte:
                     counts[bucket] = byte >> 1
                 bucket += 1
+        if bucket > _LAST + 1:
+            raise ValueError(f"{text[:40]!r}… is not a histogram of 1 µs to 120 s: it counts what lies beyond")
         return cls(counts)

@@ -339,7 +339,7 @@ class Run:
                 raise RunError(f"{self.folder / LEDGER}, line {number}: says again what line {e} says") from None
             except KeyError as e:
                 raise RunError(f"{self.folder / LEDGER}, line {number}: not a line of a ledger: no {e}") from None
-            except (TypeError, ValueError, AttributeError) as e:
+            except (TypeError, ValueError, AttributeError, OverflowError) as e:
                 raise RunError(f"{self.folder / LEDGER}, line {number}: not a line of a ledger: {e}") from None
         ledger.intervals.extend(first.values())
         return ledger
@@ -348,7 +348,9 @@ class Run:
         _text(row, "name")
         self._within(_count(row, "second"))
         for key in row["counts"]:
-            _count(row["counts"], key)
+            _whole(row["counts"], key)
+        if "received" in row:
+            _whole(row, "received")
         return Interval.decode(row)
 
     def _plan(self, row: dict[str, Any]) -> Plan:
@@ -394,8 +396,8 @@ class Run:
         for number, text in self._whole_lines(name):
             try:
                 row = json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as e:
-                why = e.msg if isinstance(e, json.JSONDecodeError) else "nested too deeply"
+            except (ValueError, RecursionError) as e:  # a ValueError too: an integer of thousands of digits
+                why = getattr(e, "msg", "a number is too long") if isinstance(e, ValueError) else "nested too deeply"
                 raise RunError(f"{self.folder / name}, line {number}: not a line of JSON: {why}") from None
             if not isinstance(row, dict):
                 raise RunError(f"{self.folder / name}, line {number}: not an object of JSON: {text[:40]!r}")
@@ -444,6 +446,13 @@ def _count(row: dict[str, Any], key: str) -> float:
     if found < 0:
         raise ValueError(f"{key} {found:g} is less than 0")
     return found
+
+
+def _whole(row: dict[str, Any], key: str) -> None:
+    _count(row, key)
+    found = row[key]
+    if not isinstance(found, int) or found >= 1 << 63:
+        raise ValueError(f"{key} {found:g} is not a count")
 
 
 def _text(row: dict[str, Any], key: str) -> str:

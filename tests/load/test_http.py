@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,19 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def unanswering(address: str, port: int = 0) -> Iterator[int]:
+    """A port on which whoever connects waits."""
+    with socket.socket() as full, contextlib.ExitStack() as stack:
+        full.bind((address, port))
+        full.listen(0)
+        for _ in range(3):  # more than the queue of connections not yet accepted takes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        yield full.getsockname()[1]
 
 
 # -- kept alive ------------------------------------------------------------------------------------------------------
@@ -311,6 +325,82 @@ def test_a_connection_that_is_old_and_not_needed_is_not_replaced(names: Names, m
         connections.close()
 
 
+def test_requests_longer_than_the_age_do_not_have_a_second_connection_opened_for_each_look(names: Names) -> None:
+    with AnswerServer([0.3, ok()]) as server:
+        connections = named(server, max_age=0.1)
+
+        def ask() -> None:
+            for _ in range(2):
+                exchange(connections)
+
+        asking = [gevent.spawn(ask) for _ in range(20)]
+        most = 0
+        while not all(greenlet.ready() for greenlet in asking):
+            gevent.sleep(0.02)
+            most = max(most, len(connections._all))
+        connections.close()
+    # At least those in flight, and those that stand ready when they end. At a look every 10 ms it was hundreds.
+    assert 20 < most <= 20 + 10
+
+
+def test_an_address_that_did_not_answer_is_tried_last_for_a_while(names: Names) -> None:
+    with AnswerServer([ok()]) as server, unanswering("127.0.0.9", server.port):
+        connections = Connections(f"http://target.test:{server.port}", connect_timeout=0.2)
+        names.addresses = ("127.0.0.9", "127.0.0.1")
+        took = []
+        for _ in range(6):
+            received = exchange(connections)
+            took.append(received.connected or 0.0)
+            connections._retire(connections._idle[0])
+        connections.close()
+    assert sum(seconds > 0.15 for seconds in took) == 1
+
+
+def test_a_replacement_takes_no_longer_where_several_addresses_do_not_answer(names: Names) -> None:
+    with AnswerServer([ok()]) as server, unanswering("127.0.0.8", server.port), unanswering("127.0.0.9", server.port):
+        connections = Connections(f"http://target.test:{server.port}", connect_timeout=0.2)
+        exchange(connections)
+        names.addresses = ("127.0.0.8", "127.0.0.9")
+        began = time.monotonic()
+        connections._replace(connections._idle[0])
+        assert time.monotonic() - began < 0.35
+        assert exchange(connections).connected is None  # the old one serves on
+        connections.close()
+
+
+def test_replacements_that_get_nowhere_keep_no_other_connection_from_being_closed(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sm_locust.load.http._UNUSED", 0.3)
+    with AnswerServer([0.05, ok()]) as server:
+        connections = named(server, max_age=0.2)
+        gevent.joinall([gevent.spawn(exchange, connections) for _ in range(20)], raise_error=True)
+        names.takes = 5.0  # a look-up that hangs
+        gevent.sleep(0.7)
+        assert len(connections._all) <= 8
+        connections.close()
+
+
+def test_a_timeout_of_one_family_says_more_than_that_the_other_has_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    with unanswering("127.0.0.9") as port:
+        both = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.9", port)),
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0)),  # refused, or no such family
+        ]
+        monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *_: both)
+        assert fault(Connections(f"http://target.test:{port}", connect_timeout=0.1)).kind == CONNECT_TIMEOUT
+
+
+def test_a_resolver_that_hangs_until_the_time_limit_of_the_request_is_a_dns_fault(names: Names) -> None:
+    names.takes = 5.0
+    assert fault(Connections("http://target.test"), timeout=0.1).kind == DNS
+
+
+def test_a_resolver_that_names_no_address_is_a_dns_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gevent.socket.getaddrinfo", lambda *_: [])
+    assert fault(Connections("http://target.test")).kind == DNS
+
+
 def test_those_who_need_a_name_at_once_share_one_look_up(names: Names) -> None:
     names.takes = 0.2
     with AnswerServer([0.05, ok()]) as server:
@@ -374,13 +464,47 @@ def test_large_bodies_are_kept_only_as_far_as_the_process_has_room_for_them(monk
         connections = Connections(server.url)
         first, second = exchange(connections), exchange(connections)
         assert (first.received, second.received) == (200_000, 200_000)
-        assert (len(first.body), first.whole) == (200_000, True)
-        assert not second.whole
+        assert len(first.body) == 200_000
         assert 65_536 <= len(second.body) < 200_000
         assert first.body is first.body  # not made twice
         del first, second
-        assert exchange(connections).whole  # what they had is free again
+        assert len(exchange(connections).body) == 200_000  # what they had is free again
         connections.close()
+
+
+def test_what_is_kept_of_a_body_is_its_beginning_also_when_room_comes_free_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sm_locust.load.http._Lease.free", 0)
+    received = Answer()
+    received.take(answer(200, b"x" * 200_000)[:-200_000] + b"A" * 60_000)
+    received.take(b"B" * 60_000)
+    monkeypatch.setattr("sm_locust.load.http._Lease.free", 1_000_000)
+    received.take(b"C" * 80_000)
+    assert (received.status, received.received, received.body) == (200, 200_000, b"A" * 60_000)
+
+
+@pytest.mark.parametrize("cut", [1, 5, 1000])
+def test_what_is_expected_is_found_also_in_what_is_not_kept(cut: int) -> None:
+    body = b"x" * 95 + b"expected" + b"x" * 100  # kept is up to within it
+    for expect, found in ((b"expected", True), (b"unexpected", False), (b"x" * 101, False), (b"d", True)):
+        received = Answer(max_body=100, expect=expect)
+        whole = answer(200, body)
+        for at in range(0, len(whole), cut):
+            received.take(whole[at : at + cut])
+        assert (received.status, len(received.body), received.as_expected) == (200, 100, found)
+
+
+def test_a_body_of_tiny_chunks_takes_no_more_memory_than_its_bytes() -> None:
+    tracemalloc.start()
+    received = Answer()
+    received.take(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(10):
+        received.take(b"2\r\nab\r\n" * 5_000)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert received.body == b"ab" * 50_000
+    assert held < 300_000
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
@@ -421,20 +545,8 @@ def test_a_refused_connection_is_a_connect_fault(unused_port: int) -> None:
 
 
 def test_an_address_that_accepts_nothing_is_a_connect_timeout() -> None:
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        where = full.getsockname()
-        waiting = []
-        try:
-            for _ in range(3):  # more than the queue of connections not yet accepted takes
-                waiting.append(socket.socket())
-                waiting[-1].setblocking(False)
-                waiting[-1].connect_ex(where)
-            stalled = fault(Connections(f"http://127.0.0.1:{where[1]}", connect_timeout=0.2))
-        finally:
-            for sock in waiting:
-                sock.close()
+    with unanswering("127.0.0.1") as port:
+        stalled = fault(Connections(f"http://127.0.0.1:{port}", connect_timeout=0.2))
     assert stalled.kind == CONNECT_TIMEOUT
     assert "0.2 s" in stalled.message
 
@@ -498,6 +610,20 @@ def test_a_certificate_is_refused_when_its_authority_is_unknown_or_it_is_of_anot
     assert "self-signed" in unknown.message
     assert "127.0.0.1" in mistaken.message
     assert server.requests == []
+
+
+def test_a_connection_that_was_replaced_over_tls_is_used(certificates: Path, names: Names) -> None:
+    with tls_server(certificates, "here", [ok()]) as server:
+        connections = Connections(f"https://target.test:{server.port}", insecure=True, max_age=0.2)
+        answers_ = []
+        ends = time.monotonic() + 0.7
+        while time.monotonic() < ends:
+            answers_.append(exchange(connections))
+            gevent.sleep(0.01)
+        connections.close()
+    # The tickets that TLS 1.3 sends after a handshake are nothing that was said on the connection.
+    assert [answer.connected is None for answer in answers_] == [False] + [True] * (len(answers_) - 1)
+    assert 3 <= connections.opened <= 8
 
 
 def test_any_certificate_will_do_only_when_told_so(certificates: Path) -> None:
@@ -592,6 +718,8 @@ def test_a_proxy_that_opens_no_tunnel_is_a_connect_fault(refusal: list[answers.S
         ({"url": "http://"}, "http://"),
         ({"url": "http://example.com:port"}, "port"),
         ({"url": "http://example.com", "proxy": "socks5://127.0.0.1:1"}, "socks5"),
+        ({"url": "https://.example.com"}, "TLS cannot ask for that host"),
+        ({"url": "https://two..dots"}, "TLS cannot ask for that host"),
         ({"url": "https://example.com", "ca_bundle": "/nowhere.pem"}, "/nowhere.pem"),
     ],
 )

@@ -166,6 +166,13 @@ def test_the_request_id_is_kept_of_good_and_bad_answers() -> None:
         assert [invoke(invoker).request_id for _ in range(2)] == ["one", "two"]
 
 
+def test_a_large_answer_is_as_expected_also_where_there_is_no_room_to_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sm_locust.load.http._Lease.free", 100_000)
+    with AnswerServer([ok(b"[" + b"1," * 150_000 + b'"done"]')]) as server:
+        assert invoke(make(server.url, expect='"done"')).kind == kinds.OK
+        assert invoke(make(server.url, expect='"failed"')).kind == kinds.UNEXPECTED_ANSWER
+
+
 def test_a_good_answer_without_the_expected_text_is_unexpected() -> None:
     with AnswerServer([ok("Größe".encode())], [ok(b"\xff virginica")]) as server:
         invoker = make(server.url, expect="Größe")

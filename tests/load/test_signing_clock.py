@@ -10,7 +10,7 @@ import pytest
 
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.signing_clock import OFF_BY, SigningClock, apart
+from sm_locust.load.signing_clock import OFF_BY, SigningClock, apart, unix_of
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.record.outcome import INVALID_SIGNATURE, OK
 from tests.oracles.answers import AnswerServer, Step, answer, ok
@@ -52,11 +52,45 @@ def test_a_clock_that_is_right_stays_when_a_signature_is_refused(ahead: float) -
     assert (clock.now(), clock.corrected_by) == (NOON, None)
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Thu, 01 Jan 99999 00:00:00 GMT", "Thu, 32 Jan 2026 00:00:00 GMT"])
-def test_a_date_that_is_none_changes_nothing(date: str) -> None:
+@pytest.mark.parametrize(
+    "date",
+    [
+        "",
+        "yesterday",
+        "Thu, 01 Jan 99999 00:00:00 GMT",
+        "Thu, 32 Jan 2026 00:00:00 GMT",
+        formatdate(NOON + 86_401, usegmt=True),
+        formatdate(NOON - 86_401, usegmt=True),
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ],
+)
+def test_a_date_that_is_none_or_more_than_a_day_off_changes_nothing(date: str) -> None:
     clock = Machine().clock()
     clock.refused(date)
     assert (clock.now(), clock.corrected_by) == (NOON, None)
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert unix_of(formatdate(NOON, usegmt=True).removesuffix(" GMT")) == NOON
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_the_date_of_an_answer_that_is_no_refusal_of_aws_changes_nothing() -> None:
+    clock = SigningClock()
+    headers = "x-amzn-ErrorType: InvalidSignatureException", f"Date: {formatdate(time.time() + 7200, usegmt=True)}"
+    with AnswerServer([answer(502, b"", *headers)]) as server:
+        connections = Connections(server.url)
+        signer = Signer("sagemaker", "us-east-1", Credentials("AKIDEXAMPLE", "secret"), clock)
+        Invoker(connections, "/invocations", now=time.perf_counter, signer=signer).invoke(
+            b"5", name="e", scheduled_at=0.0
+        )
+        connections.close()
+    assert clock.corrected_by is None
 
 
 def test_it_is_corrected_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -49,7 +49,8 @@ def test_it_says_what_it_is_and_stops_cleanly_even_with_a_client_connected(stop:
     ("arguments", "sentence"),
     [
         ("host='8.8.8.8'", "host '8.8.8.8': must be a loopback or private address, because its credentials are public"),
-        ("host='192.0.2.1', port=0", "port 0: cannot listen on 192.0.2.1"),
+        ("host='203.0.113.5'", "host '203.0.113.5': must be a loopback or private address"),  # of documentation
+        ("host='100.64.0.1', port=0", "port 0: cannot listen on 100.64.0.1"),  # shared, as fleets use it
         ("host='example.com'", "host 'example.com': must be an address, such as 127.0.0.1"),
         ("port=70000", "port 70000: must be between 0 and 65535"),
         ("speed=7", "speed 7: must be one of 1, 2, 3, 6, 12, 60"),
@@ -60,6 +61,14 @@ def test_what_it_cannot_serve_is_refused_in_one_sentence(arguments: str, sentenc
     assert ended.returncode == 2
     assert sentence in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_it_says_when_public_addresses_are_among_those_it_listens_on() -> None:
+    code = "from sm_locust.local.server import _banner; "
+    code += "[print(_banner(Settings(), host, 8500, 1)) for host in ('0.0.0.0', '::', '10.0.0.5')]"
+    said = run(START + code).stdout.splitlines()
+    assert len([line for line in said if line.startswith("on every address, public ones too")]) == 2
+    assert len([line for line in said if line.startswith("whoever reaches this address")]) == 1
 
 
 def test_a_port_in_use_is_refused_in_one_sentence() -> None:

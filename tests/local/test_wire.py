@@ -44,6 +44,16 @@ def order(url: str, **what: Any) -> int:
             return error.code
 
 
+@pytest.mark.parametrize("path", ["counts", "session", "refuse", "endpoint"])
+def test_a_page_in_a_browser_of_this_machine_gets_no_order_through(endpoint: str, path: str) -> None:
+    body = b'{"service":"sts","next":1}' if path in ("refuse", "endpoint") else None
+    request = urllib.request.Request(f"{endpoint}/_local/{path}", body, {"Origin": "https://page.example"})
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=10):
+        pass
+    refused.value.close()
+    assert refused.value.code == 403
+
+
 @pytest.fixture
 def nothing_is_refused(endpoint: str) -> Iterator[None]:
     yield

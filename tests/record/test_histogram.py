@@ -6,6 +6,7 @@ import base64
 import math
 import random
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -143,3 +144,29 @@ def test_an_empty_histogram_has_a_count_and_no_values() -> None:
     assert row.pop("count") == 0
     assert set(row) == {"p50", "p90", "p95", "p99", "p999", "max", "mean"}
     assert set(row.values()) == {None}
+
+
+def encoded(words: bytes) -> str:
+    """As a histogram of ours: a header and these words."""
+    header = zlib.decompress(base64.b64decode(Histogram({}).encode())[8:])
+    payload = zlib.compress(header[:4] + struct.pack(">I", len(words)) + header[8:] + words)
+    return base64.b64encode(struct.pack(">II", 0x1C849314, len(payload)) + payload).decode()
+
+
+def test_a_bucket_beyond_the_last_is_refused() -> None:
+    last = bucket_of(HIGHEST_US / 1e6)
+    assert Histogram.decode(Histogram({last: 3}).encode()).counts == {last: 3}
+    for bucket in (last + 1, 10**9):
+        with pytest.raises(ValueError, match="it counts what lies beyond"):
+            Histogram.decode(Histogram({bucket: 3}).encode())
+
+
+@pytest.mark.parametrize("words", [b"\x02" * 20_000_000, b"\x80" * 100_000 + b"\x02"])
+def test_what_is_longer_than_a_histogram_can_be_is_refused_before_it_takes_memory_or_time(words: bytes) -> None:
+    text = encoded(words)
+    tracemalloc.start()
+    with pytest.raises(ValueError):
+        Histogram.decode(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000

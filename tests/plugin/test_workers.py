@@ -118,7 +118,6 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-        self.runner.quit()
         self.runner.greenlet.kill()
         self.runner.server.socket.context.destroy(linger=0)
 

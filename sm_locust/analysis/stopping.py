@@ -4,7 +4,8 @@ Pure, and without a clock: it is handed what was counted, as it comes, and asked
 decided by rules and verdict; here is what a window is. Who ends the run is the plugin.
 
 A window is looked at in parts, and each of them must be above the limit. So a burst that would lift the mean of a whole
-minute ends nothing, and a rate just above its limit is not let off for one lucky second.
+minute ends nothing, and a rate just above its limit is not let off for one lucky second. Of a load of less than a
+request in each part, the parts that have one decide: half of them at the least, and no two without one in a row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import ERROR_RATE, MEASURED, Rule, Stretch
-from sm_locust.analysis.verdict import CPU_WINDOW, MAX_CPU, endpoint_drops, lateness_budget, on_time, undelivered
+from sm_locust.analysis.verdict import (
+    CPU_WINDOW,
+    MAX_CPU,
+    MAX_IN_FLIGHT,
+    endpoint_drops,
+    lateness_budget,
+    on_time,
+    undelivered,
+)
 from sm_locust.config import DROP_RATE, NOT_VALID, SHORTFALL, StopRule
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -206,12 +215,13 @@ class _Ours:
         self._slots: dict[int, Span] = {}
 
     def count(self, counted: Interval, told: int) -> None:
-        if not self._looked.at(counted.second, counted.second + _NOISE):
+        filed = counted.second if self._is_a_latency or counted.name == ARRIVALS else float(told)
+        # Throughput is all that comes back in a second; an error is not held against a phase that did not send it.
+        looked_at = filed if self._rule.metric == SHORTFALL else counted.second
+        if not self._looked.at(looked_at, looked_at + _NOISE):
             return
-        if counted.name == ARRIVALS:
-            self._slot(counted.second).arrivals.merge(counted)
-        else:
-            self._slot(counted.second if self._is_a_latency else told).by_name[ARRIVALS].merge(counted)
+        span = self._slot(filed)
+        (span.arrivals if counted.name == ARRIVALS else span.by_name[ARRIVALS]).merge(counted)
 
     def plan(self, second: float, planned: float) -> None:
         if self._looked.at(second, second + 1):
@@ -231,9 +241,11 @@ class _Ours:
         first, last = math.ceil(start / self._grain), math.ceil(until / self._grain)
         for index in [index for index in self._slots if index < first]:
             del self._slots[index]
-        if not self._looked.at(start, until) or not all(self._is_above(p) for p in self._parts(first, last, known)):
+        if not self._looked.at(start, until) or not self._has_held(first, last, known):
             return None
         window = self._together(range(first, last), known)
+        if not self._is_above(window):
+            return None
         return Tripped(
             self._rule,
             start * self._speed,
@@ -242,6 +254,20 @@ class _Ours:
             self._value(window),
             "; ".join(self._reasons(window)) if self._rule.metric == NOT_VALID else "",
         )
+
+    def _has_held(self, first: int, last: int, known: float) -> bool:
+        """Every part in which something was measured is above the limit, and half of all parts are such ones.
+
+        Two silent ones in a row are a pause: what comes after it begins a window of its own.
+        """
+        above, silent, before = 0, 0, True
+        for part in self._parts(first, last, known):
+            found = self._is_above(part)
+            if found is False or (found is None and not before):
+                return False
+            before = found is True
+            above, silent = above + before, silent + (not before)
+        return before and above >= silent  # the oldest is one of those: it has held from there on
 
     def _parts(self, first: int, last: int, known: float) -> Iterator[Span]:
         """The newest first: where nothing is wrong, it is the only one that is added up."""
@@ -260,26 +286,39 @@ class _Ours:
                 whole.arrivals.merge(span.arrivals)
                 whole.by_name[ARRIVALS].merge(span.by_name[ARRIVALS])
         if self._is_a_latency:
-            self._count_in_flight(whole, known)
+            self._count_unanswered(whole, slots, known)
         return whole
 
-    def _count_in_flight(self, whole: Span, known: float) -> None:
-        """No answer yet is no good answer: a latency of so much, at the least."""
+    def _count_unanswered(self, whole: Span, slots: range, known: float) -> None:
+        """No answer yet is no good answer: a latency of so much, at the least. What a stalled target kept from being
+        sent waits as well: with max_in_flight full, nothing else tells of it."""
+        unanswered = [
+            (known - second - 1, n)
+            for second, n in self._flying.items()
+            if whole.start <= second < whole.start + whole.seconds
+        ]
+        if endpoint_drops([whole]):
+            unanswered += [
+                (known - (index + 1) * self._grain, self._slots[index].arrivals.dropped_by_reason.get(MAX_IN_FLIGHT, 0))
+                for index in slots
+                if index in self._slots
+            ]
         requests = whole.by_name[ARRIVALS]
-        for second, n in self._flying.items():
-            age = known - second - 1
-            if n > 0 and age > 0 and whole.start <= second < whole.start + whole.seconds:
+        for age, n in unanswered:
+            if n > 0 and age > 0:
                 bucket = bucket_of(age)
                 for histogram in (requests.latency, requests.service_time):
                     histogram.counts[bucket] = histogram.counts.get(bucket, 0) + n
 
-    def _is_above(self, part: Span) -> bool:
+    def _is_above(self, part: Span) -> bool | None:
+        """None where nothing was measured."""
         if self._rule.metric == NOT_VALID:
             return any(self._reasons(part))
         if self._rule.metric in (DROP_RATE, SHORTFALL):
             value = self._value(part)
-            return value is not None and value > self._limit
-        return self._as_rule.judge(self._stretch(part)).passed is False
+            return None if value is None else value > self._limit
+        passed = self._as_rule.judge(self._stretch(part)).passed
+        return None if passed is None else not passed
 
     @property
     def _limit(self) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import WORKER_BACK, WORKER_LOST, Event
+from sm_locust.record.run import ALL_LOST, WORKER_BACK, WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -337,6 +337,8 @@ def _lost(minutes: Minutes, meta: Mapping[str, Any], within: Span | None = None)
             if made_up
             else "nobody took over its load, which the others do unless --sm-no-rebalancing is given; its log says why"
         )
+        if not after.planned and meta.get("ended") == ALL_LOST:
+            what = "no other was left, which ended the run; its log says why, and what it sent last is in no number"
         minute = int(event.at * minutes.speed // 60)
         yield Reason("worker lost", f"Worker {event.worker} was lost in minute {minute}: {what}.", not made_up)
 

@@ -103,7 +103,7 @@ class Generator:
             until,
             index,
         )
-        self._users: dict[type[ArrivalUser], int] = {}
+        self.users: dict[type[ArrivalUser], int] = {}
         self._senders: list[Sender] = []
         self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
@@ -119,7 +119,7 @@ class Generator:
         self._keeper: Greenlet | None = None
         self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
-        self._is_stopped = False
+        self._is_stopped = self._is_closed = False
 
         environment.events.request.add_listener(self._on_request)
 
@@ -127,7 +127,7 @@ class Generator:
 
     def add_user(self, user_class: type[ArrivalUser], n: int) -> None:
         """`n` more users of a class (fewer, when negative) stand for arrivals from now on."""
-        count = self._users[user_class] = self._users.get(user_class, 0) + n
+        count = self.users[user_class] = self.users.get(user_class, 0) + n
         self._pacer.set_rate(user_class, count * user_class.rate_per_user(self.config))
 
     def invoker(self, user_class: type[InvokerUser]) -> Invoker:
@@ -347,7 +347,10 @@ class Generator:
                 self._landed(greenlet, arrival, None)
 
     def close(self) -> None:
-        """Lets go of connections and users; the generator is of no use after."""
+        """Lets go of connections and users; the generator is of no use after. Idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.environment.events.request.remove_listener(self._on_request)
         if self._keeper is not None:
             self._keeper.kill(block=False)

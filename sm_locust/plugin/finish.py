@@ -75,7 +75,7 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
 
 
 def hear_ctrl_c(leave: Callable[[], None]) -> None:
-    """The first Ctrl-C ends the process in order, and a second one has it wait for nothing any more.
+    """The first Ctrl-C ends the process in order, and any more have it wait for nothing any more.
 
     Python raises KeyboardInterrupt wherever it happens to be, in mid-shipment too, where whoever runs then takes it for
     his own. Here the loop hears it, and hands it to the main greenlet, which waits. A loop that does not turn, since
@@ -92,10 +92,10 @@ def hear_ctrl_c(leave: Callable[[], None]) -> None:
     def in_the_loop() -> None:
         nonlocal heard, is_waiting
         heard, is_waiting = heard + 1, False
-        if heard == 2:
-            gevent.spawn(leave)
-        else:
+        if heard == 1:
             gevent.kill(main, KeyboardInterrupt)
+        else:
+            gevent.spawn(leave)  # again: what is being concluded by now is nothing to be cut off
 
     def hear(*_: object) -> None:
         nonlocal is_waiting

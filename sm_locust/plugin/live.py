@@ -51,6 +51,7 @@ from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.run import (
+    ALL_LOST,
     BY_HAND,
     COMPLETE,
     ENDS_OF_ITSELF,
@@ -73,6 +74,7 @@ logger = logging.getLogger(__name__)
 LOCAL = "local"  # the name of the only process there is
 DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
 WRITE_EVERY = 1.0  # seconds
+JUST_BEFORE = 0.002  # seconds: what happens at the end or after it belongs to no run any more
 MISMATCH_PATIENCE = 3  # seconds that Locust's user count may differ from the one commanded
 
 
@@ -548,6 +550,7 @@ class LiveRun:
                 return
             end = max(0.0, min(active.clock.now(), active.until))
             self._write_plan(active, end)
+            self._note_lost(active, end)
             active.ended_at = end
             active.why = self.why or self._why(active, end)
             active.progress.end()
@@ -568,11 +571,22 @@ class LiveRun:
                 now = active.clock.now()
                 active.run.note("", rows=[Event(now, WORKER_LOST, w) for w in sorted(silent - active.lost)])
 
+    def _note_lost(self, active: Active, end: float) -> None:
+        """Locust stops the run in the turn in which it finds its last worker missing: nobody has noted that one yet."""
+        lost = self._master.missing() - active.lost if self._master is not None else set()
+        rows = [Event(max(0.0, end - JUST_BEFORE), WORKER_LOST, worker) for worker in sorted(lost)]
+        active.lost |= lost
+        active.run.note("", rows=rows)
+        if active.board is not None:
+            active.board.events(rows)
+
     def _why(self, active: Active, end: float) -> str:
         if active.schedule is not None and end >= active.schedule.duration:
             return COMPLETE
         if end >= self._run_time() - 1.5:  # Locust counts from its start, we from the next whole second
             return RUN_TIME
+        if self._master is not None and self._master.workers and set(self._master.workers) <= self._master.missing():
+            return ALL_LOST
         return BY_HAND
 
     def finish(self) -> Run | None:

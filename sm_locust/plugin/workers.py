@@ -20,6 +20,7 @@ import gevent
 from gevent.lock import RLock
 from locust import argument_parser
 from locust.env import Environment
+from locust.rpc import Message
 from locust.runners import STATE_MISSING, MasterRunner, WorkerRunner
 
 from sm_locust.aws.session import warm
@@ -36,12 +37,13 @@ logger = logging.getLogger(__name__)
 
 # Locust hands a message to the listener of its type.
 HELLO = "sm_hello"  # worker → master: version; its handlers are registered; Locust itself connects earlier
+REFUSED = "sm_refused"  # master → worker: version of the master, which is another one; it ends
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
 CANNOT = "sm_cannot"  # worker → master: problem; it drops its share, and says why where somebody looks
 SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead
 ACK = "sm_ack"  # master → worker: run_id, seq
-CLOCK = "sm_clock"  # worker → master and back: sent, theirs
-AGAIN = "sm_again"  # worker → master, and back once it counts with the worker: which time it could not be heard
+CLOCK = "sm_clock"  # worker → master: sent, version; and back: sent, theirs
+AGAIN = "sm_again"  # worker → master, and back once it counts with the worker: run_id, which time it could not be heard
 DRAIN = "sm_drain"  # master → worker: run_id, patience
 DRAINED = "sm_drained"  # worker → master: run_id
 
@@ -51,6 +53,7 @@ ACK_PATIENCE = 5.0  # for the last shipments of a run
 ISOLATED_AFTER = 3.0  # seconds without a heartbeat of the master
 ASK_EVERY = 0.5  # seconds, whether it may go on
 NOT_READY = "not_ready"
+OTHER_VERSION = 2  # exit code
 
 
 class WorkerSide:
@@ -79,6 +82,7 @@ class WorkerSide:
         runner.register_message(CLOCK, self._on_clock)
         runner.register_message(AGAIN, self._on_again)
         runner.register_message(DRAIN, self._on_drain, concurrent=True)
+        runner.register_message(REFUSED, self._on_refused, concurrent=True)
         events = environment.events
         events.heartbeat_received.add_listener(self._on_heartbeat)
         events.quitting.add_listener(self._on_quitting)
@@ -110,9 +114,15 @@ class WorkerSide:
         self._send(DRAINED, {"run_id": msg.data["run_id"]})
 
     def _on_again(self, msg: Any, **_: Any) -> None:
-        generator = self._generator
-        if generator is not None and generator.paused == ISOLATED and msg.data["isolation"] == self._isolations:
+        generator, asked = self._generator, (msg.data["run_id"], msg.data["isolation"])
+        if generator is not None and generator.paused == ISOLATED and asked == (self._run_id, self._isolations):
             generator.paused = None
+
+    def _on_refused(self, msg: Any, **_: Any) -> None:
+        ours, theirs = version("sm-locust"), msg.data["version"]
+        logger.error("this worker has sm_locust %s, and its master %s: it ends", ours, theirs)
+        self._environment.process_exit_code = OTHER_VERSION
+        self._runner.quit()
 
     def _on_heartbeat(self, **_: Any) -> None:
         self._heartbeat_at = time.monotonic()
@@ -123,7 +133,7 @@ class WorkerSide:
             if self._drained:
                 self._comparing = ClockOffset()
                 for _ in range(5):
-                    self._send(CLOCK, {"sent": time.monotonic()})
+                    self._send(CLOCK, {"sent": time.monotonic(), "version": version("sm-locust")})
                     gevent.sleep(0.05)
                 if self._comparing.offset is not None:
                     self._offset = self._comparing
@@ -139,7 +149,13 @@ class WorkerSide:
     def _begin(self, order: dict[str, Any], received: float) -> None:
         """Makes this run's generator. Its order comes ahead of Locust's spawn message, or after it to a late worker."""
         self._run_id, self._patience = order["run_id"], order["patience"]
-        self._seq, self._unacknowledged, self._drained = 0, {}, False
+        before = self._environment.generator  # type: ignore[attr-defined]
+        if isinstance(before, Generator) and not self._drained:
+            # It was not heard when its run was to end, and nobody counts any more what it sends.
+            before.stop_arrivals()
+            before.cancel()
+            before.close()
+        self._seq, self._unacknowledged, self._drained = 0, {}, True  # until there is a generator that can be drained
         # Without a measured offset the message's own way is the best that is known.
         offset = self._offset.offset
         if offset is None:
@@ -170,11 +186,11 @@ class WorkerSide:
             logger.error("this worker cannot send: %s", problem)
             generator.paused = NOT_READY
             self._send(CANNOT, {"problem": problem})
-        early = self._environment.generator  # type: ignore[attr-defined]
         self._environment.generator = generator  # type: ignore[attr-defined]
-        if isinstance(early, Waiting):
-            for user_class, count in early.users.items():
-                generator.add_user(user_class, count)
+        # What took long was in the turn in which heartbeats are heard.
+        self._drained, self._heartbeat_at = False, time.monotonic()
+        for user_class, count in before.users.items():  # Locust's, who came early or have stayed
+            generator.add_user(user_class, count)
         gevent.spawn(self._ship_while_running, self._run_id, generator)
 
     def _watch(self) -> None:
@@ -193,9 +209,9 @@ class WorkerSide:
                 generator.paused = ISOLATED
                 self._isolations += 1
                 logger.warning("the master cannot be heard: this worker sends nothing until it can")
-            if generator.paused == ISOLATED and now - asked_at > ASK_EVERY:
+            if generator.paused == ISOLATED and not generator.is_stopped and now - asked_at > ASK_EVERY:
                 asked_at = now
-                self._send(AGAIN, {"isolation": self._isolations})
+                self._send(AGAIN, {"run_id": self._run_id, "isolation": self._isolations})
 
     def _ship_while_running(self, run_id: str, generator: Generator) -> None:
         while run_id == self._run_id and not self._drained:
@@ -242,13 +258,15 @@ class WorkerSide:
 
     def _drain(self, patience: float) -> None:
         with self._draining:
-            generator = self._generator
+            generator, run_id = self._generator, self._run_id
             if self._drained or generator is None:
                 return
             try:
                 generator.drain(patience)
             except KeyboardInterrupt:
                 generator.cancel()
+            if run_id != self._run_id:
+                return  # another run has been ordered meanwhile, which has closed this one
             self._drained = True
             self._ship(generator)
             deadline = time.monotonic() + ACK_PATIENCE
@@ -268,8 +286,8 @@ class WorkerSide:
 
     def _on_quitting(self, **_: Any) -> None:
         """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""
-        if not self._drained:
-            self._drain(self._patience)
+        self._drain(self._patience)
+        if self._run_id:  # one whose generator is still being made has nothing to drain, and is not lost
             self._send(DRAINED, {"run_id": self._run_id})
 
 
@@ -303,7 +321,9 @@ class MasterSide:
         self._order: dict[str, Any] | None = None
         self._seen: defaultdict[str, Seen] = defaultdict(Seen)
         self._drained: set[str] = set()
-        self._ready: set[str] = set()  # workers that have said HELLO
+        self._ready: set[str] = set()  # workers that have said that they are, and of which version
+        self._refused: set[str] = set()
+        self._patience: float | None = None  # of the drain, from its beginning to the next start
         self._leaves = False
         self.workers: list[str] = []  # that were sent this run's order, in turn
 
@@ -322,10 +342,14 @@ class MasterSide:
     def start(self, order: dict[str, Any]) -> None:
         """Sends the order to every worker; called from `test_start`, ahead of the spawn messages."""
         self._order, self._drained, self.workers, self._leaves = order, set(), [], False
+        self._patience = None
         self._seen.clear()
         for worker in list(self._runner.clients):
             if worker in self._ready:
                 self._send_order(worker)
+        silent = [worker for worker in self._runner.clients if worker not in self._ready]
+        if silent:
+            logger.warning("sent no order yet, since they have not said that they are ready: %s", ", ".join(silent))
 
     def _send_order(self, worker: str) -> None:
         if worker not in self.workers:
@@ -335,12 +359,16 @@ class MasterSide:
 
     def _on_hello(self, msg: Any, **_: Any) -> None:
         ours, theirs = version("sm-locust"), msg.data.get("version")
+        if msg.node_id in self._refused:
+            return
         if theirs != ours:
             # They could not be relied on to mean the same by what they say to each other.
-            logger.error(
-                "worker %s has sm_locust %s, and this master %s: it is told to quit", msg.node_id, theirs, ours
-            )
-            self._runner.send_message("quit", client_id=msg.node_id)
+            logger.error("worker %s has sm_locust %s, and this master %s: it is refused", msg.node_id, theirs, ours)
+            self._refused.add(msg.node_id)
+            self._runner.send_message(REFUSED, {"version": ours}, client_id=msg.node_id)
+            if msg.node_id in self._runner.clients:
+                # Forgotten at once, no user is given to it; and it would be the last worker, whose end ends the master.
+                self._runner.handle_message(msg.node_id, Message("client_stopped", None, msg.node_id))
             return
         self._ready.add(msg.node_id)
         if self._order is not None:
@@ -364,13 +392,26 @@ class MasterSide:
         self._runner.send_message(ACK, {"run_id": data["run_id"], "seq": data["seq"]}, client_id=msg.node_id)
 
     def _on_clock(self, msg: Any, **_: Any) -> None:
-        self._runner.send_message(CLOCK, {**msg.data, "theirs": time.monotonic()}, client_id=msg.node_id)
+        """Whoever has nothing to send says it every few seconds: a HELLO may have come before anybody heard it."""
+        exchange = {"sent": msg.data["sent"], "theirs": time.monotonic()}
+        self._runner.send_message(CLOCK, exchange, client_id=msg.node_id)
+        if msg.node_id not in self._ready:
+            self._on_hello(msg)
 
     def _on_again(self, msg: Any, **_: Any) -> None:
         """It may go on once the users of all workers, its own among them, are no more than are wanted.
 
         Locust forgets the users of a worker that is missing, and hears of them again when it has dealt them out anew.
+        One that has missed the end of its run, or the beginning of another, hears of that instead.
         """
+        run_id = msg.data["run_id"]
+        if self._order is None or self._patience is not None or msg.node_id not in self._ready:
+            ending = {"run_id": run_id, "patience": self._patience or 0.0}
+            self._runner.send_message(DRAIN, ending, client_id=msg.node_id)
+            return
+        if run_id != self._run_id:
+            self._send_order(msg.node_id)
+            return
         client = self._runner.clients.get(msg.node_id)
         if client is None or not client.user_classes_count:
             return
@@ -402,6 +443,7 @@ class MasterSide:
 
     def drain(self, patience: float) -> set[str]:
         """Has every worker drain, waits for them, and says which did not answer."""
+        self._patience = patience
         self._send_drain(patience)
         deadline = time.monotonic() + patience + 2 * ACK_PATIENCE
         while time.monotonic() < deadline:

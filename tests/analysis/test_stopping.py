@@ -42,10 +42,14 @@ def play(
     until: int = 300,
     speed: int = 1,
     schedule: Schedule | None = None,
+    cap: float = NEVER,
     cpu: Callable[[float], float] = lambda at: 0.4,
     workers: int = 1,
 ) -> tuple[Tripped, int] | None:
-    """The rule that trips and the second in which it does, of a load that goes on until then; None where none does."""
+    """The rule that trips and the second in which it does, of a load that goes on until then; None where none does.
+
+    cap  max_in_flight of each worker, which frees a place at the end of a second
+    """
     stopping = Stopping(rules(rule), speed, schedule)
     recorders = [Recorder(schedule.boundaries if schedule else ()) for _ in range(workers)]
     flying: list[list[tuple[float, Outcome]]] = [[] for _ in range(workers)]
@@ -54,6 +58,8 @@ def play(
         while (at := (n + 0.5) / rate) < second:
             worker, what = n % workers, fate(at)
             n += 1
+            if isinstance(what, tuple) and len(flying[worker]) >= cap:
+                what = MAX_IN_FLIGHT
             if isinstance(what, str):
                 recorders[worker].dropped(at, what)
             elif what is not None:
@@ -258,9 +264,53 @@ def test_drops_at_max_in_flight_of_a_generator_in_time_are_the_endpoints() -> No
     assert play({"metric": "not_valid", "for": "15s"}, stalled, until=80) is None
 
 
+def test_a_black_hole_trips_a_latency_though_max_in_flight_lets_no_request_out_any_more() -> None:
+    """With the contracts' own rule: once the places are full, there is nothing in flight that is young."""
+    rule = {"metric": "latency_p99", "above": "300ms", "for": "60s"}
+    hole: Callable[[float], Fate] = lambda at: after(at, (TIMEOUT, 70.0, 0.0))  # noqa: E731
+    found = play(rule, hole, cap=250, until=100)
+    assert found is not None and BEGINS + 54 <= found[1] <= BEGINS + 60 + 3
+    # Drops of a generator that is late are its own fault, and tell nothing of the endpoint.
+    late: Callable[[float], Fate] = lambda at: (OK, 0.01, 0.1) if int(at * 50) % 2 else MAX_IN_FLIGHT  # noqa: E731
+    assert play(rule, late, until=100) is None
+
+
+@pytest.mark.parametrize("grace", [15, 30, 60])
+def test_a_healthy_endpoint_that_takes_long_has_no_shortfall_after_its_grace(grace: int) -> None:
+    """What comes back then was due before, and is throughput all the same."""
+    rule = {"metric": "throughput_shortfall", "above": "50%", "for": "10s"}
+    slow: Callable[[float], Fate] = lambda at: (OK, 12.0, 0.0)  # noqa: E731
+    assert play({**rule, "grace": grace}, slow, until=150) is None
+    schedule = Schedule([Phase("warm up", grace, 50, judge=False), Phase("load", 200, 50)])
+    assert play(rule, slow, until=150, schedule=schedule) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "fate"),
+    [
+        ({"metric": "error_rate", "above": "5%", "for": "60s"}, (UNAVAILABLE, 0.01, 0.0)),
+        ({"metric": "latency_p50", "above": "1s", "for": "60s"}, (OK, 1.5, 0.0)),
+        ({"metric": "drop_rate", "above": "5%", "for": "60s"}, MAX_IN_FLIGHT),
+        ({"metric": "throughput_shortfall", "above": "5%", "for": "60s"}, (UNAVAILABLE, 0.01, 0.0)),
+    ],
+)
+def test_a_load_of_a_few_requests_a_window_trips_by_them(rule: dict[str, Any], fate: Fate) -> None:
+    """One in ten seconds, for a window of ten times six seconds; one in fifty tells nothing."""
+    assert play(rule, lambda at: after(at, fate), rate=0.1, until=60) is None
+    found = play(rule, lambda at: after(at, fate), rate=0.1, until=160)
+    assert found is not None and BEGINS + 50 <= found[1] <= BEGINS + 75
+    assert play(rule, lambda at: fate, rate=0.02, until=400) is None
+
+
+def test_one_good_answer_in_a_load_of_a_few_is_enough_to_end_nothing() -> None:
+    rule = {"metric": "error_rate", "above": "5%", "for": "60s"}
+    some: Callable[[float], Fate] = lambda at: good(at) if int(at / 10) % 4 == 3 else (UNAVAILABLE, 0.01, 0.0)  # noqa: E731
+    assert play(rule, some, rate=0.1, until=400) is None
+
+
 def test_a_search_that_pauses_shows_nothing() -> None:
     """Seconds without an arrival are neither good nor bad: what is above on both sides of them has not held."""
-    silent: Callable[[float], Fate] = lambda at: (UNAVAILABLE, 0.01, 0.0) if int(at) % 8 < 7 else None  # noqa: E731
+    silent: Callable[[float], Fate] = lambda at: (UNAVAILABLE, 0.01, 0.0) if int(at) % 8 < 6 else None  # noqa: E731
     assert play({"metric": "error_rate", "above": "5%", "for": "10s"}, silent, until=80) is None
 
 

@@ -245,6 +245,18 @@ def sent(parent: Path, raised: int, reported: int, events: tuple[Event, ...] = (
     return run
 
 
+def test_a_run_that_its_last_worker_ended_is_not_valid_though_few_arrivals_are_missing(tmp_path: Path) -> None:
+    phases = (Phase("flat", 600, 20),)
+    last = Event(499.998, "worker lost", "b")  # found once it has not been heard for four seconds
+    run = played(
+        tmp_path, phases, lambda at: (OK, 0.01), workers=("b",), until=500.0, events=[last], skip=lambda n: n > 9_920
+    )
+    run.finish(ended="the last worker was lost")
+    (reason,) = verdict(run).reasons
+    assert reason.invalidates
+    assert reason.text.startswith("Worker b was lost in minute 8: no other was left, which ended the run")
+
+
 def test_what_is_missing_while_a_lost_worker_gets_its_share_again_is_not_held_against_those_who_took_it(
     tmp_path: Path,
 ) -> None:

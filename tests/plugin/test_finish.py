@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -66,3 +67,27 @@ def test_who_asks_for_tables_has_them(stderr: Terminal) -> None:
 
 def test_without_a_terminal_nothing_changes(stderr: Terminal) -> None:
     assert said(stderr, in_place=False) == "a table\na word\n"
+
+
+CONCLUDES = """
+import os, signal, time
+import locust, gevent
+from sm_locust.plugin import finish
+signal.signal(signal.SIGINT, signal.default_int_handler)
+finish.hear_ctrl_c(lambda: print("leave", flush=True))
+def press():
+    os.kill(os.getpid(), signal.SIGINT)
+    gevent.sleep(0.05)
+try:
+    press()
+except KeyboardInterrupt:
+    print("ends", flush=True)
+for _ in range(3):
+    press()
+print("concluded", flush=True)
+"""
+
+
+def test_however_often_ctrl_c_is_pressed_what_is_being_concluded_is_not_cut_off() -> None:
+    done = subprocess.run([sys.executable, "-c", CONCLUDES], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.split() == ["ends", "leave", "leave", "leave", "concluded"], done.stderr

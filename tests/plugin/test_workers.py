@@ -5,9 +5,11 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
+from locust import __version__ as locust_version
 from locust.argument_parser import get_empty_argument_parser
 from locust.env import Environment
 from locust.rpc import Message, zmqrpc
@@ -19,7 +21,20 @@ from hypothesis import strategies as st
 
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import Options, add_options
-from sm_locust.plugin.workers import ACK, AGAIN, CANNOT, HELLO, RUN, SHIP, MasterSide, Seen
+from sm_locust.plugin.workers import (
+    ACK,
+    AGAIN,
+    CANNOT,
+    CLOCK,
+    DRAIN,
+    DRAINED,
+    HELLO,
+    REFUSED,
+    RUN,
+    SHIP,
+    MasterSide,
+    Seen,
+)
 
 
 @given(st.lists(st.integers(1, 30)))
@@ -42,15 +57,23 @@ def test_what_is_known_of_a_worker_does_not_grow_with_the_run() -> None:
 class Worker:
     """Speaks what a worker does on the wire, and remembers what it was told."""
 
-    def __init__(self, name: str, port: int, of: dict[str, Any] | None = None) -> None:
+    def __init__(self, name: str, port: int, of: dict[str, Any] | None = None, ready: bool = False) -> None:
         self.name = name
         self.acknowledged: list[int] = []
         self.run_id = ""
         self.may_go_on: list[int] = []
+        self.to_drain: list[str] = []
         self.told: list[str] = []
         self._socket = zmqrpc.Client("127.0.0.1", port, name)
         self._listening = gevent.spawn(self._listen)
-        self.send(HELLO, {"version": version("sm-locust")} if of is None else of)
+        self.says = {"version": version("sm-locust")} if of is None else of
+        if ready:
+            self.ready()
+        self.send(HELLO, self.says)
+
+    def ready(self) -> None:
+        """Says to Locust that it is there."""
+        self.send("client_ready", locust_version)  # type: ignore[arg-type]
 
     def send(self, message: str, data: dict[str, Any]) -> None:
         self._socket.send(Message(message, data, self.name))
@@ -67,6 +90,8 @@ class Worker:
                 self.acknowledged.append(message.data["seq"])
             elif message.type == AGAIN:
                 self.may_go_on.append(message.data["isolation"])
+            elif message.type == DRAIN:
+                self.to_drain.append(message.data["run_id"])
             else:
                 self.told.append(message.type)
 
@@ -76,11 +101,15 @@ class Worker:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, listens: bool = True) -> None:
         self.runner = Environment().create_master_runner("127.0.0.1", 0)
         self.received: list[tuple[str, int]] = []
-        self.master = MasterSide(self.runner, lambda worker, data: self.received.append((worker, data["seq"])))
         self.workers: list[Worker] = []
+        if listens:
+            self.listen()
+
+    def listen(self) -> None:
+        self.master = MasterSide(self.runner, lambda worker, data: self.received.append((worker, data["seq"])))
 
     def join(self, name: str, of: dict[str, Any] | None = None) -> Worker:
         self.workers.append(Worker(name, self.runner.server.port, of))
@@ -89,7 +118,6 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-        self.runner.quit()
         self.runner.greenlet.kill()
         self.runner.server.socket.context.destroy(linger=0)
 
@@ -138,10 +166,11 @@ def test_what_belongs_to_a_run_of_before_is_acknowledged_and_not_counted(bench: 
 
 def test_a_worker_that_was_isolated_goes_on_once_the_users_of_all_are_no_more_than_are_wanted(bench: Bench) -> None:
     worker = bench.join("one")
-    worker.send("client_ready", -1)  # type: ignore[arg-type]
+    worker.ready()
     other = bench.join("two")
-    other.send("client_ready", -1)  # type: ignore[arg-type]
+    other.ready()
     until(lambda: len(bench.runner.clients) == 2)
+    bench.master.start({"run_id": "this"})
     bench.runner.target_user_count = 800
     mine, others = bench.runner.clients["one"], bench.runner.clients["two"]
 
@@ -149,7 +178,7 @@ def test_a_worker_that_was_isolated_goes_on_once_the_users_of_all_are_no_more_th
         mine.state = STATE_MISSING if missing else STATE_RUNNING
         mine.user_classes_count = {"User": users} if users else {}
         others.user_classes_count = {"User": with_others}
-        worker.send(AGAIN, {"isolation": isolation})
+        worker.send(AGAIN, {"isolation": isolation, "run_id": "this"})
         worker.ship(isolation)  # answered in any case, and after
         until(lambda: len(worker.acknowledged) == isolation)
         return worker.may_go_on
@@ -160,16 +189,92 @@ def test_a_worker_that_was_isolated_goes_on_once_the_users_of_all_are_no_more_th
     assert asked(4, missing=False, users=400, with_others=400) == [4]
 
 
+def may_go_on(bench: Bench) -> Worker:
+    """A worker that Locust counts with as much as is wanted."""
+    worker = bench.join("one")
+    worker.ready()
+    until(lambda: "one" in bench.runner.clients)
+    bench.master.start({"run_id": "this"})
+    until(lambda: worker.run_id == "this")
+    bench.runner.target_user_count = 100
+    bench.runner.clients["one"].state, bench.runner.clients["one"].user_classes_count = STATE_RUNNING, {"User": 50}
+    return worker
+
+
+def test_a_worker_that_has_missed_the_end_of_its_run_does_not_go_on_but_drains(bench: Bench) -> None:
+    worker = may_go_on(bench)
+    worker.send(DRAINED, {"run_id": "this"})
+    until(lambda: not bench.master.drain(0.0))
+    worker.to_drain.clear()
+    worker.send(AGAIN, {"run_id": "this", "isolation": 1})
+    until(lambda: worker.to_drain == ["this"])
+    assert worker.may_go_on == []
+
+
+def test_a_worker_that_asks_while_the_others_drain_is_told_to_drain(bench: Bench) -> None:
+    worker = may_go_on(bench)
+    draining = gevent.spawn(bench.master.drain, 2.0)
+    until(lambda: worker.to_drain == ["this"])
+    worker.send(AGAIN, {"run_id": "this", "isolation": 1})
+    until(lambda: worker.to_drain == ["this", "this"])
+    assert worker.may_go_on == []
+    worker.send(DRAINED, {"run_id": "this"})
+    assert draining.get(timeout=5) == set()
+
+
+def test_a_worker_that_has_missed_the_beginning_of_a_run_is_given_its_order_instead(bench: Bench) -> None:
+    worker = may_go_on(bench)
+    worker.run_id = ""
+    worker.send(AGAIN, {"run_id": "before", "isolation": 1})
+    until(lambda: worker.run_id == "this")
+    assert worker.may_go_on == []
+
+
+def test_a_worker_that_said_hello_before_anybody_listened_has_its_order_once_it_compares_clocks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(listens=False)
+    try:
+        worker = bench.join("one")
+        worker.ready()
+        until(lambda: "one" in bench.runner.clients)
+        bench.listen()
+        bench.master.start({"run_id": "this"})
+        assert "not said that they are ready: one" in caplog.text
+        assert bench.master.workers == []
+        worker.send(CLOCK, {**worker.says, "sent": 1.0})
+        until(lambda: worker.run_id == "this")
+        assert worker.told.count(CLOCK) == 1
+    finally:
+        bench.close()
+
+
 @pytest.mark.parametrize("of", [{}, {"version": "0.0.1"}])
-def test_a_worker_of_another_version_is_told_to_quit_and_given_no_order(
+def test_a_worker_of_another_version_is_refused_and_given_no_order(
     bench: Bench, of: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.master.start({"run_id": "this"})
     worker, same = bench.join("one", of), bench.join("two")
-    until(lambda: "quit" in worker.told and same.run_id == "this")
-    assert worker.run_id == ""
+    worker.send(CLOCK, {**of, "sent": 1.0})
+    until(lambda: CLOCK in worker.told and same.run_id == "this")
+    assert worker.run_id == "" and worker.told.count(REFUSED) == 1
     said = f"worker one has sm_locust {of.get('version')}, and this master {version('sm-locust')}"
-    assert said in caplog.text
+    assert caplog.text.count(said) == 1
+
+
+def test_a_master_hears_the_next_worker_after_the_only_one_was_refused_and_has_quit(bench: Bench) -> None:
+    """Locust's headless master would quit its runner with its last worker, and wait for others that it never hears."""
+    bench.runner.environment.parsed_options = SimpleNamespace(headless=True, enable_rebalancing=True)
+    other = Worker("one", bench.runner.server.port, {"version": "0.0.1"}, ready=True)
+    bench.workers.append(other)
+    until(lambda: REFUSED in other.told)
+    assert "one" not in bench.runner.clients
+    other.send("quit", {})
+    same = bench.join("two")
+    same.ready()
+    until(lambda: [client.id for client in bench.runner.clients.ready] == ["two"])
+    bench.master.start({"run_id": "this"})
+    until(lambda: same.run_id == "this")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--sm-no-rebalancing"]])

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 from sm_locust.config import RunConfig
 
-MEASURED_RATE = (
-    5_000.0  # arrivals a second: "lateness p99 at 5,000 a second", 1.1 ms. More in one process is not measured
-)
+# "lateness p99 at 5,000 a second", 1.1 ms. More in one process is not measured.
+MEASURED_RATE = 5_000.0  # arrivals a second
 REQUEST_CPU = 46.4e-6  # seconds of a core: "sm_locust InvokeEndpointUser, TLS", at that rate
-BODY_CPU = (
-    0.3e-9  # and for each byte of a body: 30 µs for 100 kB (400 requests a second, bodies of 12 bytes and of 100 kB)
-)
+# 30 µs for 100 kB: 400 requests a second with bodies of 12 bytes, and of 100 kB.
+BODY_CPU = 0.3e-9  # seconds of a core more for each byte of a body
 SHARE = 0.25  # of a core that sending may take, so that one of half the speed has as much left for tasks and answers
 
 # Past about 1,000 users each tick of Locust's dispatcher holds up arrivals: 2 ms at 800 users, 60 to 110 ms at 20,000.

@@ -149,8 +149,7 @@ class _Looked:
     """What time a rule looks at: from the end of its grace on, and no phase that is not judged."""
 
     def __init__(self, rule: StopRule, speed: int, apart: _Apart) -> None:
-        grace = (rule.grace or 0.0) / speed
-        self._apart = (*apart, (-math.inf, grace)) if grace else (*apart, (-math.inf, 0.0))
+        self._apart = (*apart, (-math.inf, (rule.grace or 0.0) / speed))
 
     def at(self, start: float, until: float) -> bool:
         """All of a stretch of real seconds."""

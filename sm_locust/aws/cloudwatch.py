@@ -10,14 +10,13 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from sm_locust.aws.metrics import COUNT, Metric
 from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
 from sm_locust.aws.subjects import Subject
 from sm_locust.config import ConfigError, RunConfig, format_duration
-from sm_locust.record.clock import RunClock
+from sm_locust.record.clock import RunClock, unix_of
 from sm_locust.record.observation import Observation
 
 CLOCKS_AGREE = 2.0  # seconds; an HTTP Date is whole seconds, and old by the time it is read
@@ -202,9 +201,8 @@ def period(config: RunConfig, speed: int) -> int:
 
 def _offset(page: dict[str, Any], received: float) -> float:
     """Whole seconds that the clock of who answered is ahead of `received` (Unix seconds); 0 if a Date cannot tell."""
-    try:
-        date = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
-    except (KeyError, ValueError):
+    theirs = unix_of(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
+    if theirs is None:
         return 0.0
-    ahead = date + 0.5 - received  # the middle of the second that it names
+    ahead = theirs + 0.5 - received  # the middle of the second that it names
     return float(round(ahead)) if abs(ahead) > CLOCKS_AGREE else 0.0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 
 from sm_locust.aws.session import AwsFault, ask, client, runtime
 from sm_locust.config import ConfigError, RunConfig, format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
+from sm_locust.record.clock import unix_of
 
 # What AWS says of credentials that it does not accept, whatever is asked with them.
 REFUSED = (
@@ -59,10 +59,10 @@ def _unidentified(e: AwsFault) -> Finding:
 
 def _clock(date: str) -> Iterator[Finding]:
     """Nothing where it is right, or where the Date of an answer does not tell."""
-    try:
-        ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()  # the middle of the second that it names
-    except (TypeError, ValueError, OverflowError):
+    theirs = unix_of(date)
+    if theirs is None:
         return
+    ahead = theirs + 0.5 - time.time()  # the middle of the second that it names
     if abs(ahead) < CLOCK_OFF:
         return
     text = f"this machine's clock is {_about(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} AWS's"

@@ -18,7 +18,8 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 
-from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.load.answer import Answer
+from sm_locust.load.http import Connections, HttpFault
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import PlainRequest, Signer
 from sm_locust.record.outcome import (

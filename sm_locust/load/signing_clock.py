@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+
+from sm_locust.record.clock import unix_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,15 +22,6 @@ OFF_BY = 240.0  # seconds
 
 # No clock that is in use is wrong by so much: a Date that says so is not AWS's.
 BELIEVED = 86_400.0  # seconds
-
-
-def unix_of(date: str) -> float | None:
-    """Unix seconds of an answer's Date; None for what is none. One without a zone is UTC (RFC 9110, 5.6.7)."""
-    try:
-        at = parsedate_to_datetime(date)
-        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 class SigningClock:

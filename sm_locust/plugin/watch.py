@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 LOOK_PATIENCE = 10.0  # real seconds
 HURRIED_PATIENCE = 3.0  # for what is still asked when somebody wants to go
 POLL_EVERY = 5.0  # real seconds at the least
+POLL_FOR_A_RULE = 2.0  # the same where a rule of `stop_when` waits for what CloudWatch says
 LATE = 600.0  # schedule seconds for which a metric may still change, or come at all, while the run goes
 
 SETTLE_EVERY = 0.5  # periods
@@ -102,7 +103,9 @@ class Watch:
             state = self._ask("scaling", lambda: scaling.read(self._config))
             self.scaling_at_start = state.as_dict() if state is not None else None
         self._look_at_scaling()
-        while not self._over.wait(max(POLL_EVERY, self._period)):
+        has_a_rule = any(rule.cloudwatch is not None for rule in self._config.stop_when)
+        every = max(POLL_FOR_A_RULE if has_a_rule else POLL_EVERY, self._period)
+        while not self._over.wait(every):
             now = self._clock.wall(self._clock.now())
             self._pull(max(self._clock.started_at, now - max(LATE / self._clock.speed, 3 * POLL_EVERY)), now)
             self._look_at_scaling()

@@ -54,6 +54,7 @@ ISOLATED_AFTER = 3.0  # seconds without a heartbeat of the master
 ASK_EVERY = 0.5  # seconds, whether it may go on
 NOT_READY = "not_ready"
 OTHER_VERSION = 2  # exit code
+VERSION = version("sm-locust")
 
 
 class WorkerSide:
@@ -91,7 +92,7 @@ class WorkerSide:
         gevent.spawn(self._compare_clocks)
         gevent.spawn(self._watch)
         environment.generator = Waiting()  # type: ignore[attr-defined]
-        self._send(HELLO, {"version": version("sm-locust")})
+        self._send(HELLO, {"version": VERSION})
 
     # -- the master's messages ---------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class WorkerSide:
             generator.paused = None
 
     def _on_refused(self, msg: Any, **_: Any) -> None:
-        ours, theirs = version("sm-locust"), msg.data["version"]
+        ours, theirs = VERSION, msg.data["version"]
         logger.error("this worker has sm_locust %s, and its master %s: it ends", ours, theirs)
         self._environment.process_exit_code = OTHER_VERSION
         self._runner.quit()
@@ -133,7 +134,7 @@ class WorkerSide:
             if self._drained:
                 self._comparing = ClockOffset()
                 for _ in range(5):
-                    self._send(CLOCK, {"sent": time.monotonic(), "version": version("sm-locust")})
+                    self._send(CLOCK, {"sent": time.monotonic(), "version": VERSION})
                     gevent.sleep(0.05)
                 if self._comparing.offset is not None:
                     self._offset = self._comparing
@@ -358,7 +359,7 @@ class MasterSide:
         self._runner.send_message(RUN, order, client_id=worker)
 
     def _on_hello(self, msg: Any, **_: Any) -> None:
-        ours, theirs = version("sm-locust"), msg.data.get("version")
+        ours, theirs = VERSION, msg.data.get("version")
         if msg.node_id in self._refused:
             return
         if theirs != ours:

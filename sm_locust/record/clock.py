@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 class RunClock:
@@ -96,3 +97,12 @@ def iso(wall: float) -> str:
 def unix(text: str) -> float:
     """The inverse of `iso`. Raises ValueError for what is none."""
     return datetime.fromisoformat(text).timestamp()
+
+
+def unix_of(date: str) -> float | None:
+    """Unix seconds of an answer's Date; None for what is none. One without a zone is UTC (RFC 9110, 5.6.7)."""
+    try:
+        at = parsedate_to_datetime(date)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sm_locust.record.disk import sync
 from sm_locust.schedule import SPEEDS
 
 SCHEMA_VERSION = 1
@@ -91,7 +92,7 @@ class Prior:
             if path.exists():
                 raise PriorError(f"{path}: there is a record already, and it is not written over")
             prior.write()
-            _sync(path.parent.parent)  # or a power cut could take the folder, with what is in it
+            sync(path.parent.parent)  # or a power cut could take the folder, with what is in it
         except OSError as e:
             raise PriorError(f"{path.parent}: not a folder that can be written: {e.strerror}") from None
         return prior
@@ -208,7 +209,7 @@ class Prior:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.path)
-        _sync(self.folder)
+        sync(self.folder)
 
     def write_restored(self, done: list[str], not_restored: str = "") -> None:
         """What was done to put it back; without `not_restored` it is then as it was. Raises OSError."""
@@ -254,15 +255,6 @@ def unreadable(run_dir: str | Path) -> list[Path]:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _sync(folder: Path) -> None:
-    """A name in a folder is on disk only when the folder is."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _wrong(found: dict[str, Any]) -> str:

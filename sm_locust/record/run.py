@@ -22,6 +22,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sm_locust.record.disk import sync
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
@@ -145,7 +146,7 @@ class Run:
             try:
                 (folder / LEDGER).touch()
                 run._write_meta()
-                _sync(folder.parent)
+                sync(folder.parent)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)  # nothing of a run that never was is left lying about
                 raise
@@ -273,7 +274,7 @@ class Run:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
-            _sync(self.folder)
+            sync(self.folder)
         except OSError as e:
             with contextlib.suppress(OSError):
                 beside.unlink()
@@ -473,15 +474,6 @@ def _step(row: dict[str, Any]) -> Step:
     if step.value is not None:
         _real({"value": step.value}, "value")
     return step
-
-
-def _sync(folder: Path) -> None:
-    """Makes sure that the names in a folder are on disk, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:

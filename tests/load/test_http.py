@@ -19,7 +19,8 @@ import gevent
 
 import pytest
 
-from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.load.answer import Answer
+from sm_locust.load.http import Connections, HttpFault
 from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
 from tests.oracles import answers
 from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok
@@ -459,7 +460,7 @@ def test_a_head_that_does_not_end_is_a_protocol_fault_before_it_fills_the_memory
 
 
 def test_large_bodies_are_kept_only_as_far_as_the_process_has_room_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sm_locust.load.http._Lease.free", 200_000)
+    monkeypatch.setattr("sm_locust.load.answer._Lease.free", 200_000)
     with AnswerServer([ok(b"x" * 200_000)]) as server:
         connections = Connections(server.url)
         first, second = exchange(connections), exchange(connections)
@@ -475,11 +476,11 @@ def test_large_bodies_are_kept_only_as_far_as_the_process_has_room_for_them(monk
 def test_what_is_kept_of_a_body_is_its_beginning_also_when_room_comes_free_in_between(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sm_locust.load.http._Lease.free", 0)
+    monkeypatch.setattr("sm_locust.load.answer._Lease.free", 0)
     received = Answer()
     received.take(answer(200, b"x" * 200_000)[:-200_000] + b"A" * 60_000)
     received.take(b"B" * 60_000)
-    monkeypatch.setattr("sm_locust.load.http._Lease.free", 1_000_000)
+    monkeypatch.setattr("sm_locust.load.answer._Lease.free", 1_000_000)
     received.take(b"C" * 80_000)
     assert (received.status, received.received, received.body) == (200, 200_000, b"A" * 60_000)
 
@@ -657,7 +658,8 @@ def test_a_tls_handshake_that_never_ends_is_a_connect_timeout() -> None:
 UNPATCHED = """
 import socket, gevent
 from gevent import monkey
-from sm_locust.load.http import Answer, Connections, HttpFault
+from sm_locust.load.answer import Answer
+from sm_locust.load.http import Connections, HttpFault
 assert not monkey.is_module_patched("socket") and not monkey.is_module_patched("ssl")
 silent = socket.create_server(("127.0.0.1", 0))
 connections = Connections(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.2)

@@ -167,7 +167,7 @@ def test_the_request_id_is_kept_of_good_and_bad_answers() -> None:
 
 
 def test_a_large_answer_is_as_expected_also_where_there_is_no_room_to_keep_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sm_locust.load.http._Lease.free", 100_000)
+    monkeypatch.setattr("sm_locust.load.answer._Lease.free", 100_000)
     with AnswerServer([ok(b"[" + b"1," * 150_000 + b'"done"]')]) as server:
         assert invoke(make(server.url, expect='"done"')).kind == kinds.OK
         assert invoke(make(server.url, expect='"failed"')).kind == kinds.UNEXPECTED_ANSWER

@@ -10,8 +10,9 @@ import pytest
 
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.signing_clock import OFF_BY, SigningClock, apart, unix_of
+from sm_locust.load.signing_clock import OFF_BY, SigningClock, apart
 from sm_locust.load.sigv4 import Credentials, Signer
+from sm_locust.record.clock import unix_of
 from sm_locust.record.outcome import INVALID_SIGNATURE, OK
 from tests.oracles.answers import AnswerServer, Step, answer, ok
 

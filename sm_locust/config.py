@@ -7,24 +7,18 @@ finding credentials and a region is botocore's, playing the phases is the load's
 
 from __future__ import annotations
 
-import datetime
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
-    PlainSerializer,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -33,196 +27,79 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
+from sm_locust.fields import (
+    A_COOLDOWN,
+    A_DATE,
+    A_DURATION,
+    A_FIRST_RATE,
+    A_HEADER,
+    A_LATENCY,
+    A_METRIC_NAME,
+    A_NAME,
+    A_PERCENTAGE,
+    A_PRECISION,
+    A_PRICE,
+    A_RATE,
+    A_RATIO,
+    A_URL,
+    Date,
+    DollarsFor,
+    Duration,
+    Flag,
+    Given,
+    Header,
+    LatencyLimit,
+    Listed,
+    Loc,
+    Name,
+    Number,
+    RatioLimit,
+    Region,
+    Text,
+    Url,
+    Whole,
+    read_cooldown,
+    read_dimensions,
+    read_duration,
+    read_latency,
+    read_percentage,
+    read_ratio,
+    refused,
+    shown,
+    written,
+)
+from sm_locust.fields import (
+    A_METRIC as A_METRIC,
+)
+from sm_locust.fields import (
+    MAX_DURATION as MAX_DURATION,
+)
+from sm_locust.fields import (
+    MAX_LATENCY as MAX_LATENCY,
+)
+from sm_locust.fields import (
+    ConfigError as ConfigError,
+)
+from sm_locust.fields import (
+    Section as Section,
+)
+from sm_locust.fields import (
+    format_duration as format_duration,
+)
+from sm_locust.fields import (
+    parse_duration as parse_duration,
+)
+from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables
+from sm_locust.scenario import check as check_scenarios
 from sm_locust.schedule import Phase, Schedule
 
 MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
 MAX_NODES = 20_000  # with every alias written out: stops files that are small on disk and enormous in memory
-MAX_DURATION = 720 * 3600.0  # seconds; past it sockets and timers refuse, and a phase is a slip of the pen
-MAX_LATENCY = 120.0  # seconds; histograms end there (CONTRACTS, Time and latency), so a higher limit could never fail
-
-A_DURATION = "a duration such as 90s, 60m or 1h30m, or a number of seconds; more than 0, at most 720h"
-A_LATENCY = "a latency with its unit, such as 15ms or 0.3s; more than 0, at most 120s"
-A_RATIO = "a percentage such as 5%, or a fraction such as 0.05; 0% to 100%"
-A_RATE = "a number of arrivals a second, 0 or more"
-A_FIRST_RATE = "a number of arrivals a second, more than 0, at most 1000000"
-A_PRECISION = "a percentage such as 5%, or a fraction such as 0.05; 1% to 50%"
-A_NAME = "a name of 1 to 63 letters, digits and dashes, no dash first or last"
-A_HEADER = "a text of 1 to 1024 printable ASCII characters"
-A_METRIC = "error_rate, or latency_*, service_time_*, model_latency_* with p50, p90, p95, p99, p999, mean or max for *"
-A_PERCENTAGE = "a percentage such as 90%; more than 0%; 100% is one core, or one GPU, and an instance may have several"
-A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
-A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
-A_DATE = "the day that they are of, such as 2026-11-24"
-A_PRICE = "a number of US dollars, 0 or more"
-A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used. Its text is one line: file, key, value and what is accepted."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
-
-# Durations and ratios, as people write them
-
-
-_UNITS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}  # seconds
-_NUMBER = r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-_DURATION = re.compile(rf"(?=.)(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?")
-_PERCENTAGE = re.compile(rf"({_NUMBER})%")
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of "90s", "1h30m", "15ms". ValueError for anything else, and for a number without a unit."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(f"duration: {text!r} is not accepted: such as 90s, 1h30m or 15ms")
-    parts = zip(found.groups(), _UNITS.values(), strict=True)
-    return float(sum(Decimal(number) * unit for number, unit in parts if number))
-
-
-def format_duration(seconds: float) -> str:
-    """ "1h30m", "1m30s", "15ms": the shortest text that `parse_duration` reads as exactly `seconds` (0 or more)."""
-    exact = Decimal(repr(seconds))
-    if 0 < exact < 1:
-        return f"{(exact * 1000).normalize():f}ms"
-    minutes, whole = divmod(int(exact), 60)
-    hours, minutes = divmod(minutes, 60)
-    rest = (whole + (exact - int(exact))).normalize()
-    parts = [f"{hours}h" if hours else "", f"{minutes}m" if minutes else "", f"{rest:f}s" if rest else ""]
-    return "".join(parts) or "0s"
-
-
-# What a field may hold
-
-
-T = TypeVar("T")
-
-
-def _given(value: Any) -> Any:
-    if value is None:  # `region:` with nothing behind it is a slip, not a wish for the default
-        raise ValueError
-    return value
-
-
-def _list(value: Any) -> Any:
-    if not isinstance(value, list | tuple):  # a set has no order, and YAML can write one
-        raise ValueError
-    return value
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError from None
-
-
-def _duration(value: Any) -> float:
-    return parse_duration(value) if isinstance(value, str) else _number(value)
-
-
-def _latency(value: Any) -> float:
-    if not isinstance(value, str):
-        raise ValueError  # 15: seconds or milliseconds? Nobody should have to guess
-    seconds = parse_duration(value)
-    if not 0 < seconds <= MAX_LATENCY:
-        raise ValueError
-    return seconds
-
-
-def _ratio(value: Any) -> float:
-    if isinstance(value, str):
-        found = _PERCENTAGE.fullmatch(value)
-        if found is None:
-            raise ValueError
-        ratio = float(Decimal(found[1]) / 100)
-    else:
-        ratio = _number(value)
-    if not 0 <= ratio <= 1:
-        raise ValueError
-    return ratio
-
-
-def _percentage(value: Any) -> float:
-    found = _PERCENTAGE.fullmatch(value) if isinstance(value, str) else None
-    if found is None or not 0 < float(found[1]) <= 1e6:  # 90: of what? CloudWatch's number is a percentage
-        raise ValueError
-    return float(Decimal(found[1]) / 100)
-
-
-def _date(value: Any) -> datetime.date:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        return datetime.date.fromisoformat(value)
-    if not isinstance(value, datetime.date) or isinstance(value, datetime.datetime):  # YAML reads both
-        raise ValueError
-    return value
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    credentials = parts.username is not None or parts.password is not None
-    plain = re.fullmatch(r"[!-~]+", value) and not credentials and not re.search(r"[?#\\]", value)
-    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError
-    return value
-
-
-def _cooldown(value: Any) -> int:
-    seconds = _duration(value)
-    if not (0 <= seconds <= MAX_DURATION and seconds == int(seconds)):
-        raise ValueError
-    return int(seconds)
-
-
-def _dimensions(value: Any) -> dict[str, str]:
-    if not isinstance(value, Mapping) or not 1 <= len(value) <= 30:
-        raise ValueError
-    if not all(isinstance(text, str) and _DIMENSION.fullmatch(text) for pair in value.items() for text in pair):
-        raise ValueError
-    return dict(value)
-
-
-_DIMENSION = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
-Given = Annotated[T | None, BeforeValidator(_given)]  # optional: absent, but never empty
-Text = Annotated[str, Field(strict=True, min_length=1)]
-Header = Annotated[str, Field(strict=True, pattern=r"^[!-~]([ -~]{0,1022}[!-~])?$")]
-Name = Annotated[str, Field(strict=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$")]
-Region = Annotated[str, Field(strict=True, pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$")]
-Url = Annotated[str, Field(strict=True), AfterValidator(_url)]
-Listed = BeforeValidator(_list)
-Flag = Annotated[bool, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True)]
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Duration = Annotated[float, BeforeValidator(_duration), Field(gt=0, le=MAX_DURATION)]
-LatencyLimit = Annotated[
-    float | None,
-    BeforeValidator(_latency),
-    PlainSerializer(format_duration, return_type=str, when_used="unless-none"),
-    Field(description=A_LATENCY),
-]
-Date = Annotated[datetime.date, BeforeValidator(_date)]
-DollarsFor = Annotated[Given[Number], Field(ge=0, le=1e9)]
-RatioLimit = Annotated[float | None, BeforeValidator(_ratio), Field(description=A_RATIO)]
-
-
-def _refused(accepted: str, key: str | None = None) -> PydanticCustomError:
-    """A refusal of what depends on more than the field; a section's own names the key that is at fault."""
-    return PydanticCustomError("refused", "{accepted}", {"accepted": accepted, "key": key})
 
 
 # The configuration
-
-
-class Section(BaseModel):
-    """A mapping of the file. It knows its keys, and holds what it was given until the end of the run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 _API_GATEWAY = re.compile(r"https?://[^/.]+\.execute-api\.([a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2})\.")
@@ -253,16 +130,16 @@ class Target(Section):
         if self.container is not None:
             for key in ("api_gateway", "endpoint", "url", "auth"):
                 if getattr(self, key) is not None:
-                    raise _refused("only without container, which stands alone", key)
+                    raise refused("only without container, which stands alone", key)
         elif self.api_gateway is not None:
             if self.auth is None:
-                raise _refused("with api_gateway, one of none, iam, api-key", "auth")
+                raise refused("with api_gateway, one of none, iam, api-key", "auth")
             if self.url is not None:
-                raise _refused("only without api_gateway: it says where InvokeEndpoint goes", "url")
+                raise refused("only without api_gateway: it says where InvokeEndpoint goes", "url")
         elif self.endpoint is None:
-            raise _refused(f"{A_NAME}; or api_gateway or container in its place", "endpoint")
+            raise refused(f"{A_NAME}; or api_gateway or container in its place", "endpoint")
         elif self.auth is not None:
-            raise _refused("only with api_gateway; InvokeEndpoint is always signed", "auth")
+            raise refused("only with api_gateway; InvokeEndpoint is always signed", "auth")
         return self
 
 
@@ -284,11 +161,11 @@ class Request(Section):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if self.body is not None and self.payloads is not None:
-            raise _refused("only without body", "payloads")
+            raise refused("only without body", "payloads")
         if self.body is not None and self.content_type is None:
-            raise _refused("with body, a media type such as text/csv", "content_type")
+            raise refused("with body, a media type such as text/csv", "content_type")
         if self.header and self.payloads is None:
-            raise _refused("true only with payloads in a CSV file", "header")
+            raise refused("true only with payloads in a CSV file", "header")
         return self
 
 
@@ -318,7 +195,7 @@ class Arrivals(Section):
     @classmethod
     def _only_chance_has_a_seed(cls, seed: int, info: ValidationInfo) -> int:
         if info.data.get("spacing") == "even":
-            raise _refused("only with spacing: poisson; even spacing leaves nothing to chance")
+            raise refused("only with spacing: poisson; even spacing leaves nothing to chance")
         return seed
 
 
@@ -405,17 +282,17 @@ class StopRule(Section):
             return 0.0
         if metric == NOT_VALID:
             if above is not None:
-                raise _refused(f"not with {NOT_VALID}: the verdict has limits of its own")
+                raise refused(f"not with {NOT_VALID}: the verdict has limits of its own")
             return None
         read, accepted = _read_as(metric)
         try:
             return read(above)
         except ValueError:
-            raise _refused(f"for {metric}, {accepted}") from None
+            raise refused(f"for {metric}, {accepted}") from None
 
     @field_serializer("above")
     def _as_written(self, above: float | None) -> float | str | None:
-        if above is None or _read_as(self.metric)[0] is _ratio:
+        if above is None or _read_as(self.metric)[0] is read_ratio:
             return above
         return self._said(above)
 
@@ -428,7 +305,7 @@ class StopRule(Section):
         return (self.metric, "Average") if self.metric in (OVERHEAD, *_OF_INSTANCES, *_OF_COPIES) else None
 
     def _said(self, value: float) -> str:
-        if _read_as(self.metric)[0] is _latency:
+        if _read_as(self.metric)[0] is read_latency:
             return format_duration(value)
         return f"{(Decimal(repr(value)) * 100).normalize():f}%"
 
@@ -440,8 +317,8 @@ class StopRule(Section):
 def _read_as(metric: str) -> tuple[Callable[[Any], float], str]:
     """How a limit on a metric is read, and what is accepted."""
     if metric in (ERROR_RATE, DROP_RATE, SHORTFALL):
-        return _ratio, A_RATIO
-    return (_percentage, A_PERCENTAGE) if metric in (*_OF_INSTANCES, *_OF_COPIES) else (_latency, A_LATENCY)
+        return read_ratio, A_RATIO
+    return (read_percentage, A_PERCENTAGE) if metric in (*_OF_INSTANCES, *_OF_COPIES) else (read_latency, A_LATENCY)
 
 
 ScalingMetric = Literal[
@@ -460,7 +337,7 @@ class CustomMetric(Section):
     statistic: Literal["Average", "Minimum", "Maximum", "SampleCount", "Sum"] = Field(
         description="one of Average, Minimum, Maximum, SampleCount, Sum"
     )
-    dimensions: Annotated[dict[str, str] | None, BeforeValidator(_dimensions)] = Field(
+    dimensions: Annotated[dict[str, str] | None, BeforeValidator(read_dimensions)] = Field(
         None, description="a mapping of one name or more to its value, texts; those of the watched variant by default"
     )
     unit: Given[Header] = Field(None, description="a unit of CloudWatch's, such as Count or Percent")
@@ -487,14 +364,14 @@ class Scaling(Section):
         "dimensions, unit}"
     )
     target: Number = Field(gt=0, description="a number, more than 0: invocations a minute, or requests at a time")
-    scale_out_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
-    scale_in_cooldown: Annotated[int | None, BeforeValidator(_cooldown)] = Field(None, description=A_COOLDOWN)
+    scale_out_cooldown: Annotated[int | None, BeforeValidator(read_cooldown)] = Field(None, description=A_COOLDOWN)
+    scale_in_cooldown: Annotated[int | None, BeforeValidator(read_cooldown)] = Field(None, description=A_COOLDOWN)
 
     @field_validator("max_instances")
     @classmethod
     def _holds_the_minimum(cls, most: int, info: ValidationInfo) -> int:
         if most < info.data.get("min_instances", 1):
-            raise _refused(f"a whole number, {info.data['min_instances']} (min_instances) to 10000")
+            raise refused(f"a whole number, {info.data['min_instances']} (min_instances) to 10000")
         return most
 
     @property
@@ -518,9 +395,9 @@ class CapacitySearch(Section):
 
     start: Number = Field(10.0, gt=0, le=1e6, description=A_FIRST_RATE)
     max: Number = Field(10_000.0, le=1e6, description="a number of arrivals a second, start to 1000000")
-    precision: Annotated[float, BeforeValidator(_ratio)] = Field(0.05, ge=0.01, le=0.5, description=A_PRECISION)
+    precision: Annotated[float, BeforeValidator(read_ratio)] = Field(0.05, ge=0.01, le=0.5, description=A_PRECISION)
     window: Duration = Field(10.0, ge=4, le=3600, description="a duration for one look at a rate, 4s to 1h")
-    warm_up: Annotated[float, BeforeValidator(_duration)] = Field(
+    warm_up: Annotated[float, BeforeValidator(read_duration)] = Field(
         3.0, ge=0, le=3600, description="a duration for which a new rate is not judged, 0s to 1h"
     )
     min_requests: Annotated[Given[Whole], Field(ge=10, le=10**9)] = Field(
@@ -532,7 +409,7 @@ class CapacitySearch(Section):
     @classmethod
     def _is_not_below_the_start(cls, most: float, info: ValidationInfo) -> float:
         if most < info.data.get("start", 0.0):
-            raise _refused(f"a number of arrivals a second, {info.data['start']:g} (start) to 1000000")
+            raise refused(f"a number of arrivals a second, {info.data['start']:g} (start) to 1000000")
         return most
 
 
@@ -563,7 +440,7 @@ class PriceList(Section):
     @model_validator(mode="after")
     def _is_dated(self) -> Self:
         if self.as_of is None and self.given():
-            raise _refused(f"with prices, {A_DATE}", "as_of")
+            raise refused(f"with prices, {A_DATE}", "as_of")
         return self
 
     def given(self) -> dict[str, float]:
@@ -596,6 +473,9 @@ class RunConfig(Section):
     cloudwatch: CloudWatch = CloudWatch()
     prices: PriceList = PriceList()
     guard: Guard = Guard()
+    scenarios: Scenarios = Field(None, description="a list of one scenario or more")
+    feeds: Feeds = Field((), description="a list of feeds {file, fields, order, delimiter, header, cast}")
+    variables: Variables = Field({}, description=A_VARIABLE)
 
     @field_validator("phases")
     @classmethod
@@ -605,8 +485,20 @@ class RunConfig(Section):
         try:
             _schedule(phases)
         except ValueError as error:
-            raise _refused(str(error)) from None
+            raise refused(str(error)) from None
         return phases
+
+    @field_validator("scenarios")
+    @classmethod
+    def _has_a_scenario(cls, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        if not scenarios:
+            raise ValueError
+        return scenarios
+
+    @model_validator(mode="after")
+    def _gives_every_template_a_value(self) -> Self:
+        check_scenarios(self.scenarios or (), self.feeds, self.variables)
+        return self
 
     def schedule(self) -> Schedule | None:
         """The phases at speed 1, or None without any."""
@@ -648,7 +540,9 @@ class RunConfig(Section):
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
         target = self.target
-        return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
+        named = () if target is None else (target.url, target.api_gateway, target.container)
+        steps = (step.address for scenario in self.scenarios or () for step in scenario.steps)
+        return tuple(dict.fromkeys(filter(None, (*named, *steps))))
 
     def with_overrides(
         self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"
@@ -671,7 +565,7 @@ class RunConfig(Section):
             if loc[-1] in given:
                 raise ConfigError(f"{prefix}{loc[-1]}: {fault}") from None
             options = ", ".join(f"{prefix}{option}" for option in given)
-            raise ConfigError(f"{options}: {_path(loc)}: {fault}") from None
+            raise ConfigError(f"{options}: {written(loc)}: {fault}") from None
 
     def with_capacity(self, text: str, option: str) -> RunConfig:
         """Settings of `capacity` as YAML, such as "start: 50, max: 2000": they win, one by one.
@@ -684,7 +578,7 @@ class RunConfig(Section):
             return RunConfig.model_validate(data)
         except ValidationError as error:
             loc, fault = _fault(sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)[0], data)
-            raise ConfigError(f"{option}: {_path(loc[1:])}: {fault}") from None
+            raise ConfigError(f"{option}: {written(loc[1:])}: {fault}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Primitives for JSON and msgpack, every default written out. It can hold no secret: no key accepts one."""
@@ -694,7 +588,7 @@ class RunConfig(Section):
     def from_dict(cls, data: object, source: str = "configuration") -> RunConfig:
         """Check what YAML or `as_dict` gave. Raises ConfigError whose text begins with `source`."""
         if not isinstance(data, Mapping):
-            raise ConfigError(f"{source}: {_shown(data)} is not accepted: a mapping of {_listed(cls)}")
+            raise ConfigError(f"{source}: {shown(data)} is not accepted: a mapping of {_listed(cls)}")
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -702,7 +596,7 @@ class RunConfig(Section):
             details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)
             loc, fault = _fault(details[0], data)
             more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-            raise ConfigError(f"{source}: {_path(loc)}: {fault}{more}") from None
+            raise ConfigError(f"{source}: {written(loc)}: {fault}{more}") from None
 
 
 def _schedule(phases: tuple[PhaseEntry, ...]) -> Schedule:
@@ -760,7 +654,7 @@ def _mapping_of(text: str, source: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError):
         data = None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise ConfigError(f"{source}: {_shown(text)} is not accepted: settings such as start: 50, max: 2000")
+        raise ConfigError(f"{source}: {shown(text)} is not accepted: settings such as start: 50, max: 2000")
     return data
 
 
@@ -789,14 +683,13 @@ def _check_keys(node: yaml.MappingNode) -> None:
         if isinstance(key, yaml.ScalarNode):
             if (key.tag, key.value) in seen:
                 where = f"line {key.start_mark.line + 1}, column {key.start_mark.column + 1}"
-                raise ConfigError(f"{where}: {_shown(key.value)} is given twice; accepted: once")
+                raise ConfigError(f"{where}: {shown(key.value)} is given twice; accepted: once")
             seen.add((key.tag, key.value))
 
 
 # Errors, read from the models
 
 
-Loc = tuple[int | str, ...]  # as pydantic has it: keys and positions from the root
 _UNKNOWN = ("extra_forbidden", "invalid_key")
 
 
@@ -808,43 +701,16 @@ def _fault(detail: ErrorDetails, data: Any) -> tuple[Loc, str]:
         close = difflib.get_close_matches(str(loc[-1])[:60], _keys(section), n=1)
         meant = f" (did you mean {close[0]}?)" if close else ""
         return loc, f"unknown key{meant}; accepted: {_listed(section)}"  # no value: it may be a misplaced secret
-    accepted, key = _accepted_at(loc), None
     if kind == "refused":
-        accepted, key = detail["ctx"]["accepted"], detail["ctx"]["key"]
-    if key is not None:
-        loc = (*loc, key)
+        accepted, loc = detail["ctx"]["accepted"], (*loc, *detail["ctx"]["keys"])
+    else:
+        accepted = _accepted_at(loc)
     try:
         for part in loc:  # detail["input"] is what our validators made of it: 0.0 where the file has 0s
             data = data[part]
     except KeyError:
         return loc, f"missing; required: {accepted}"
-    return loc, f"{_shown(data)} is not accepted: {accepted}"
-
-
-def _path(loc: Loc) -> str:
-    """phases[1].ramp_to"""
-    path = ""
-    for part in loc:
-        name = part if isinstance(part, str) and re.fullmatch(r"[\w-]{1,60}", part) else _shown(part)
-        path += f"[{part}]" if isinstance(part, int) else f".{name}" if path else name
-    return path
-
-
-def _shown(value: object) -> str:
-    """A value as the file has it, short. Nothing that could be a URL with a password or a token is shown."""
-    if isinstance(value, str):
-        if "@" in value or ("://" in value and "?" in value):
-            return "a text that may hold a credential (not shown)"
-        return repr(value) if len(value) <= 60 else f"{value[:57]!r}… ({len(value)} characters)"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 1e30):
-        return repr(value)
-    if value == [] or value is None:
-        return "nothing" if value is None else "an empty list"
-    return {dict: "a mapping", list: "a list", int: "a whole number past 1e30"}.get(
-        type(value), "a value of another type"
-    )
+    return loc, f"{shown(data)} is not accepted: {accepted}"
 
 
 def _keys(section: type[Section]) -> list[str]:

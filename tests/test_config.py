@@ -67,6 +67,14 @@ prices:
   lambda_gb_second: 0.00002
   get_metric_data_thousand: 0
 guard: {max_requests: 5000000, max_cost: 50}
+scenarios:
+  - name: buy
+    weight: 3
+    steps:
+      - {method: post, url: "http://127.0.0.1:8500/?run={{ $uuid }}", name: /items, body: "a {{ $randomNumber(1, 9) }}"}
+      - {think: 1.5s}
+feeds: [{file: users.csv, fields: [id, word], order: random, delimiter: ";", header: true, cast: true}]
+variables: {colour: [red, blue], n: 5}
 """
 
 
@@ -512,6 +520,24 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "prices.get_metric_data_thousand": (-1, "a number of US dollars, 0 or more"),
     "guard.max_requests": (0, "a whole number of requests, 1 to"),
     "guard.max_cost": (-1, "a number of US dollars, more than 0"),
+    "scenarios": ([], "a list of one scenario or more"),
+    "scenarios[0].name": ("", "a text that is not empty"),
+    "scenarios[0].weight": (0, "a number, more than 0, at most 1000000"),
+    "scenarios[0].steps": ([{"think": 1}], "a list of one step or more, one of them a request"),
+    "scenarios[0].steps[0].method": ("GET", "one of get, post, put, patch, delete, head, options; or think"),
+    "scenarios[0].steps[0].url": ("http://{{ $env.HOST }}/", "whose scheme and host hold no {{ template }}"),
+    "scenarios[0].steps[0].name": ("", "a text that is not empty"),
+    "scenarios[0].steps[0].headers": ({"a b": "c"}, "a mapping of header names to texts"),
+    "scenarios[0].steps[0].query": ({"a": "{{ b"}, "'{{ b' is no template: between {{ and }}, a name"),
+    "scenarios[0].steps[0].body": ("{{ a + b }}", "'{{ a + b }}' is no template: between {{ and }}, a name"),
+    "scenarios[0].steps[0].json": (math.nan, "what JSON can hold"),
+    "scenarios[0].steps[0].form": ({"a": [1]}, "a text, a number, true or false"),
+    "scenarios[0].steps[0].think": (0, A_DURATION),
+    "feeds[0].file": ("", "the path of a CSV file"),
+    "feeds[0].fields": (["a", "a"], "a list in which each name stands once; a stands twice"),
+    "feeds[0].order": ("sequence", "one of sequential, random"),
+    "feeds[0].delimiter": ("||", "a text of one character"),
+    "variables": ({"a": []}, "a text, a number, true, false, a mapping, or a list of one such value or more"),
 } | {
     f"slo.{family}_{statistic}": ("121s", A_LATENCY)
     for family in ("latency", "service_time", "model_latency")
@@ -520,7 +546,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
 # Of these every value of the right type is in range: a section's faults are its keys', a flag is one or the other.
 ALWAYS_IN_RANGE = {
     *("request", "arrivals", "slo", "stop_when", "capacity", "scaling", "cloudwatch", "prices", "guard"),
-    "phases[0].judge",
+    *("phases[0].judge", "feeds", "feeds[0].header", "feeds[0].cast"),
 }
 
 KEYS = keys()
@@ -592,6 +618,7 @@ def test_the_required_keys_are_those_that_a_section_cannot_do_without() -> None:
         *("stop_when[0].metric", "stop_when[0].for"),
         *("scaling.min_instances", "scaling.max_instances", "scaling.metric", "scaling.target"),
         *("scaling.metric.namespace", "scaling.metric.name", "scaling.metric.statistic"),
+        *("scenarios[0].name", "scenarios[0].steps", "feeds[0].file", "feeds[0].fields"),
     }
 
 
@@ -617,6 +644,8 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
         assert refusal(text).startswith("x.yaml: request.content_type: missing; required: with body, a media type")
     elif name == "arrivals.spacing":
         assert refusal(text).startswith("x.yaml: arrivals.seed: 7 is not accepted: only with spacing: poisson")
+    elif name in ("scenarios[0].steps[0].method", "scenarios[0].steps[0].url"):  # without them, a pause
+        assert refusal(text).startswith(f"x.yaml: {name}: missing; required: ")
     elif name == "prices.as_of":
         assert refusal(text).startswith("x.yaml: prices.as_of: missing; required: with prices, the day")
     else:

@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from sm_locust import artillery
 from sm_locust.fields import (
     A_COOLDOWN,
     A_DATE,
@@ -585,8 +586,13 @@ class RunConfig(Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     @classmethod
-    def from_dict(cls, data: object, source: str = "configuration") -> RunConfig:
-        """Check what YAML or `as_dict` gave. Raises ConfigError whose text begins with `source`."""
+    def from_dict(
+        cls, data: object, source: str = "configuration", place: Callable[[Loc], Loc] | None = None
+    ) -> RunConfig:
+        """Check what YAML or `as_dict` gave. Raises ConfigError whose text begins with `source`.
+
+        place  where in `source` stands what is at a place of `data`, if that was made of something else
+        """
         if not isinstance(data, Mapping):
             raise ConfigError(f"{source}: {shown(data)} is not accepted: a mapping of {_listed(cls)}")
         try:
@@ -596,7 +602,8 @@ class RunConfig(Section):
             details = sorted(error.errors(), key=lambda detail: detail["type"] not in _UNKNOWN)
             loc, fault = _fault(details[0], data)
             more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-            raise ConfigError(f"{source}: {written(loc)}: {fault}{more}") from None
+            at = written(loc if place is None else place(loc))
+            raise ConfigError(f"{source}: {at}: {fault}{more}") from None
 
 
 def _schedule(phases: tuple[PhaseEntry, ...]) -> Schedule:
@@ -606,8 +613,18 @@ def _schedule(phases: tuple[PhaseEntry, ...]) -> Schedule:
 # Files
 
 
-def load(path: str | Path) -> RunConfig:
-    """Read a file. Raises ConfigError, one line, for a file that cannot be read or used."""
+def _unsaid(sentence: str) -> None:
+    """What nobody wants to be told."""
+
+
+def load(path: str | Path, environment: str | None = None, note: Callable[[str], object] = _unsaid) -> RunConfig:
+    """Read a file: our YAML, or an artillery script, which is converted.
+
+    environment  of a script, the one of its config.environments that is merged over config
+    note         is called with each sentence about what of a script has no effect here
+
+    Raises ConfigError, one line, for a file that cannot be read or used.
+    """
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -620,11 +637,16 @@ def load(path: str | Path) -> RunConfig:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8; accepted: a YAML file in UTF-8") from None
-    return parse(text, str(path))
+    return parse(text, str(path), environment, note)
 
 
-def parse(text: str, source: str) -> RunConfig:
-    """Read YAML. Raises ConfigError, one line that begins with `source`, for the first fault of any kind."""
+def parse(
+    text: str,
+    source: str,
+    environment: str | None = None,
+    note: Callable[[str], object] = _unsaid,
+) -> RunConfig:
+    """Read YAML, as `load` does. Raises ConfigError, one line that begins with `source`, for the first fault."""
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
@@ -643,7 +665,24 @@ def parse(text: str, source: str) -> RunConfig:
         raise ConfigError(f"{source}: nested too deeply; accepted: a mapping of {_listed(RunConfig)}") from None
     except Exception as error:  # SafeLoader's own constructors raise whatever int(), date() and dict() do
         raise ConfigError(f"{source}: not YAML: {error}") from None
+    if artillery.is_script(data):
+        return _of_script(data, source, environment, note)
+    if environment is not None:
+        raise ConfigError(
+            f"{source}: environment {shown(environment)} is not accepted: artillery scripts alone have any"
+        )
     return RunConfig.from_dict({} if data is None else data, source)
+
+
+def _of_script(data: Any, source: str, environment: str | None, note: Callable[[str], object]) -> RunConfig:
+    try:
+        script = artillery.convert(data, environment=environment)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    config = RunConfig.from_dict(script.config, source, script.place)
+    for sentence in script.notes:
+        note(sentence)
+    return config
 
 
 def _mapping_of(text: str, source: str) -> dict[str, Any]:

@@ -134,6 +134,17 @@ def compile(value: Any) -> Template:
     return Template(None, value, frozenset())
 
 
+def put(value: Any, texts: Mapping[str, str]) -> Any:
+    """Texts, or templates, where those names stand in a text or a structure of texts; what is left stays a template."""
+    if isinstance(value, str):
+        return _PLACE.sub(lambda found: texts.get((found[1] or found[2] or "").strip(), found[0]), value)
+    if isinstance(value, Mapping):
+        return {put(key, texts): put(inner, texts) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [put(inner, texts) for inner in value]
+    return value
+
+
 def as_text(value: Any) -> str:
     """A value in the middle of a text: numbers as JavaScript writes them, mappings and lists as JSON."""
     if isinstance(value, str):

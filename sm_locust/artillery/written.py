@@ -1,0 +1,61 @@
+"""A converted script as YAML of ours, with comments: what `sm-locust init --from` writes."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from sm_locust.artillery import Converted
+
+_WIDTH = 110
+_COMMENTS = {
+    "target": "Where requests go. The locustfile decides how: {locustfile}.",
+    "request": "What is sent, and how long an answer may take.",
+    "phases": "The schedule: arrivals a second; a pause is a phase without any, and judge: false keeps it out of slo.",
+    "arrivals": "How arrivals are spread, and how many may be under way in one process.",
+    "slo": "What each phase must keep.",
+    "scenarios": "One arrival is one run of one of these, picked by weight. Run it with locustfiles/artillery.py.",
+    "feeds": "CSV files whose rows give {{ templates }} their values: one row for each run of a scenario.",
+    "variables": "Values of {{ templates }}: of a list, one at random for each run of a scenario.",
+}
+_LOCUSTFILES = {
+    "endpoint": "locustfiles/invoke_endpoint.py",
+    "api_gateway": "locustfiles/api_gateway.py",
+    "container": "locustfiles/container.py",
+}
+_SAID_BY_TARGET = ("scenarios", "feeds", "variables")
+
+
+def as_yaml(converted: Converted) -> str:
+    """Our YAML of a converted script; without scenarios where target and request say all of it."""
+    config = converted.config
+    plain = "target" in config
+    lines = ["# Made from an artillery script by `sm-locust init --from`."]
+    if converted.notes:
+        lines.append("#")
+        for note in converted.notes:
+            lines += textwrap.wrap(
+                note, _WIDTH, initial_indent="# - ", subsequent_indent="#   ", break_long_words=False
+            )
+    for key, comment in _COMMENTS.items():
+        if key not in config or (plain and key in _SAID_BY_TARGET):
+            continue
+        locustfile = next((name for kind, name in _LOCUSTFILES.items() if kind in config.get("target", {})), "")
+        lines += ["", f"# {comment.replace('{locustfile}', locustfile)}"]
+        lines.append(_section(key, config[key]))
+    return "\n".join(lines) + "\n"
+
+
+def _section(key: str, value: Any) -> str:
+    if key in ("phases", "feeds"):  # a line each
+        return "\n".join([f"{key}:", *(f"  - {_flow(each)}" for each in value)])
+    text = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False)
+    return text.rstrip("\n")
+
+
+def _flow(value: Any) -> str:
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True)
+    return text.strip()

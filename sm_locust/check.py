@@ -45,6 +45,7 @@ class Check:
     speed        schedule seconds for one real second
     endpoint, region, url   as Locust's --sm- options of the same names
     run_dir      where runs are kept: an experiment that was not put back is looked for there
+    environment  of an artillery script, the one of its config.environments to use
     allow        names of ALLOWABLE whose failure is only a warning
     """
 
@@ -55,10 +56,13 @@ class Check:
     url: str | None = None
     run_dir: str = "runs"
     allow: frozenset[str] = frozenset()
+    environment: str | None = None
 
     def resolved(self) -> RunConfig:
         """The configuration. Raises ConfigError, also for a speed other than 1 that leads off this machine."""
-        config = load(self.config).with_overrides(endpoint=self.endpoint, region=self.region, url=self.url)
+        config = load(self.config, self.environment).with_overrides(
+            endpoint=self.endpoint, region=self.region, url=self.url
+        )
         if config.target is None:
             raise ConfigError(f"{self.config}: target: missing; required: endpoint, api_gateway or container")
         if self.speed != 1:

@@ -92,7 +92,7 @@ from sm_locust.fields import (
 from sm_locust.fields import (
     parse_duration as parse_duration,
 )
-from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables
+from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables, without_secrets
 from sm_locust.scenario import check as check_scenarios
 from sm_locust.schedule import Phase, Schedule
 
@@ -582,8 +582,16 @@ class RunConfig(Section):
             raise ConfigError(f"{option}: {written(loc[1:])}: {fault}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """Primitives for JSON and msgpack, every default written out. It can hold no secret: no key accepts one."""
+        """Primitives for JSON and msgpack, every default written out. What scenarios send may hold one."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def recorded(self) -> dict[str, Any]:
+        """`as_dict` for what is kept of a run: without the values that scenarios send where passwords and keys go."""
+        data = self.as_dict()
+        if self.scenarios is not None:
+            data["scenarios"] = [scenario.recorded() for scenario in self.scenarios]
+            data["variables"] = without_secrets(data["variables"])
+        return data
 
     @classmethod
     def from_dict(

@@ -69,7 +69,7 @@ def take(path: Path, config: RunConfig, state: ScalingState, speed: int, **more:
         path,
         resource_id=state.resource_id,
         arn=state.arn,
-        config=config.as_dict(),
+        config=config.recorded(),
         speed=speed,
         scaling_before=state.as_dict(),
         **more,

@@ -164,11 +164,15 @@ class Step(Section):
         found = None if self.url is None else _ADDRESS.match(self.url)
         return None if found is None else found[1]
 
-    def texts(self) -> dict[str, Any]:
-        """Key → what may hold templates."""
-        held = {key: getattr(self, key) for key in ("url", "headers", "query", "body", "form")}
-        held["json"] = self.json_body
-        return {key: value for key, value in held.items() if value}
+    def texts(self) -> list[tuple[tuple[str, ...], Any]]:
+        """What may hold templates, each with the keys that lead to it."""
+        found: list[tuple[tuple[str, ...], Any]] = []
+        for key, value in (("url", self.url), ("body", self.body), ("json", self.json_body)):
+            if value is not None:
+                found.append(((key,), value))
+        for key, values in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
+            found += [((key, name), value) for name, value in values.items()]
+        return found
 
 
 class Scenario(Section):
@@ -177,6 +181,18 @@ class Scenario(Section):
     name: Text = Field(description="a text that is not empty")
     weight: Number = Field(1.0, gt=0, le=1e6, description="a number, more than 0, at most 1000000")
     steps: Annotated[tuple[Step, ...], Listed] = Field(description="a list of one step or more, one of them a request")
+
+    def recorded(self) -> dict[str, Any]:
+        """Primitives, as they may be kept: without passwords, keys and tokens."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for step in data["steps"]:
+            step.update(
+                {key: without_secrets(step[key]) for key in ("headers", "query", "json", "form") if key in step}
+            )
+            if "url" in step:
+                base, mark, query = step["url"].partition("?")
+                step["url"] = base + mark + "&".join(map(_pair, query.split("&")))
+        return data
 
     @model_validator(mode="after")
     def _requests_something(self) -> Self:
@@ -207,20 +223,46 @@ Feeds = Annotated[tuple[Feed, ...], Listed]
 Variables = Annotated[dict[str, Any], BeforeValidator(_variables)]
 
 
+NOT_KEPT = "(not kept)"
+_SECRET = re.compile(r"pass|pwd|secret|token|key|auth|credential|cookie|session|signature", re.IGNORECASE)
+
+
+def without_secrets(value: Any) -> Any:
+    """A mapping as it may be kept: NOT_KEPT where a name says password, key or token and the value is no template."""
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _kept(name, inner) for name, inner in value.items()}
+
+
+def _kept(name: str, value: Any) -> Any:
+    if _SECRET.search(name) and isinstance(value, str | int | float) and not _only_a_place(value):
+        return NOT_KEPT
+    if _SECRET.search(name) and isinstance(value, list):
+        return [NOT_KEPT if isinstance(inner, str | int | float) else without_secrets(inner) for inner in value]
+    return without_secrets(value)
+
+
+def _only_a_place(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\s*\{\{[^{}]*\}\}\s*", value) is not None
+
+
+def _pair(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    return f"{name}{equals}{NOT_KEPT}" if value and _SECRET.search(name) and not _only_a_place(value) else pair
+
+
 def check(scenarios: Iterable[Scenario], feeds: Iterable[Feed], variables: Mapping[str, Any]) -> None:
     """Raises a refusal, with its place, for a template whose name nothing gives a value to."""
     known = {*variables, *(name for feed in feeds for name in feed.fields), *templates.OWN}
     for i, scenario in enumerate(scenarios):
         for j, step in enumerate(scenario.steps):
-            for key, text in step.texts().items():
+            for place, text in step.texts():
                 for name in sorted(templates.compile(text).names - known):
+                    named = ", ".join(sorted(known))
                     raise refused(
-                        f"{{{{ {name} }}}} has no value; names with one: {', '.join(sorted(known))}",
-                        "scenarios",
-                        i,
-                        "steps",
-                        j,
-                        key,
+                        f"{{{{ {name} }}}} has no value; names with one: {named}", "scenarios", i, "steps", j, *place
                     )
 
 
@@ -232,5 +274,5 @@ def environment(scenarios: Iterable[Scenario]) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for scenario in scenarios:
         for step in scenario.steps:
-            found |= templates.compile(list(step.texts().values())).environment
+            found |= templates.compile([text for _, text in step.texts()]).environment
     return found

@@ -134,6 +134,14 @@ def compile(value: Any) -> Template:
     return Template(None, value, frozenset())
 
 
+def is_fixed(value: Any) -> bool:
+    """Whether a text or a structure holds no template, nor what looks like one and is none."""
+    try:
+        return compile(value).fixed
+    except TemplateError:
+        return False
+
+
 def put(value: Any, texts: Mapping[str, str]) -> Any:
     """Texts, or templates, where those names stand in a text or a structure of texts; what is left stays a template."""
     if isinstance(value, str):

@@ -88,6 +88,8 @@ def convert(data: object, *, environment: str | None = None, variables: Mapping[
 
 def _converted(read: Reading, data: object, environment: str | None) -> Converted:
     script = read.mapping((), data, "an artillery script, a mapping of config and scenarios")
+    if read.faults:
+        return Converted({}, ())
     read.unknown((), script, _ROOT)
     _of_slsart(read, script)
     for hook in ("before", "after"):
@@ -103,6 +105,7 @@ def _converted(read: Reading, data: object, environment: str | None) -> Converte
             "missing; artillery takes it from another file (--config): put config and scenarios into one file",
             KIND,
         )
+        return Converted({}, ())
     config = settings.merged(read, read.mapping(("config",), script.get("config", {}), "a mapping"), environment)
     if "scenarios" not in script:
         read.refuse(
@@ -111,6 +114,8 @@ def _converted(read: Reading, data: object, environment: str | None) -> Converte
     found = settings.converted(read, config)
     scenarios = flow.converted(read, script.get("scenarios", []), config, found)
     ours: dict[str, Any] = {}
+    if not read.faults:
+        flow.check_names(read, scenarios, found)
     if not read.faults:
         read.note((), _DIFFERENCES)
         ours = plain.with_target(read, found.sections | {"scenarios": scenarios}, found.target)

@@ -71,6 +71,29 @@ def converted(read: Reading, given: object, config: Mapping[Any, Any], settings:
     return ours
 
 
+def check_names(read: Reading, scenarios: list[dict[str, Any]], settings: Settings) -> None:
+    """Refuses templates whose name nothing gives a value to; artillery sends `undefined` in their place."""
+    sections = settings.sections
+    fields = [
+        field for feed in sections.get("feeds", []) if isinstance(feed["fields"], list) for field in feed["fields"]
+    ]
+    known = {*sections.get("variables", {}), *filter(lambda field: isinstance(field, str), fields), *templates.OWN}
+    for i, scenario in enumerate(scenarios):
+        for j, step in enumerate(scenario["steps"]):
+            for key in ("url", "headers", "query", *_BODIES):
+                try:
+                    names = templates.compile(step.get(key, "")).names
+                except templates.TemplateError:
+                    continue  # which our own models refuse, in the same words
+                for missing in sorted(names - known):
+                    named = ", ".join(sorted(known))
+                    read.refuse(
+                        (*read.places["scenarios", i, "steps", j], "qs" if key == "query" else key),
+                        f"{{{{ {missing} }}}} has no value: neither config.variables nor config.payload names it, and "
+                        f"--variables has no equal here; names with a value: {named}",
+                    )
+
+
 class _Flow:
     """One scenario on its way to steps.
 
@@ -188,10 +211,10 @@ class _Flow:
             no_cookie(read, (*place, "cookie"))
         if request.get("expect") is not None:
             self._expect((*place, "expect"), request["expect"])
-        found: dict[str, Any] = {"method": method}
         url = self._url(place, request)
         if url is None:
             return None
+        found: dict[str, Any] = {"method": method, "url": url}
         read.places[(*ours, "url")] = (*place, "url" if "url" in request else "uri")
         if request.get("name") is not None:
             found["name"] = self._name((*place, "name"), request["name"])
@@ -207,9 +230,8 @@ class _Flow:
         if request.get("qs"):
             read.places[(*ours, "query")] = (*place, "qs")
             found["query"] = self._put(request["qs"])
-            url = url.partition("?")[0]  # artillery's client lets qs take the place of a URL's own query
-        found |= {"url": url, **self._body(place, method, request)}
-        return found
+            found["url"] = url.partition("?")[0]  # artillery's client lets qs take the place of a URL's own query
+        return found | self._body(place, method, request)
 
     def _put(self, value: Any) -> Any:
         return templates.put(value, self._settings.names)
@@ -226,7 +248,7 @@ class _Flow:
             read.wrong(at, given, AN_URL)
             return None
         target = self._settings.target
-        url = self._put(given)
+        url: str = self._put(given)
         if url.startswith("{{"):  # what it begins with decides whether the target goes before it
             url = self._begun(url)
         if url.startswith("/"):
@@ -267,11 +289,7 @@ class _Flow:
     def _name(self, place: Loc, given: object) -> str:
         text = name(given, "")
         put = self._put(text)
-        try:
-            fixed = templates.compile(put).fixed
-        except templates.TemplateError:
-            fixed = False
-        if not fixed or not text:
+        if not templates.is_fixed(put) or not text:
             self._read.wrong(place, given, "a text without {{ templates }}: the figures are kept by it")
         return str(put)
 

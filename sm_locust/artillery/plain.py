@@ -57,8 +57,7 @@ def _only_request(scenarios: list[dict[str, Any]]) -> dict[str, Any] | None:
     first: dict[str, Any] = scenarios[0]["steps"][0]
     if any(scenario["steps"] != [first] for scenario in scenarios):
         return None
-    fixed = all(templates.compile(first.get(key, "")).fixed for key in ("url", "headers", "body", "json"))
-    fits = first.keys() <= {"method", "url", "headers", "body", "json", "name"} and fixed
+    fits = first.keys() <= {"method", "url", "headers", "body", "json", "name"} and templates.is_fixed(first)
     known = first.get("headers", {}).keys() <= _HEADERS.keys()
     body = "json" in first or ("body" in first and "content-type" in first.get("headers", {}))
     return first if fits and known and body and first["method"] == "post" else None

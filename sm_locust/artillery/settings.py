@@ -34,13 +34,18 @@ _SECTIONS = (
         "bundling",
     ),
 )
-_REPORTING = {  # plugins that send nothing and change nothing of what is sent
+# Plugins that send nothing and change nothing of what is sent.
+_PUBLISH = "nothing is published; --sm-metrics-port serves Prometheus"
+_REPORTING = {
     "metrics-by-endpoint": "figures are kept by name of request anyway",
     "apdex": "no Apdex score is made; slo says what is good enough",
-    "publish-metrics": "nothing is published; --sm-metrics-port serves Prometheus",
     "slack": "nothing is posted",
     "memory-inspector": "the report says when a process of ours was too busy",
     "hello-world": "nothing is printed",
+    "cloudwatch": "nothing is published there; what AWS says of the target is read from there",
+    **dict.fromkeys(
+        ("publish-metrics", "influxdb", "statsd", "datadog", "prometheus", "newrelic", "librato"), _PUBLISH
+    ),
 }
 _STATISTICS = {"median": "p50", **{s: s for s in ("p50", "p90", "p95", "p99", "p999", "max", "mean")}}
 _RESPONSE_TIME = "http.response_time."
@@ -342,7 +347,7 @@ def _slo(read: Reading, config: Mapping[Any, Any]) -> dict[str, str]:
         for metric, value in metrics.items():
             statistic = metric.removeprefix(_RESPONSE_TIME) if isinstance(metric, str) else ""
             if not isinstance(metric, str) or statistic == metric or statistic not in _STATISTICS:
-                accepted = ", ".join(f"{_RESPONSE_TIME}{known}" for known in _STATISTICS)
+                accepted = f"{_RESPONSE_TIME}* with {', '.join(_STATISTICS)} for *; maxErrorRate beside thresholds"
                 read.refuse((*at, str(metric)), f"has no equal here; accepted: {accepted}", WITHOUT_EQUAL)
             else:
                 _limit(read, slo, statistic, (*at, metric), value)

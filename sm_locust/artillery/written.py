@@ -49,13 +49,40 @@ def as_yaml(converted: Converted) -> str:
     return "\n".join(lines) + "\n"
 
 
+class _Indented(yaml.SafeDumper):
+    """Lists stand further in than the key that they are of."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        return super().increase_indent(flow, False)
+
+
 def _section(key: str, value: Any) -> str:
-    if key in ("phases", "feeds"):  # a line each
-        return "\n".join([f"{key}:", *(f"  - {_flow(each)}" for each in value)])
-    text = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=_WIDTH, default_flow_style=False)
+    if key in ("phases", "feeds"):
+        return "\n".join([f"{key}:", *(_item(each, 2) for each in value)])
+    if key == "scenarios":
+        lines = [f"{key}:"]
+        for scenario in value:
+            head = [f"{name}: {_flow(scenario[name])}" for name in ("name", "weight")]
+            lines += [f"  - {head[0]}", f"    {head[1]}", "    steps:", *(_item(step, 6) for step in scenario["steps"])]
+        return "\n".join(lines)
+    return _block({key: value})
+
+
+def _item(value: Any, indent: int) -> str:
+    """An item of a list: on one line, if it fits there."""
+    line = f"{' ' * indent}- {_flow(value)}"
+    if len(line) <= _WIDTH and "\n" not in line:
+        return line
+    return textwrap.indent(_block([value]), " " * indent)
+
+
+def _block(value: Any) -> str:
+    text = yaml.dump(
+        value, Dumper=_Indented, width=_WIDTH, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
     return text.rstrip("\n")
 
 
 def _flow(value: Any) -> str:
     text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True)
-    return text.strip()
+    return str(text).removesuffix("\n").removesuffix("\n...").strip()

@@ -29,6 +29,7 @@ from sm_locust.finding import ALLOWABLE, FAIL
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
 @click.option("--region", metavar="NAME", help="Instead of target.region.")
 @click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@click.option("--environment", metavar="NAME", help="Of an artillery script, the one of its environments to use.")
 @click.option("--run-dir", default="runs", show_default=True, help="Where runs are kept.")
 @click.option(
     "--allow",
@@ -49,6 +50,7 @@ def check(
     endpoint: str | None,
     region: str | None,
     url: str | None,
+    environment: str | None,
     run_dir: str,
     allow: tuple[str, ...],
     as_json: bool,
@@ -59,7 +61,7 @@ def check(
     Exit code 2 when anything fails.
     """
     if policy is not None:
-        _print_policy(policy, config, endpoint, region, url)
+        _print_policy(policy, config, endpoint, region, url, environment)
         return
     if config is None:
         raise click.UsageError("Missing argument 'CONFIG'.")
@@ -67,7 +69,7 @@ def check(
     from sm_locust.report import check as report
 
     try:
-        findings = Check(config, int(speed), endpoint, region, url, run_dir, frozenset(allow)).findings()
+        findings = Check(config, int(speed), endpoint, region, url, run_dir, frozenset(allow), environment).findings()
         if as_json:
             found = list(findings)
             click.echo(report.as_json(found))
@@ -81,10 +83,17 @@ def check(
     sys.exit(WRONG if any(finding.level == FAIL for finding in found) else 0)
 
 
-def _print_policy(kind: Kind, config: Path | None, endpoint: str | None, region: str | None, url: str | None) -> None:
+def _print_policy(
+    kind: Kind,
+    config: Path | None,
+    endpoint: str | None,
+    region: str | None,
+    url: str | None,
+    environment: str | None,
+) -> None:
     unnamed = RunConfig.from_dict({"target": {"endpoint": ENDPOINT_NAME}})
     try:
-        told = load(config) if config is not None else unnamed
+        told = load(config, environment) if config is not None else unnamed
         place = Place.of(told.with_overrides(endpoint=endpoint, region=region, url=url), NAME)
     except ConfigError as e:
         refuse(e)

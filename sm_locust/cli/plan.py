@@ -11,6 +11,7 @@ import click
 
 from sm_locust import payloads
 from sm_locust.analysis.plan import Plan
+from sm_locust.cli import ending
 from sm_locust.cli.ending import refuse
 from sm_locust.cli.options import SPEED_CHOICES
 from sm_locust.config import ConfigError, load
@@ -29,8 +30,17 @@ from sm_locust.prices import Prices
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
 @click.option("--region", metavar="NAME", help="Instead of target.region.")
 @click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@click.option("--environment", metavar="NAME", help="Of an artillery script, the one of its environments to use.")
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
-def plan(config: Path, speed: str, endpoint: str | None, region: str | None, url: str | None, as_json: bool) -> None:
+def plan(
+    config: Path,
+    speed: str,
+    endpoint: str | None,
+    region: str | None,
+    url: str | None,
+    environment: str | None,
+    as_json: bool,
+) -> None:
     """Shows what CONFIG will send, how much of it and what it will cost. Sends nothing, and asks nobody.
 
     Prices come from the configuration's `prices` or from what `sm-locust check` has learned. Exits with 2 where `guard`
@@ -39,7 +49,7 @@ def plan(config: Path, speed: str, endpoint: str | None, region: str | None, url
     from sm_locust.report.plan import show
 
     try:
-        told = load(config).with_overrides(endpoint=endpoint, region=region, url=url)
+        told = load(config, environment, ending.note(config)).with_overrides(endpoint=endpoint, region=region, url=url)
         bodies = payloads.load(told.request, config.parent)
         found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=int(speed))
     except ConfigError as e:

@@ -265,6 +265,8 @@ class LiveRun:
         processes = runner.worker_count if isinstance(runner, MasterRunner) else 1
         for warning in order.about_processes(processes, mean_per_user(self._environment.user_classes, order.config)):
             logger.warning(warning)
+        for note in order.notes:
+            logger.info("%s: %s", order.source.removeprefix("config "), note)
         self.progress = progress = Progress(order.speed, schedule)
         searching = Searching(order.config, distributed=generator is None) if order.searches else None
         active = Active(order, run, clock, schedule, generator, progress, watch=watch, until=until, searching=searching)
@@ -298,7 +300,7 @@ class LiveRun:
                 (c.rate_per_user(order.config) for c in self._environment.user_classes if issubclass(c, ArrivalUser)),
                 default=1.0,
             ),
-            "config": order.config.as_dict(),
+            "config": order.config.recorded(),
             "versions": {
                 "sm_locust": version("sm-locust"),
                 "locust": version("locust"),

@@ -20,6 +20,7 @@ class Options:
     config        a file, a configuration made in code, or None for the defaults
     rebalancing   whether the share of a worker that is lost, or joins, is dealt out anew
     metrics_port  0 for no metrics
+    environment   of an artillery script, the one of its config.environments to merge over its config
     """
 
     config: str | Path | RunConfig | None = None
@@ -32,6 +33,7 @@ class Options:
     rebalancing: bool = True
     metrics_port: int = 0
     metrics_host: str = METRICS_HOST
+    environment: str | None = None
 
     @classmethod
     def parsed(cls, values: Any) -> Options:
@@ -47,6 +49,7 @@ class Options:
             not values.get("sm_no_rebalancing"),
             int(values.get("sm_metrics_port") or 0),
             values.get("sm_metrics_host") or METRICS_HOST,
+            values.get("sm_environment") or None,
         )
 
 
@@ -85,6 +88,12 @@ def add_options(parser: Any) -> None:
         metavar="SETTINGS",
         default="",
         help="sm_locust: for shapes/find_capacity.py, over `capacity` of the configuration: start: 50, max: 2000",
+    )
+    parser.add_argument(
+        "--sm-environment",
+        metavar="NAME",
+        default="",
+        help="sm_locust: of an artillery script, the one of its config.environments to use",
     )
     # Of the process, not of a run: they are not in the web UI's form.
     parser.add_argument(

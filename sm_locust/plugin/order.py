@@ -43,6 +43,7 @@ class Order:
     schedule  in schedule seconds; None when Locust's own user count is the plan
     source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
     searches  whether the shape searches for capacity
+    notes     what of an artillery script has no effect, a sentence each
     speed     schedule seconds for one real second
     """
 
@@ -54,6 +55,7 @@ class Order:
     base: Path  # where the configuration's relative paths start
     run_dir: str
     searches: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def real_schedule(self) -> Schedule | None:
@@ -108,7 +110,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     """Everything that can be known to be wrong before the first request is: raises ConfigError, in one sentence."""
     if picked is None:
         picked = Picked(environment.user_classes, the_shape(environment))
-    config, base = _configuration(options)
+    config, base, notes = _configuration(options)
     if options.speed not in SPEEDS:
         accepted = ", ".join(map(str, SPEEDS))
         raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
@@ -137,20 +139,24 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     elif searches:
         cost.check(config, _longest(config), 1, payloads)
     _can_be_made(options.run_dir)
-    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches)
+    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes)
 
 
-def _configuration(options: Options) -> tuple[RunConfig, Path]:
-    """The configuration with the options' overrides, and the folder its relative paths start from."""
-    base = Path()
-    if isinstance(options.config, RunConfig):
-        config = options.config
-    elif options.config is not None:
-        config, base = load(options.config), Path(options.config).parent
+def _configuration(options: Options) -> tuple[RunConfig, Path, tuple[str, ...]]:
+    """The configuration with the options' overrides, the folder its relative paths start from, and notes on it."""
+    base, notes = Path(), list[str]()
+    if isinstance(options.config, str | Path):
+        config, base = load(options.config, options.environment, notes.append), Path(options.config).parent
+    elif options.environment is not None:
+        raise ConfigError(
+            f"--sm-environment {options.environment}: not accepted: only with a script, as --sm-config FILE"
+        )
     else:
-        config = RunConfig()
+        config = options.config or RunConfig()
     config = config.with_overrides(options.endpoint, options.region, options.url, prefix="--sm-")
-    return (config if options.capacity is None else config.with_capacity(options.capacity, "--sm-capacity")), base
+    if options.capacity is not None:
+        config = config.with_capacity(options.capacity, "--sm-capacity")
+    return config, base, tuple(notes)
 
 
 def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list[type[ArrivalUser]]:

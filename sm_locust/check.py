@@ -63,6 +63,11 @@ class Check:
         config = load(self.config, self.environment).with_overrides(
             endpoint=self.endpoint, region=self.region, url=self.url
         )
+        if config.target is None and config.scenarios is not None:
+            raise ConfigError(
+                f"{self.config}: target: missing; the request that is tried is target's: of scenarios, "
+                "`sm-locust plan` shows what they will send"
+            )
         if config.target is None:
             raise ConfigError(f"{self.config}: target: missing; required: endpoint, api_gateway or container")
         if self.speed != 1:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from sm_locust import artillery
 from sm_locust.config import ConfigError, RunConfig, load, parse
+from sm_locust.report import wording
 
 TARGET = "http://127.0.0.1:8000"
 PLAIN: dict[str, Any] = {
@@ -474,6 +475,10 @@ def test_anything_else_needs_its_scenario(flow: list[Any]) -> None:
             script({"payload": {"path": "a", "fields": ["url"]}}, [{"get": {"url": "{{ url }}"}}]),
             "scenarios[0].flow[0].get.url: what {{ url }} begins with is not known before the run: write {{ target",
         ),
+        (
+            script(flow=[{"get": {"url": "{{ $env.URL }}/a"}}]),
+            "scenarios[0].flow[0].get.url: {{ $env.URL }} has no value: the environment has no such variable",
+        ),
         (script(flow=[{"get": {"url": "/{{ id }}"}}]), "scenarios[0].flow[0].get.url: {{ id }} has no value: neither"),
         (
             script(flow=[{"get": {"url": "/", "headers": {"a": "{{ b + c }}"}}}]),
@@ -558,6 +563,14 @@ def test_invoke_endpoint_in_any_other_way_than_one_post_is_refused() -> None:
     assert said.startswith("scenarios: InvokeEndpoint takes signed requests alone")
 
 
+def test_a_plan_says_where_scenarios_lead_and_how_much_an_arrival_is() -> None:
+    flow = [{"get": {"url": "/"}}, {"think": 1}, {"get": {"url": "https://example.com?a=b"}}]
+    config = RunConfig.from_dict(converted(script(scenarios=[{"flow": flow, "weight": 3}, {"flow": flow[:1]}])).config)
+    assert wording.destination(config.as_dict()) == (
+        "http://127.0.0.1:8000, https://example.com: 2 scenarios, 1.75 requests an arrival, unsigned"
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "note"),
     [
@@ -579,6 +592,10 @@ def test_invoke_endpoint_in_any_other_way_than_one_post_is_refused() -> None:
         ),
         (script({"ensure": {"p95": 200}}), "config.ensure: held against each phase, on latency from the planned time"),
         (script(flow=[{"log": "a"}, {"get": {"url": "/"}}]), "scenarios[0].flow[0].log: no effect here"),
+        (
+            script(flow=[{"log": "a"}, {"get": {"url": "/"}}, {"log": "b"}]),
+            "scenarios[0].flow[0].log (and 1 more): no eff",
+        ),
         (script(flow=[{"think": 1, "jitter": "10%"}, {"get": {"url": "/"}}]), "scenarios[0].flow[0].jitter: no effect"),
         (
             script(flow=[{"get": {"url": "/", "expect": [{"statusCode": 200}]}}]),

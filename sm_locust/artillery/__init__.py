@@ -119,7 +119,7 @@ def _converted(read: Reading, data: object, environment: str | None) -> Converte
     if not read.faults:
         read.note((), _DIFFERENCES)
         ours = plain.with_target(read, found.sections | {"scenarios": scenarios}, found.target)
-    return Converted(ours, tuple(read.notes), read.places)
+    return Converted(ours, read.notes, read.places)
 
 
 def _of_slsart(read: Reading, script: Mapping[Any, Any]) -> None:

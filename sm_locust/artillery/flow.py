@@ -54,6 +54,7 @@ _REQUEST = (
     *(*_OF_REQUEST_WITHOUT_EQUAL, "setContentLengthHeader", "beforeRequest", "afterResponse"),
 )
 _BODIES = ("json", "body", "form")
+_ENVIRONMENT = re.compile(r"\{\{+\s*\$(?:env|processEnvironment)\b")
 A_STEP = f"a mapping of one of {', '.join(METHODS)}, think, log"
 AN_URL = "a path that begins with /, or an http:// or https:// URL; {{ templates }} only after the host"
 
@@ -259,6 +260,9 @@ class _Flow:
         if origin is None:
             if url.startswith("{{"):
                 first = url[: url.find("}}") + 2]
+                if _ENVIRONMENT.match(first):
+                    read.refuse(at, f"{first} has no value: the environment has no such variable")
+                    return None
                 read.refuse(
                     at,
                     f"what {first} begins with is not known before the run: write {{{{ target }}}}{first} if it is a "

@@ -43,7 +43,7 @@ class Reading:
     def __init__(self, variables: Mapping[str, str], environment: str | None) -> None:
         self.environment = environment
         self.faults: list[tuple[int, Loc, str]] = []
-        self.notes: list[str] = []
+        self._notes: dict[str, list[Loc]] = {}
         self.places: dict[Loc, Loc] = {}
         self.known: dict[str, Any] = {templates.ENV: variables, "$dirname": "."}
         if environment is not None:
@@ -56,9 +56,18 @@ class Reading:
         self.refuse(place, f"{shown(value)} is not accepted: {accepted}", rank)
 
     def note(self, place: Loc, text: str) -> None:
-        said = f"{written(place)}: {text}" if place else text
-        if said not in self.notes:
-            self.notes.append(said)
+        places = self._notes.setdefault(text, [])
+        if place not in places:
+            places.append(place)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A sentence each, with the first place that it is said of."""
+        said = []
+        for text, (first, *others) in self._notes.items():
+            more = f" (and {len(others)} more)" if others else ""
+            said.append(f"{written(first)}{more}: {text}" if first else text)
+        return tuple(said)
 
     def raise_for_faults(self) -> None:
         """Raises the first fault, with the names of the others."""

@@ -31,10 +31,8 @@ LABELS = 11  # columns of what stands before the facts
 def show(plan: Plan, stream: TextIO) -> None:
     """Prints it: in colour and to the terminal's width, or plain where the stream is not one."""
     console = console_for(stream, WIDTH)
-    target = plan.config.target
-    given = {} if target is None else target.model_dump(mode="json", exclude_none=True)
     console.print(Text(f"{plan.arrivals:,.0f} arrivals in {_long(plan.schedule.duration)}", style="bold"))
-    console.print(Text(f"to {wording.destination(given)}", style=DIM))
+    console.print(Text(f"to {wording.destination(plan.config.as_dict())}", style=DIM))
     if plan.speed != 1:
         console.print(Text(_compressed(plan), style=WARN))
     print_table(console, _phases(plan))

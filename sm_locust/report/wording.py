@@ -6,7 +6,7 @@ Nothing is computed that a reader could quote; which rows of a long table are sh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,19 +175,31 @@ def rate(value: float | None) -> str:
 
 def way(summary: Summary) -> str:
     """Where the load went, and how."""
-    return destination((summary.meta.get("config") or {}).get("target") or {})
+    return destination(summary.meta.get("config") or {})
 
 
-def destination(target: Mapping[str, Any]) -> str:
-    """Where a configuration's `target` leads, and how."""
+def destination(config: Mapping[str, Any]) -> str:
+    """Where a configuration's `target` leads, or its scenarios, and how."""
+    target = config.get("target") or {}
     if "container" in target:
         return printable(f"container {target['container']}, unsigned")
     if "api_gateway" in target:
         return printable(f"API Gateway {target['api_gateway']}, auth {target.get('auth')}")
+    if "endpoint" not in target and config.get("scenarios"):
+        return _scenarios(config["scenarios"])
     if "endpoint" not in target:
         return "what the locustfile names (no target in the configuration)"
     place = target.get("url") or target.get("region") or "the default region"
     return printable(f"endpoint {target['endpoint']} by InvokeEndpoint, {place}")
+
+
+def _scenarios(scenarios: Sequence[Mapping[str, Any]]) -> str:
+    requests = [[step["url"] for step in scenario["steps"] if "url" in step] for scenario in scenarios]
+    hosts = dict.fromkeys("/".join(url.split("/", 3)[:3]).partition("?")[0] for urls in requests for url in urls)
+    weights = [float(scenario.get("weight", 1)) for scenario in scenarios]
+    mean = sum(weight * len(urls) for weight, urls in zip(weights, requests, strict=True)) / sum(weights)
+    several = f"{len(scenarios)} scenario{'s' if len(scenarios) > 1 else ''}"
+    return printable(f"{', '.join(hosts)}: {several}, {rate(mean)} requests an arrival, unsigned")
 
 
 def speed(summary: Summary) -> str:

@@ -435,7 +435,7 @@ def test_anything_else_needs_its_scenario(flow: list[Any]) -> None:
                 ("probability", 50, "has no equal here: write two scenarios"),
                 ("beforeRequest", "f", "JavaScript has no equal here"),
                 ("afterResponse", ["f"], "JavaScript has no equal here"),
-                ("cookie", {"a": "b"}, "no cookie is kept here: send it with each request"),
+                ("cookie", {"a": "b"}, "has no equal here: only cookies that answers set are kept"),
             )
         ),
         (
@@ -574,7 +574,7 @@ def test_a_plan_says_where_scenarios_lead_and_how_much_an_arrival_is() -> None:
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        (script(), "redirects are not followed, no cookie is kept, an answer of 400 or more is an error"),
+        (script(), "redirects are not followed, an answer of 400 or more is an error"),
         (script(_split={"maxChunkDurationInSeconds": 20}), "_split: no effect here: Locust shares the load out"),
         (script(_trace=True), "_trace: no effect here"),
         (script(sampling={"size": 1}), "sampling: no effect here: it is of slsart's acceptance and monitoring modes"),

@@ -403,7 +403,10 @@ def _headers(read: Reading, config: Mapping[Any, Any]) -> dict[str, str]:
 
 def no_cookie(read: Reading, place: Loc) -> None:
     read.refuse(
-        place, 'no cookie is kept here: send it with each request, as headers: {Cookie: "name=value"}', WITHOUT_EQUAL
+        place,
+        "has no equal here: only cookies that answers set are kept, for one run of a scenario; send others with each "
+        'request, as headers: {Cookie: "name=value"}',
+        WITHOUT_EQUAL,
     )
 
 
@@ -571,7 +574,7 @@ def _without_effect(read: Reading, config: Mapping[Any, Any]) -> None:
         "pool": "connections are kept and shared by all arrivals of a process",
         "maxSockets": "connections are kept and shared by all arrivals of a process",
         "extendedMetrics": "the time to connect is always kept",
-        "cookieJarOptions": "no cookie is kept",
+        "cookieJarOptions": "each run of a scenario keeps the cookies that answers set",
     }
     read.unknown(place, http, ("timeout", "defaults", *effects, "distributedTracing"))
     for key, why in effects.items():

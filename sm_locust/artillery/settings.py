@@ -42,7 +42,7 @@ _REPORTING = {
     "slack": "nothing is posted",
     "memory-inspector": "the report says when a process of ours was too busy",
     "hello-world": "nothing is printed",
-    "cloudwatch": "nothing is published there; what AWS says of the target is read from there",
+    "cloudwatch": "nothing is published there; with target.endpoint, it is read",
     **dict.fromkeys(
         ("publish-metrics", "influxdb", "statsd", "datadog", "prometheus", "newrelic", "librato"), _PUBLISH
     ),
@@ -147,6 +147,8 @@ def _target(read: Reading, config: Mapping[Any, Any]) -> str | None:
     if not valid:
         read.wrong(place, url, A_TARGET)
         return None
+    if url.endswith("/"):
+        read.note(place, "ends with /, and a url of the scenarios begins with one: as in artillery, both are sent (//)")
     return url
 
 

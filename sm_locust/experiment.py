@@ -33,6 +33,7 @@ from sm_locust.record.prior import EXPERIMENT, Prior
 from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
 from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
+from sm_locust.scenario import NOT_KEPT
 from sm_locust.schedule import SPEEDS
 
 STARTERS = Path(__file__).parent / "starters"
@@ -160,6 +161,11 @@ def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
     """The experiment of a record; its configuration is a file in the folder, whatever has become of the first one."""
     found, folder = record.found, record.folder
     config = custody.config_of(record)
+    if NOT_KEPT in json.dumps(config.as_dict().get("scenarios")):
+        raise ConfigError(
+            f"{record.path}: cannot be resumed: its scenarios send passwords or keys, which no record keeps; "
+            f"`sm-locust scaling restore {folder}` puts scaling back"
+        )
     if config.request.payloads is not None:
         beside = Path(str(found["config_file"])).parent
         config = config.model_copy(

@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -158,7 +159,9 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else repr(value).replace("e-0", "e-")
+        plain = value == 0 or 1e-6 <= abs(value) < 1e21  # otherwise with an exponent, as in ECMA-262, Number::toString
+        written = f"{Decimal(repr(value)):f}" if plain else repr(value).replace("e-0", "e-")
+        return "0" if value == 0 else written.removesuffix(".0")
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

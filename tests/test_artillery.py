@@ -319,7 +319,7 @@ def test_a_request_may_take_as_long_as_in_artillery(http: dict[str, Any], timeou
 
 
 def test_an_environment_is_merged_over_config_list_by_list_as_artillery_does_it() -> None:
-    config = {
+    config: dict[str, Any] = {
         "phases": [{"duration": 60, "arrivalRate": 5}, {"duration": 30, "arrivalRate": 9}],
         "environments": {"dev": {"target": "http://localhost:1", "phases": [{"arrivalRate": 1}]}},
     }
@@ -327,6 +327,11 @@ def test_an_environment_is_merged_over_config_list_by_list_as_artillery_does_it(
     assert [(p["duration"], p["arrival_rate"]) for p in found.config["phases"]] == [("1m", 1), ("30s", 9)]
     assert found.config["scenarios"][0]["steps"][0]["url"] == "http://localhost:1/"
     assert found.notes[0].startswith("config.environments.dev.phases: as artillery merges lists, the 1 after those")
+    config["environments"] = {"dev": {"phases": {"arrivalRate": 1}}}
+    assert refusal(script(config), "dev").startswith(
+        "config.environments.dev.phases: a mapping is not accepted: a list"
+    )
+    config["environments"] = {"dev": {}}
     assert refusal(script(config), "prod") == "config.environments: 'prod' is not among them; there are: dev"
 
 

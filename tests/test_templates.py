@@ -16,6 +16,10 @@ VALUES = {
     "id": 7,
     "price": 1.5,
     "whole": 5.0,
+    "small": 0.00001,
+    "tiny": 1e-7,
+    "large": 123456789012345680000.0,
+    "huge": 1e21,
     "word": "é b",
     "on": True,
     "nothing": None,
@@ -43,6 +47,7 @@ def rendered(value: Any) -> Any:
         ("{{ user.tags }}", ["a", 2]),
         # In the middle of a text: as JavaScript writes it
         (" {{ on }} {{ nothing }} {{ price }} {{ whole }}", " true null 1.5 5"),
+        ("{{ small }} {{ tiny }} {{ large }} {{ huge }}", "0.00001 1e-7 123456789012345680000 1e+21"),
         ('{"user":{{ user }}}', '{"user":{"name":"ann","tags":["a",2],"full name":"ann b"}}'),
         ('{"a":{"b":{{ id }}}}', '{"a":{"b":7}}'),
         ("{{ user.name }} {{ user['full name'] }} {{ user.tags[1] }}", "ann ann b 2"),

@@ -84,6 +84,8 @@ def merged(read: Reading, config: Mapping[Any, Any], environment: str | None) ->
     over = read.mapping(place, {} if chosen is None else chosen, "a mapping of what it changes of config")
     for key, inner in over.items():
         before = config.get(key)
+        if isinstance(inner, Mapping) and isinstance(before, list):
+            read.wrong((*place, str(key)), inner, f"a list, as config.{key} is: artillery would keep that one")
         if isinstance(inner, list) and isinstance(before, list) and len(before) > len(inner):
             read.note(
                 (*place, str(key)),

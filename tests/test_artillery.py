@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import copy
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_locust import artillery
+from sm_locust.cli import main
 from sm_locust.config import ConfigError, RunConfig, load, parse
 from sm_locust.report import wording
 
@@ -632,6 +635,22 @@ def test_a_fault_names_the_file_and_the_script_s_own_key() -> None:
     with pytest.raises(ConfigError) as error:
         parse(yaml.safe_dump(script({"phases": [{"duration": 3e6, "arrivalRate": 1}]})), "script.yml")
     assert str(error.value).startswith("script.yml: config.phases[0].duration: '833h20m' is not accepted: a duration")
+
+
+def test_plan_and_check_take_an_environment_and_say_what_has_no_effect(tmp_path: Path) -> None:
+    path = tmp_path / "script.yml"
+    path.write_text(yaml.safe_dump(script({"environments": {"fast": {"phases": [{"arrivalRate": 50}]}}}, _trace=True)))
+    planned = CliRunner().invoke(main, ["plan", str(path), "--environment", "fast", "--json"])
+    assert planned.exit_code == 0
+    assert json.loads(planned.stdout)["arrivals"] == 3000
+    assert f"sm-locust: {path}: _trace: no effect here" in planned.stderr
+    for command in ("plan", "check"):
+        refused = CliRunner().invoke(main, [command, str(path), "--environment", "slow"])
+        assert refused.exit_code == 2
+        assert refused.stderr == f"sm-locust: {path}: config.environments: 'slow' is not among them; there are: fast\n"
+    untried = CliRunner().invoke(main, ["check", str(path)])
+    assert untried.exit_code == 2
+    assert f"sm-locust: {path}: target: missing; the request that is tried is target's" in untried.stderr
 
 
 def test_only_scripts_have_environments() -> None:

@@ -72,6 +72,30 @@ def test_phases_that_a_search_does_not_play_are_not_held_against_the_guard(tmp_p
     assert order.searches
 
 
+SCRIPT = """
+config:
+  target: http://127.0.0.1:9
+  phases: [{duration: 5, arrivalRate: 100}]
+  environments: {small: {phases: [{arrivalRate: 20}]}}
+_trace: true
+scenarios: [{flow: [{post: {url: /, json: 1}}]}]
+"""
+
+
+def test_a_script_is_ordered_with_the_environment_that_was_asked_for_and_what_is_to_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "script.yml"
+    path.write_text(SCRIPT)
+    asked = Options.parsed({"sm_config": str(path), "sm_run_dir": str(tmp_path), "sm_environment": "small"})
+    order = resolve(Environment(user_classes=[Container]), asked)
+    assert order.config.phases is not None
+    assert order.config.phases[0].arrival_rate == 20
+    assert order.notes[0].startswith("_trace: no effect here")
+    with pytest.raises(ConfigError, match="script.yml: config.environments: 'large' is not among them"):
+        resolve(Environment(user_classes=[Container]), Options(path, str(tmp_path), environment="large"))
+    with pytest.raises(ConfigError, match="--sm-environment small: not accepted: only with a script"):
+        resolve(Environment(user_classes=[Container]), Options(None, str(tmp_path), environment="small"))
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_payloads_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_path: Path, more: int) -> None:
     bodies = tmp_path / "bodies"

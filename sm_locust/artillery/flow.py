@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sm_locust import templates
-from sm_locust.artillery.reading import KIND, WITHOUT_EQUAL, Reading, name
+from sm_locust.artillery.reading import KIND, WITHOUT_EQUAL, Reading, name, names
 from sm_locust.artillery.settings import Settings, headers, no_cookie
 from sm_locust.fields import Loc, format_duration
 from sm_locust.scenario import METHODS
@@ -54,6 +54,7 @@ _REQUEST = (
     *(*_OF_REQUEST_WITHOUT_EQUAL, "setContentLengthHeader", "beforeRequest", "afterResponse"),
 )
 _BODIES = ("json", "body", "form")
+_FIRST = re.compile(r"\{\{[\w$.\[\]'\" -]{1,60}\}\}", re.ASCII)
 _ENVIRONMENT = re.compile(r"\{\{+\s*\$(?:env|processEnvironment)\b")
 A_STEP = f"a mapping of one of {', '.join(METHODS)}, think, log"
 AN_URL = "a path that begins with /, or an http:// or https:// URL; {{ templates }} only after the host"
@@ -83,11 +84,11 @@ def check_names(read: Reading, scenarios: list[dict[str, Any]], settings: Settin
         for j, step in enumerate(scenario["steps"]):
             for key in ("url", "headers", "query", *_BODIES):
                 try:
-                    names = templates.compile(step.get(key, "")).names
+                    needed = templates.compile(step.get(key, "")).names
                 except templates.TemplateError:
                     continue  # which our own models refuse, in the same words
-                for missing in sorted(names - known):
-                    named = ", ".join(sorted(known))
+                for missing in sorted(needed - known):
+                    named = names(known)
                     read.refuse(
                         (*read.places["scenarios", i, "steps", j], "qs" if key == "query" else key),
                         f"{{{{ {missing} }}}} has no value: neither config.variables nor config.payload names it, and "
@@ -258,18 +259,17 @@ class _Flow:
             return f"{target}{url}"
         origin = re.match(r"https?://[^/?#]*", url, re.IGNORECASE)
         if origin is None:
-            if url.startswith("{{"):
-                first = url[: url.find("}}") + 2]
-                if _ENVIRONMENT.match(first):
-                    read.refuse(at, f"{first} has no value: the environment has no such variable")
-                    return None
+            first = _FIRST.match(url)
+            if first is None:
+                read.wrong(at, given, AN_URL)
+            elif _ENVIRONMENT.match(url):
+                read.refuse(at, f"{first[0]} has no value: the environment has no such variable")
+            else:
                 read.refuse(
                     at,
-                    f"what {first} begins with is not known before the run: write {{{{ target }}}}{first} if it is a "
-                    "path on the target",
+                    f"what {first[0]} begins with is not known before the run: write {{{{ target }}}}{first[0]} if it is "
+                    "a path on the target",
                 )
-            else:
-                read.wrong(at, given, AN_URL)
             return None
         begun = self._begun(origin[0]) if "{{" in origin[0] else origin[0]
         if "{{" in begun:

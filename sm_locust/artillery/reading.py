@@ -166,6 +166,12 @@ def _finite(number: float) -> bool:
         return False
 
 
+def names(keys: Iterable[object]) -> str:
+    """Names of somebody's own in a row, as they may be printed."""
+    plain = (str(key) if re.fullmatch(r"[$\w. -]{1,60}", str(key)) else shown(key) for key in keys)
+    return ", ".join(sorted(plain)) or "none"
+
+
 def name(value: object, otherwise: str) -> str:
     """A name of something, which artillery takes as it comes."""
     return value if isinstance(value, str) and value else otherwise if value in (None, "") else str(value)

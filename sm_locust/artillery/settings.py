@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sm_locust import templates
-from sm_locust.artillery.reading import WITHOUT_EQUAL, Reading, name
+from sm_locust.artillery.reading import WITHOUT_EQUAL, Reading, name, names
 from sm_locust.fields import Loc, format_duration, shown
 
 TIMEOUT = 10.0  # seconds: artillery's default
@@ -76,8 +76,9 @@ def merged(read: Reading, config: Mapping[Any, Any], environment: str | None) ->
     if environment is None:
         return dict(config)
     if environment not in environments:
-        names = ", ".join(str(key) for key in environments) or "none"
-        read.refuse(("config", "environments"), f"{shown(environment)} is not among them; there are: {names}")
+        read.refuse(
+            ("config", "environments"), f"{shown(environment)} is not among them; there are: {names(environments)}"
+        )
         return dict(config)
     chosen = environments[environment]
     place = ("config", "environments", environment)
@@ -129,8 +130,10 @@ def converted(read: Reading, config: Mapping[Any, Any]) -> Settings:
 def _target(read: Reading, config: Mapping[Any, Any]) -> str | None:
     place = ("config", "target")
     if config.get("target") is None:
-        names = ", ".join(map(str, config["environments"])) if isinstance(config.get("environments"), Mapping) else ""
-        choose = f"; or choose one of environments ({names}) with --sm-environment" if names else ""
+        given = config.get("environments")
+        choose = ""
+        if isinstance(given, Mapping) and given:
+            choose = f"; or choose one of environments ({names(given)}) with --sm-environment"
         read.refuse(place, f"missing; required: {A_TARGET}{choose}")
         return None
     url = read.text(place, config["target"], A_TARGET)

@@ -90,7 +90,7 @@ def test_a_script_is_ordered_with_the_environment_that_was_asked_for_and_what_is
     assert order.config.phases is not None
     assert order.config.phases[0].arrival_rate == 20
     assert order.notes[0].startswith("_trace: no effect here")
-    with pytest.raises(ConfigError, match="script.yml: config.environments: 'large' is not among them"):
+    with pytest.raises(ConfigError, match=r"script\.yml: config.environments: 'large' is not among them"):
         resolve(Environment(user_classes=[Container]), Options(path, str(tmp_path), environment="large"))
     with pytest.raises(ConfigError, match="--sm-environment small: not accepted: only with a script"):
         resolve(Environment(user_classes=[Container]), Options(None, str(tmp_path), environment="small"))

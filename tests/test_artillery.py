@@ -530,6 +530,7 @@ def test_anything_else_needs_its_scenario(flow: list[Any]) -> None:
             script({"payload": {"path": "a", "fields": ["a"], "order": "any"}}),
             "config.payload.order: 'any' is not accepted",
         ),
+        (script({"mode": ["poisson"]}), "config.mode: a list is not accepted: uniform or poisson"),
         (script({"ensure": {"p95": "fast"}}), "config.ensure.p95: 'fast' is not accepted: a number of milliseconds"),
         (script({"ensure": {"p95": 200_000}}), "config.ensure.p95: '3m20s' is not accepted: a latency with its unit"),
         (script({"ensure": {"maxErrorRate": 101}}), "config.ensure.maxErrorRate: 101 is not accepted: a percentage"),

@@ -267,8 +267,8 @@ class _Flow:
             else:
                 read.refuse(
                     at,
-                    f"what {first[0]} begins with is not known before the run: write {{{{ target }}}}{first[0]} if it is "
-                    "a path on the target",
+                    f"what {first[0]} begins with is not known before the run: write {{{{ target }}}}{first[0]} if it "
+                    "is a path on the target",
                 )
             return None
         begun = self._begun(origin[0]) if "{{" in origin[0] else origin[0]

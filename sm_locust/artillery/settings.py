@@ -215,7 +215,7 @@ def _phases(read: Reading, config: Mapping[Any, Any], sections: dict[str, Any]) 
         read.wrong(place, given, "a list of one phase or more")
     ours: list[dict[str, Any]] = []
     caps: dict[int, float | None] = {}
-    spacings = set()
+    spacings: list[Any] = []  # of whatever the script says: not all of it can be in a set
     for i, each in enumerate(given):
         phase = _phase(read, (*place, i), each, i, len(ours))
         if phase is None:
@@ -223,7 +223,7 @@ def _phases(read: Reading, config: Mapping[Any, Any], sections: dict[str, Any]) 
         ours.append(phase)
         if "pause" not in each:
             caps[i] = _cap(read, (*place, i), each)
-            spacings.add(each.get("mode", config.get("mode")) or "uniform")
+            spacings.append(each.get("mode", config.get("mode")) or "uniform")
     if any(cap is not None for cap in caps.values()):
         _one_cap(read, place, caps, sections)
     _spacing(read, spacings, config, sections)
@@ -312,14 +312,14 @@ def _one_cap(read: Reading, place: Loc, caps: Mapping[int, float | None], sectio
     read.places["arrivals", "max_in_flight"] = at
 
 
-def _spacing(read: Reading, spacings: set[Any], config: Mapping[Any, Any], sections: dict[str, Any]) -> None:
+def _spacing(read: Reading, spacings: list[Any], config: Mapping[Any, Any], sections: dict[str, Any]) -> None:
     place = ("config", "mode")
     wrong = [spacing for spacing in spacings if spacing not in ("uniform", "poisson")]
     if wrong:
         read.wrong(place, wrong[0], "uniform or poisson")
-    elif len(spacings) > 1:
+    elif len(set(spacings)) > 1:
         read.refuse(place, "phases of both modes have no equal here: give every phase the same mode", WITHOUT_EQUAL)
-    elif spacings == {"poisson"}:
+    elif "poisson" in spacings:
         sections.setdefault("arrivals", {})["spacing"] = "poisson"
 
 

@@ -302,7 +302,6 @@ def _one_cap(read: Reading, place: Loc, caps: Mapping[int, float | None], sectio
             at,
             "the phases differ, and here one limit holds for the whole run (arrivals.max_in_flight): give every phase "
             "the same, or none",
-            WITHOUT_EQUAL,
         )
         return
     read.note(
@@ -318,7 +317,7 @@ def _spacing(read: Reading, spacings: list[Any], config: Mapping[Any, Any], sect
     if wrong:
         read.wrong(place, wrong[0], "uniform or poisson")
     elif len(set(spacings)) > 1:
-        read.refuse(place, "phases of both modes have no equal here: give every phase the same mode", WITHOUT_EQUAL)
+        read.refuse(place, "phases of both modes have no equal here: give every phase the same mode")
     elif "poisson" in spacings:
         sections.setdefault("arrivals", {})["spacing"] = "poisson"
 

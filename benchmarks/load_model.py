@@ -38,7 +38,7 @@ MEASURED = Path(__file__).with_suffix(".json")
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999, "max": 1.0}
 
 # The stall: a target that takes 50 ms, but for three seconds in which it answers nobody.
-RATE, SECONDS, DELAY = 200, 20, 0.05
+RATE, SECONDS, DELAY = 200, 20, 0.05  # SECONDS are looked at; a run is one longer, so that they are whole ones
 STALL_AFTER, STALL_FOR = 8.0, 3.0
 GRID = [round(0.5 * i, 1) for i in range(1, 200)]  # percent of the requests: 0.5 to 99.5
 
@@ -89,7 +89,7 @@ def stalls() -> Iterator[tuple[str, Stalled]]:
 
 def _users(where: Where, per_user: int) -> tuple[dict[str, float], list[float]]:
     """Locust's own FastHttpUser, and what Locust says of response times."""
-    peers.locust("fast_unsigned", per_user)(where, RATE, SECONDS)
+    peers.locust("fast_unsigned", per_user)(where, RATE, SECONDS + 1)
     rows = json.loads((where.folder / "stats.json").read_text())
     times: list[float] = []
     for row in rows:
@@ -100,7 +100,7 @@ def _users(where: Where, per_user: int) -> tuple[dict[str, float], list[float]]:
 
 
 def _arrivals(where: Where) -> tuple[dict[str, float], list[float]]:
-    sent = peers.ours(where, RATE, SECONDS)
+    sent = peers.ours(where, RATE, SECONDS + 1)
     latency = Minutes.of(Run.open(where.folder / "runs" / sent.summary["run_id"])).whole.requests.latency
     curve = [(latency.quantile(percent / 100) or 0.0) * 1e3 for percent in GRID]
     return {key: sent.summary["latency_ms"][key] for key in QUANTILES}, curve

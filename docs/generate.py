@@ -7,8 +7,6 @@ and keys mean together is written by hand, around it.
 
 from __future__ import annotations
 
-import locust.argument_parser  # before all that speaks HTTP: it patches the process
-
 import dataclasses
 import inspect
 import re
@@ -16,6 +14,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import locust.argument_parser  # before all that speaks HTTP: it patches the process
 
 import click
 from pydantic import BaseModel
@@ -103,7 +103,7 @@ def _command(name: str, command: click.Command, level: int) -> Iterator[str]:
     yield f"{'#' * level} `sm-locust {name}`"
     said = inspect.cleandoc(command.help or "").split("\n\n")
     if words:
-        said.insert(0, f"Takes {code(words)}.")
+        said.insert(0, code(f"sm-locust {name} {words}"))
     yield "\n\n".join(plain(" ".join(paragraph.split())) for paragraph in said)
     rows = [("option", "default", "meaning")]
     for option in command.params:
@@ -122,16 +122,18 @@ def _optional(argument: click.Argument) -> bool:
 
 def _option(option: click.Option, context: click.Context) -> tuple[str, str, str]:
     written = ", ".join(code(name) for name in (*option.opts, *option.secondary_opts))
-    if isinstance(option.type, click.Choice):
-        written += " " + ", ".join(code(choice) for choice in option.type.choices)
-    elif not option.is_flag:
-        written += " " + code(option.make_metavar(context).strip("[]"))
-    extra = option.get_help_extra(context)
     meaning = option.help or ""
+    if isinstance(option.type, click.Choice):
+        meaning += f" One of {', '.join(code(choice) for choice in option.type.choices)}."
+    elif not option.is_flag:
+        written += " " + code(
+            {"INTEGER RANGE": "N", "FLOAT": "NUMBER"}.get(metavar := option.make_metavar(context), metavar)
+        )
+    extra = option.get_help_extra(context)
     said = re.search(r" ?\[default: (.*)\]$", meaning)
     default = said[1] if said else code(extra["default"]) if "default" in extra else "–"
     if "range" in extra:
-        meaning += f" Accepted: {extra['range']}."
+        meaning += f" Accepted: {code(extra['range'])}."
     return written, plain(default), plain(re.sub(r" ?\[default: .*\]$", "", meaning))
 
 

@@ -9,8 +9,6 @@ would take too long as it stands says what is put in the place of what: `<!-- ru
 
 from __future__ import annotations
 
-import locust.argument_parser  # before all that speaks HTTP: it patches the process
-
 import configparser
 import contextlib
 import importlib.util
@@ -21,6 +19,8 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import locust.argument_parser  # before all that speaks HTTP: it patches the process
 
 import click
 import yaml

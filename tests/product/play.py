@@ -8,14 +8,13 @@ played for a second, together with what blocks before it made, and at least one 
 
 from __future__ import annotations
 
-import locust  # before all that speaks HTTP: it patches the process
-
 import json
 import os
 import sys
 from typing import Any
 
 import gevent
+import locust  # before all that speaks HTTP: it patches the process
 from locust.env import Environment
 
 import sm_locust
@@ -39,19 +38,21 @@ def concrete(namespace: dict[str, Any], base: type) -> list[type]:
 def play(users: list[type], shapes: list[type]) -> None:
     environment = Environment(user_classes=users, shape_class=shapes[0]() if shapes else None)
     environment.create_local_runner()
-    answered, failures, faults = [], [], []
+    answered: list[str] = []
+    failures: list[object] = []
+    raised: list[object] = []
 
-    @environment.events.request.add_listener
     def heard(name: str, exception: object, **_: object) -> None:
-        (failures if exception else answered).append((name, exception))
+        failures.append(exception) if exception else answered.append(name)
 
-    @environment.events.user_error.add_listener
     def failed(exception: object, **_: object) -> None:
-        faults.append(exception)
+        raised.append(exception)
 
+    environment.events.request.add_listener(heard)
+    environment.events.user_error.add_listener(failed)
     invokes = any(issubclass(user, sm_locust.InvokeEndpointUser) for user in users)
     live = sm_locust.setup(environment, "configs/local.yaml" if invokes else None, run_dir="runs")
-    assert environment.runner is not None
+    assert live is not None and environment.runner is not None
     if shapes:
         environment.runner.start_shape()
     else:
@@ -59,7 +60,7 @@ def play(users: list[type], shapes: list[type]) -> None:
     gevent.sleep(SECONDS)
     environment.runner.quit()
     live.finish()
-    assert answered and not faults, f"answered {len(answered)}, failed {failures[:1]}, raised {faults[:1]}"
+    assert answered and not raised, f"answered {len(answered)}, failed {failures[:1]}, raised {raised[:1]}"
 
 
 def main() -> None:

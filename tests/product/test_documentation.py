@@ -1,10 +1,11 @@
 """What README and docs/ show is what a reader gets. Which blocks there are, blocks.py says.
 
-A ```console block holds one command or more, each on a line that begins with `$ `, and under it what it prints. The blocks
-of a page are run in their order, in one folder that holds the checkout's configs/, locustfiles/, shapes/ and deploy/, in an
-environment without AWS's settings and without a price cache, and not on a terminal. In what is printed `…` stands for
-anything within a line, and a line of `…` alone for any lines. A block that names http://127.0.0.1:8500 finds a local
-endpoint there, freshly started, and has the key pair that it knows. `runs/demo/before` and its like are made.py's.
+A ```console block holds one command or more, each on a line that begins with `$ `, and under it what it prints. The
+blocks of a page are run in their order, in one folder that holds the checkout's configs/, locustfiles/, shapes/ and
+deploy/, in an environment without AWS's settings and without a price cache, and not on a terminal. In what is
+printed `…` stands for anything within a line, and a line of `…` alone for any lines. A block that names
+http://127.0.0.1:8500 finds a local endpoint there, freshly started, and has the key pair that it knows.
+`runs/demo/before` and its like are made.py's.
 
 The ```python blocks of a page are run by play.py; a host that is somebody's example is a local one.
 """
@@ -109,7 +110,9 @@ def test_a_command_that_is_shown_prints_what_stands_there(shown_on_a_page: list[
             with endpoint(tmp_path) as local:
                 here = follow(block, here, env, local.url)
         else:
-            here = follow(block, here, {name: value for name, value in env.items() if not name.startswith("AWS_")} | NOBODY)
+            here = follow(
+                block, here, {name: value for name, value in env.items() if not name.startswith("AWS_")} | NOBODY
+            )
 
 
 def follow(block: Block, folder: Path, env: dict[str, str], url: str = LOCAL) -> Path:

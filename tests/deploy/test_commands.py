@@ -49,7 +49,7 @@ def of_the_template() -> dict[str, list[str]]:
 
 
 def of_the_docs() -> dict[str, list[str]]:
-    lines = re.findall(r"^    \.venv/bin/locust (.*)$", DOCS, re.MULTILINE)
+    lines = re.findall(r"^\.venv/bin/locust (.*)$", DOCS, re.MULTILINE)
     found = {f"docs {n}": shlex.split(line) for n, line in enumerate(lines)}
     return found | {
         f"kubernetes {role}": shlex.split(LOCUST_TEST["spec"][role]["command"]) for role in ("master", "worker")

@@ -1,0 +1,47 @@
+"""Run folders for what the documentation shows: the demo's load in virtual time, the same each time.
+
+`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock; `runs/c5.large` and
+`runs/c5.xlarge` are BEFORE on instances that are slower and faster.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sm_locust.record.billing import Billing
+from tests.analysis.virtual import virtual_run
+from tests.browser.pages import BILLED, CONFIG, SCALING, moved
+
+RUNS: dict[str, dict[str, Any]] = {
+    "demo/before": {},
+    "demo/after": {"scaled": True},
+    "c5.large": {"type": "ml.c5.large", "price": 0.102, "service_time": 0.0124},
+    "c5.xlarge": {"type": "ml.c5.xlarge", "price": 0.204, "service_time": 0.0061},
+}
+
+
+def put_runs_named(text: str, folder: Path) -> None:
+    """Into `folder`/runs, each run that a text names."""
+    for name in RUNS:
+        if re.search(rf"\bruns/{name}\b", text) and not (folder / "runs" / name).exists():
+            shutil.copytree(_made(name), folder / "runs" / name)
+
+
+@functools.cache
+def _made(name: str) -> Path:
+    settings = {"type": "ml.m4.xlarge", "price": 0.28, **RUNS[name]}
+    kind, price = settings.pop("type"), settings.pop("price")
+    parent = Path(tempfile.mkdtemp(prefix="documentation-"))
+    config = {**CONFIG, "scaling": SCALING, "prices": {**CONFIG["prices"], "instance_hour": price}}
+    run = virtual_run(parent, config=config, **settings)
+    run.finish(
+        endpoint={"instance_type": kind, "instances": 1},
+        billing=Billing((BILLED,)).as_dict(),
+        ended="schedule complete",
+    )
+    return moved(run, parent / "run", f"20261124T0{list(RUNS).index(name)}0000Z-0a1b2c").folder

@@ -1,7 +1,7 @@
 """Run folders for what the documentation shows: the demo's load in virtual time, the same each time.
 
-`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock; `runs/c5.large` and
-`runs/c5.xlarge` are BEFORE on instances that are slower and faster.
+`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock, and so are the tutorial's
+`runs/before` and `runs/after`; `runs/c5.large` and `runs/c5.xlarge` are BEFORE on instances that are slower and faster.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from tests.browser.pages import BILLED, CONFIG, SCALING, moved
 RUNS: dict[str, dict[str, Any]] = {
     "demo/before": {},
     "demo/after": {"scaled": True},
+    "before": {},  # what the tutorial has its reader call them
+    "after": {"scaled": True},
     "c5.large": {"type": "ml.c5.large", "price": 0.102, "service_time": 0.0124},
     "c5.xlarge": {"type": "ml.c5.xlarge", "price": 0.204, "service_time": 0.0061},
 }

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import load_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "load-model.md").read_text(encoding="utf-8")
+WORDS = " ".join(PAGE.split())  # wherever a line ends
 MEASURED: dict[str, Any] = json.loads(load_model.MEASURED.read_text(encoding="utf-8"))
 
 
@@ -21,9 +22,9 @@ def test_the_tables_are_those_that_were_measured(table: list[str]) -> None:
 
 def test_so_are_the_figures_in_the_text() -> None:
     stalls = MEASURED["stalls"]
-    assert f"report a p99 of {stalls['twenty']['reported']['p99']:.3g} ms" in PAGE
-    assert f"in the picture to {max(stalls['arrivals']['in_flight'])}." in PAGE
-    assert f"Measured on {MEASURED['day']}, {MEASURED['machine']}" in PAGE
+    assert f"report a p99 of {stalls['twenty']['reported']['p99']:.3g} ms" in WORDS
+    assert f"in the picture to {max(stalls['arrivals']['in_flight'])}." in WORDS
+    assert f"Measured on {MEASURED['day']}, {MEASURED['machine']}" in WORDS
 
 
 def test_what_the_page_claims_of_the_stall_was_measured() -> None:

@@ -111,7 +111,7 @@ def fault(block: Block) -> str | None:
             for command in _commands(block.text):
                 _check_command(command)
         elif block.kind == "console":
-            for line in re.findall(r"^\$ (.*)$", block.text, re.MULTILINE):
+            for line in re.findall(r"^\$ (.*)$", block.text.replace("\\\n", " "), re.MULTILINE):
                 for command in _commands(line):
                     _check_command(command)
         elif block.kind == "yaml":

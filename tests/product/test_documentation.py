@@ -175,7 +175,7 @@ def test_a_program_that_is_shown_runs(shown_on_a_page: list[Block], tmp_path: Pa
         done = subprocess.run(
             [sys.executable, "-m", "tests.product.play", str(here)],
             cwd=ROOT,
-            env=env,
+            env={**env, "AWS_DEFAULT_REGION": "us-east-1"},
             input=json.dumps(programs),
             capture_output=True,
             text=True,

@@ -52,7 +52,7 @@ def _load_model(browser: Browser, folder: Path) -> None:
     page_of_it = folder / "load-model.html"
     page_of_it.write_text(load_model.page(json.loads(load_model.MEASURED.read_text())), encoding="utf-8")
     for name, look in (("load-model-light.png", DESKTOP), ("load-model-dark.png", DARK)):
-        with opened(browser, page_of_it.as_uri(), look) as page:
+        with opened(browser, page_of_it.as_uri(), look._replace(width=900)) as page:
             figures(page)
             _take(page, name, 1700)
 

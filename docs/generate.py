@@ -237,6 +237,16 @@ def _bounds(field: FieldInfo) -> str:
 # The public names
 
 
+# Of classes that sm_locust itself drives, what is there for others; of all others it is everything.
+SHOWN = {
+    "LiveRun": ("is_running", "is_ending", "elapsed", "finish"),
+    "Run": ("open", "ledger", "failures", "observations", "scaling_events", "to_pandas"),
+    "Summary": ("of", "exit_code", "as_dict", "to_pandas"),
+    "Schedule": ("duration", "total", "peak", "phase_at", "rate", "expected", "crossing", "at_speed"),
+}
+OF_USERS = ("invoke",)  # of users and shapes, which Locust drives
+
+
 def reference() -> str:
     """Every name of `sm_locust`, from its docstring."""
     return "\n\n".join(_public(name) for name in sm_locust.__all__ if not name.startswith("__"))
@@ -246,13 +256,22 @@ def _public(name: str) -> str:
     value = getattr(sm_locust, name)
     parts = [f"## `{name}`", code(f"{name}{_signature(value)}") if callable(value) else "", _said(value)]
     if inspect.isclass(value) and not issubclass(value, BaseModel | BaseException):
-        for member, of in vars(value).items():
+        for member, of in _members(value).items():
             target = of.fget if isinstance(of, property) else getattr(of, "__func__", of)
             if member.startswith("_") or not inspect.isfunction(target) or not target.__doc__:
                 continue
             shown = member if isinstance(of, property) else f"{member}{_signature(target, bound=True)}"
             parts += [f"### `{name}.{member}`", code(shown), _said(target)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _members(value: type) -> dict[str, Any]:
+    """What a user finds in a class, that of bases which have no name of their own among them."""
+    ours = [base for base in value.__mro__ if base.__module__.startswith("sm_locust")]
+    hidden = [base for base in ours[1:] if base.__name__ not in sm_locust.__all__]
+    found = {member: of for base in reversed([value, *hidden]) for member, of in vars(base).items()}
+    shown = OF_USERS if _is_users(value) else SHOWN.get(value.__name__, tuple(found))
+    return {member: found[member] for member in shown if member in found}
 
 
 def _signature(value: Any, bound: bool = False) -> str:

@@ -181,6 +181,7 @@ def test_a_program_that_is_shown_runs(shown_on_a_page: list[Block], tmp_path: Pa
             text=True,
             timeout=120,
         )
+    print(done.stdout)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

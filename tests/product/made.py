@@ -1,7 +1,8 @@
 """Run folders for what the documentation shows: the demo's load in virtual time, the same each time.
 
-`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock; `runs/c5.large` and
-`runs/c5.xlarge` are what a shorter load makes of slower and of faster instances.
+`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock, and so are the tutorial's
+`runs/before` and `runs/after`; `runs/c5.large` and `runs/c5.xlarge` are what a shorter load makes of slower and of faster
+instances.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ RUNS: dict[str, dict[str, Any]] = {
     "c5.large": {"type": "ml.c5.large", "price": 0.102, "service_time": 0.0124, "phases": SHORTER},
     "c5.xlarge": {"type": "ml.c5.xlarge", "price": 0.204, "service_time": 0.0061, "phases": SHORTER},
 }
+NAMED = {"before": "demo/before", "after": "demo/after"}  # what the tutorial has its reader call his own
 
 
 def put_runs_named(text: str, folder: Path) -> None:
     """Into `folder`/runs, each run that a text names."""
-    for name in RUNS:
+    for name in (*RUNS, *NAMED):
         if re.search(rf"\bruns/{name}\b", text) and not (folder / "runs" / name).exists():
-            shutil.copytree(_made(name), folder / "runs" / name)
+            shutil.copytree(_made(NAMED.get(name, name)), folder / "runs" / name)
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """Run folders for what the documentation shows: the demo's load in virtual time, the same each time.
 
-`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock, and so are the tutorial's
-`runs/before` and `runs/after`; `runs/c5.large` and `runs/c5.xlarge` are what a shorter load makes of slower and of faster
-instances.
+`runs/demo/before` and `runs/demo/after` are what `sm-locust demo` leaves, but for the clock, and so are the
+tutorial's `runs/before` and `runs/after`; `runs/c5.large` and `runs/c5.xlarge` are what a shorter load makes of
+slower and of faster instances.
 """
 
 from __future__ import annotations

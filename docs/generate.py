@@ -153,14 +153,14 @@ def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> 
                 continue
             seen.add(section)
             listed = "Listed" if _is_list(field) else ""
-            head = f"### `{key}`\n\n" + plain(_as_in_the_file(section))
+            head = f"### `{key}`\n\n" + _markdown(_as_in_the_file(section))
             if listed:
                 head += "\n\nA list; the keys of each:"
             yield key, head + "\n\n" + _keys(section)
             yield from _sections(section, f"{key}.", seen)
     if not path and (loose := [(n, f) for n, f in model.model_fields.items() if not _has_section(f)]):
         rows = [(code(f.alias or n), _default(f), plain(f.description or "")) for n, f in loose]
-        yield "", "### Keys that hold no section\n\n" + table(("key", "default", "accepted"), *rows)
+        yield "", "### Other keys\n\n" + table(("key", "default", "accepted"), *rows)
 
 
 def _as_in_the_file(section: type[BaseModel]) -> str:
@@ -295,11 +295,16 @@ def _is_users(value: type) -> bool:
 
 
 def _said(value: Any) -> str:
-    """A docstring as Markdown: aligned lists of names become tables."""
+    """A docstring as Markdown; that which a dataclass has of Python's making says nothing."""
     if dataclasses.is_dataclass(value) and (value.__doc__ or "").startswith(f"{getattr(value, '__name__', '')}("):
         return ""
+    return _markdown(inspect.cleandoc(value.__doc__ or ""))
+
+
+def _markdown(text: str) -> str:
+    """Paragraphs as they are, lists of aligned names as tables."""
     blocks = []
-    for paragraph in inspect.cleandoc(value.__doc__ or "").split("\n\n"):
+    for paragraph in text.split("\n\n"):
         prose, rows = [], []
         for line in paragraph.split("\n"):
             entry = re.match(r"([\w., *]*\w) {2,}(\S.*)$", line)

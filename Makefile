@@ -46,7 +46,7 @@ lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint 
 # Material for MkDocs prints a notice of its successor at each start, which is news and no fault of a page: that alone is off.
 docs: .venv/.docs  ## build the documentation into site/, which needs no network, and list the blocks that nobody runs
 	@$(BIN)/python -m docs.generate
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
 	@$(BIN)/python -m tests.product.blocks
 	@echo "site/index.html"
 

@@ -153,14 +153,14 @@ def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> 
                 continue
             seen.add(section)
             listed = "Listed" if _is_list(field) else ""
-            head = f"### `{key}`\n\n" + plain(_as_in_the_file(section))
+            head = f"### `{key}`\n\n" + _markdown(_as_in_the_file(section))
             if listed:
                 head += "\n\nA list; the keys of each:"
             yield key, head + "\n\n" + _keys(section)
             yield from _sections(section, f"{key}.", seen)
     if not path and (loose := [(n, f) for n, f in model.model_fields.items() if not _has_section(f)]):
         rows = [(code(f.alias or n), _default(f), plain(f.description or "")) for n, f in loose]
-        yield "", "### Keys that hold no section\n\n" + table(("key", "default", "accepted"), *rows)
+        yield "", "### Other keys\n\n" + table(("key", "default", "accepted"), *rows)
 
 
 def _as_in_the_file(section: type[BaseModel]) -> str:
@@ -237,6 +237,16 @@ def _bounds(field: FieldInfo) -> str:
 # The public names
 
 
+# Of classes that sm_locust itself drives, what is there for others; of all others it is everything.
+SHOWN = {
+    "LiveRun": ("is_running", "is_ending", "elapsed", "finish"),
+    "Run": ("open", "ledger", "failures", "observations", "scaling_events", "to_pandas"),
+    "Summary": ("of", "exit_code", "as_dict", "to_pandas"),
+    "Schedule": ("duration", "total", "peak", "phase_at", "rate", "expected", "crossing", "at_speed"),
+}
+OF_USERS = ("invoke",)  # of users and shapes, which Locust drives
+
+
 def reference() -> str:
     """Every name of `sm_locust`, from its docstring."""
     return "\n\n".join(_public(name) for name in sm_locust.__all__ if not name.startswith("__"))
@@ -246,13 +256,22 @@ def _public(name: str) -> str:
     value = getattr(sm_locust, name)
     parts = [f"## `{name}`", code(f"{name}{_signature(value)}") if callable(value) else "", _said(value)]
     if inspect.isclass(value) and not issubclass(value, BaseModel | BaseException):
-        for member, of in vars(value).items():
+        for member, of in _members(value).items():
             target = of.fget if isinstance(of, property) else getattr(of, "__func__", of)
             if member.startswith("_") or not inspect.isfunction(target) or not target.__doc__:
                 continue
             shown = member if isinstance(of, property) else f"{member}{_signature(target, bound=True)}"
             parts += [f"### `{name}.{member}`", code(shown), _said(target)]
     return "\n\n".join(part for part in parts if part)
+
+
+def _members(value: type) -> dict[str, Any]:
+    """What a user finds in a class, that of bases which have no name of their own among them."""
+    ours = [base for base in value.__mro__ if base.__module__.startswith("sm_locust")]
+    hidden = [base for base in ours[1:] if base.__name__ not in sm_locust.__all__]
+    found = {member: of for base in reversed([value, *hidden]) for member, of in vars(base).items()}
+    shown = OF_USERS if _is_users(value) else SHOWN.get(value.__name__, tuple(found))
+    return {member: found[member] for member in shown if member in found}
 
 
 def _signature(value: Any, bound: bool = False) -> str:
@@ -276,11 +295,16 @@ def _is_users(value: type) -> bool:
 
 
 def _said(value: Any) -> str:
-    """A docstring as Markdown: aligned lists of names become tables."""
+    """A docstring as Markdown; that which a dataclass has of Python's making says nothing."""
     if dataclasses.is_dataclass(value) and (value.__doc__ or "").startswith(f"{getattr(value, '__name__', '')}("):
         return ""
+    return _markdown(inspect.cleandoc(value.__doc__ or ""))
+
+
+def _markdown(text: str) -> str:
+    """Paragraphs as they are, lists of aligned names as tables."""
     blocks = []
-    for paragraph in inspect.cleandoc(value.__doc__ or "").split("\n\n"):
+    for paragraph in text.split("\n\n"):
         prose, rows = [], []
         for line in paragraph.split("\n"):
             entry = re.match(r"([\w., *]*\w) {2,}(\S.*)$", line)

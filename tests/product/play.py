@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import gevent
@@ -70,13 +71,14 @@ def main() -> None:
     namespace: dict[str, Any] = {"__name__": "page"}
     played: set[type] = set()
     for block in json.load(sys.stdin):
+        since = time.monotonic()
         exec(compile(block["text"], block["name"], "exec"), namespace)
         users, shapes = concrete(namespace, locust.User), concrete(namespace, locust.LoadTestShape)
         new_users, new_shapes = [u for u in users if u not in played], [s for s in shapes if s not in played]
         if new_users or new_shapes:
             play(new_users or users, new_shapes)
             played |= {*users, *shapes}
-        print(f"{block['name']}: ran", flush=True)
+        print(f"{block['name']}: ran in {time.monotonic() - since:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

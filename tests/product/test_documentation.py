@@ -21,7 +21,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -144,43 +143,43 @@ class Answers(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def somebody() -> Iterator[str]:
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What stands in for the hosts of examples: a local endpoint, and a server that is well."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        with endpoint(tmp_path_factory.mktemp("endpoint")) as local:
+            well = f"http://127.0.0.1:{server.server_port}"
+            yield {LOCAL: local.url, AN_API: local.url, **dict.fromkeys(EXAMPLES, well)}
     finally:
         server.shutdown()
         server.server_close()
 
 
+def at(hosts: dict[str, str], text: str) -> str:
+    for example, url in hosts.items():
+        text = text.replace(example, url)
+    return text
+
+
 @pytest.mark.parametrize("shown_on_a_page", of_kind("python"))
-def test_a_program_that_is_shown_runs(shown_on_a_page: list[Block], tmp_path: Path) -> None:
-    here = tmp_path / "checkout"
-    here.mkdir()
-    env = prepared(here)
-    put_runs_named("".join(block.text for block in shown_on_a_page), here)
-    with endpoint(tmp_path) as local, somebody() as other:
-        config = here / "configs" / "local.yaml"
-        at_once = "cloudwatch: {period: 1s}"  # a run is over once CloudWatch's last period is
-        config.write_text(f"{config.read_text('utf-8').replace(LOCAL, local.url)}\n{at_once}\n", encoding="utf-8")
-        here_instead = {LOCAL: local.url, AN_API: local.url, **dict.fromkeys(EXAMPLES, other)}
-        programs = []
-        for block in shown_on_a_page:
-            text = block.text
-            for example, url in here_instead.items():
-                text = text.replace(example, url)
-            programs.append({"name": str(block), "text": text})
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.product.play", str(here)],
-            cwd=ROOT,
-            env={**env, "AWS_DEFAULT_REGION": "us-east-1"},
-            input=json.dumps(programs),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+def test_a_program_that_is_shown_runs(shown_on_a_page: list[Block], hosts: dict[str, str], tmp_path: Path) -> None:
+    env = prepared(tmp_path)
+    put_runs_named("".join(block.text for block in shown_on_a_page), tmp_path)
+    config = tmp_path / "configs" / "local.yaml"
+    at_once = "cloudwatch: {period: 1s}"  # a run is over once CloudWatch's last period is
+    config.write_text(f"{at(hosts, config.read_text('utf-8'))}\n{at_once}\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.product.play", str(tmp_path)],
+        cwd=ROOT,
+        env={**env, "AWS_DEFAULT_REGION": "us-east-1"},
+        input=json.dumps([{"name": str(block), "text": at(hosts, block.text)} for block in shown_on_a_page]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    print(done.stdout)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

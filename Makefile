@@ -13,22 +13,28 @@ help:  ## list these targets
 demo: .venv/.local  ## play the reference experiment on this machine: five minutes, no AWS account
 	@$(BIN)/sm-locust demo
 
-# Whole runs are timed and mostly wait: what else waits, for a process or for a minute to be over, goes beside them, and what
-# only computes takes what time nobody else wants. Experiments that are killed by the dozen need the machine for themselves.
-RUNS := tests/runs
-BESIDE := tests/load tests/local tests/plugin tests/product
+# Whole runs whose seconds count go in front, alone at full priority. What mostly waits, for a process or for a minute to be
+# over, goes beside them, and what only computes takes what time nobody else wants. Experiments that are killed by the dozen
+# need the machine for themselves.
+IN_FRONT := $(patsubst %,tests/runs/test_%.py,capacity metrics runs stopping verdicts)
+PRODUCT := $(filter-out $(IN_FRONT),$(wildcard tests/runs/test_*.py)) tests/product
+BESIDE := tests/load tests/local tests/plugin
 ALONE := tests/product/test_killed.py
+NICE := nice -n 5
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
+PYTEST := $(BIN)/python -m pytest
 
 test: .venv/.test  ## run the tests
-	@logs=$$(mktemp -d); trap 'kill $$rooms $$beside 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(BIN)/python -m pytest $(patsubst %,--ignore=%,$(RUNS) $(BESIDE) tests/browser) > $$logs/rooms 2>&1 & rooms=$$!; \
-	$(BIN)/python -m pytest $(BESIDE) $(ALONE:%=--ignore=%) > $$logs/beside 2>&1 & beside=$$!; \
-	$(BIN)/python -m pytest $(RUNS); code=$$?; \
+	@logs=$$(mktemp -d); trap 'kill $$rooms $$beside $$product 2>/dev/null; rm -rf $$logs' EXIT; \
+	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/runs tests/product tests/browser $(BESIDE)) > $$logs/rooms 2>&1 & rooms=$$!; \
+	$(NICE) $(PYTEST) $(BESIDE) > $$logs/beside 2>&1 & beside=$$!; \
+	$(NICE) $(PYTEST) $(PRODUCT) $(ALONE:%=--ignore=%) > $$logs/product 2>&1 & product=$$!; \
+	$(PYTEST) $(IN_FRONT); code=$$?; \
+	wait $$product || code=$$?; product=; \
 	wait $$beside || code=$$?; beside=; \
-	$(BIN)/python -m pytest $(ALONE) || code=$$?; \
+	$(PYTEST) $(ALONE) || code=$$?; \
 	wait $$rooms || code=$$?; rooms=; \
-	cat $$logs/beside $$logs/rooms; exit $$code
+	cat $$logs/product $$logs/beside $$logs/rooms; exit $$code
 
 lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .

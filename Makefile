@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint docs bench capacity browser pictures browser-tools pins faults soak distributed clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak distributed clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,7 @@ lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint 
 	@$(BIN)/hadolint deploy/Dockerfile
 
 # Material for MkDocs prints a notice of its successor at each start, which is news and no fault of a page: that alone is off.
+.PHONY: docs
 docs: .venv/.docs  ## build the documentation into site/, which needs no network, and list the blocks that nobody runs
 	@$(BIN)/python -m docs.generate
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean

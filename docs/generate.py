@@ -287,7 +287,8 @@ def _signature(value: Any, bound: bool = False) -> str:
         if not (bound and i == 0 and parameter.name in ("self", "cls"))
     ]
     text = str(found.replace(parameters=kept))
-    return re.sub(r"'|\b(?:typing|collections\.abc|pathlib|sm_locust(?:\.\w+)*)\.", "", text)
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations, which are texts
+    return re.sub(r"\b(?:typing|collections\.abc|pathlib|sm_locust(?:\.\w+)*)\.", "", text)
 
 
 def _is_users(value: type) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.record.billing import Billing
+from sm_locust.report import folder
 from sm_locust.schedule import Phase
 from tests.analysis.virtual import virtual_run
 from tests.browser.pages import BILLED, CONFIG, SCALING, moved
@@ -30,18 +31,25 @@ RUNS: dict[str, dict[str, Any]] = {
 NAMED = {"before": "demo/before", "after": "demo/after"}  # what the tutorial has its reader call his own
 
 
-def put_runs_named(text: str, folder: Path) -> None:
-    """Into `folder`/runs, each run that a text names."""
+def put_runs_named(text: str, parent: Path) -> None:
+    """Into `parent`/runs, each run that a text names."""
     for name in (*RUNS, *NAMED):
-        if re.search(rf"\bruns/{name}\b", text) and not (folder / "runs" / name).exists():
-            shutil.copytree(_made(NAMED.get(name, name)), folder / "runs" / name)
+        if re.search(rf"\bruns/{name}\b", text) and not (parent / "runs" / name).exists():
+            shutil.copytree(_made(NAMED.get(name, name)), parent / "runs" / name)
+
+
+@functools.cache
+def _place() -> tempfile.TemporaryDirectory[str]:
+    """For all of them, until the process ends."""
+    return tempfile.TemporaryDirectory(prefix="sm-locust-documentation-", ignore_cleanup_errors=True)
 
 
 @functools.cache
 def _made(name: str) -> Path:
     settings = {"type": "ml.m4.xlarge", "price": 0.28, **RUNS[name]}
     kind, price = settings.pop("type"), settings.pop("price")
-    parent = Path(tempfile.mkdtemp(prefix="documentation-"))
+    parent = Path(_place().name) / name
+    parent.mkdir(parents=True)
     config = {**CONFIG, "scaling": SCALING, "prices": {**CONFIG["prices"], "instance_hour": price}}
     run = virtual_run(parent, config=config, **settings)
     run.finish(
@@ -49,4 +57,7 @@ def _made(name: str) -> Path:
         billing=Billing((BILLED,)).as_dict(),
         ended="schedule complete",
     )
-    return moved(run, parent / "run", f"20261124T0{list(RUNS).index(name)}0000Z-0a1b2c").folder
+    whole = moved(run, parent / "run", f"20261124T0{list(RUNS).index(name)}0000Z-0a1b2c")
+    if name.startswith("demo/"):
+        folder.write(whole)
+    return whole.folder

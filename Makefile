@@ -43,6 +43,14 @@ lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint 
 	@$(BIN)/lint-imports
 	@$(BIN)/hadolint deploy/Dockerfile
 
+# Material for MkDocs prints a notice of its successor at each start, which is news and no fault of a page: that alone is off.
+.PHONY: docs
+docs: .venv/.docs  ## build the documentation into site/, which needs no network, and list the blocks that nobody runs
+	@$(BIN)/python -m docs.generate
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean
+	@$(BIN)/python -m tests.product.blocks
+	@echo "site/index.html"
+
 bench: .venv/.test  ## measure this generator beside others: 45 minutes; wants nginx, and nothing else running
 	@$(BIN)/python -m benchmarks
 
@@ -81,11 +89,11 @@ distributed: .venv/.test  ## lose workers and masters on a network of namespaces
 	@$(BIN)/python -m tests.distributed
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
-	@rm -rf .venv tests/browser/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv tests/browser/node_modules build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
 # One environment, with the extra a target needs. The stamp is written last: what failed is done again, never trusted.
-.venv/.local .venv/.test .venv/.browser .venv/.dev: setup.cfg pyproject.toml
+.venv/.local .venv/.test .venv/.browser .venv/.docs .venv/.dev: setup.cfg pyproject.toml
 	@fail() { echo "$$1" >&2; exit 1; }; \
 	if ! $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	  found=$$($(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) \

@@ -1,9 +1,10 @@
-"""A target that answers every POST after a fixed time, may stall once, and notes when it wrote each answer.
+"""A target that answers every POST after a fixed time, may stall once, and notes when each came and was answered.
 
     python -m benchmarks.diary PORT DELAY STALL_AFTER STALL_FOR
 
 A body that is a number is the moment (CLOCK_MONOTONIC, which all processes of a machine share) for which the request
-was scheduled: `GET /diary` then tells how long after it each answer was written. It knows nothing of sm_locust.
+was scheduled: `GET /diary` then tells how long after it each answer was written. `GET /arrivals` tells of every POST
+when it came and when it was answered, in seconds from the first. It knows nothing of sm_locust.
 A stall begins STALL_AFTER seconds after the first request; what would be answered in it is answered at its end.
 """
 
@@ -31,6 +32,12 @@ class Diary:
         self.stall_for = stall_for
         self.first: float | None = None
         self.notes: list[float] = []
+        self.visits: list[tuple[float, float]] = []  # came and was answered, from the first request on
+
+    def text(self, url: bytes) -> str:
+        if url == b"/arrivals":
+            return "\n".join(f"{came:.4f} {answered:.4f}" for came, answered in self.visits)
+        return "\n".join(f"{note:.6f}" for note in self.notes)
 
     def due(self, now: float) -> float:
         """When a request that came at `now` is answered."""
@@ -64,7 +71,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._parser.get_method() == b"GET":
-            text = "\n".join(f"{note:.6f}" for note in self._diary.notes).encode()
+            text = self._diary.text(self._url).encode()
             self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
         elif b"/invocations" not in self._url:
             self._write(_REFUSED)
@@ -75,11 +82,13 @@ class Connection(asyncio.Protocol):
             except ValueError:
                 scheduled = None
             loop = asyncio.get_running_loop()
-            loop.call_later(self._diary.due(now) - now, self._answer, scheduled)
+            loop.call_later(self._diary.due(now) - now, self._answer, scheduled, now)
         self._url, self._body = b"", b""
 
-    def _answer(self, scheduled: float | None) -> None:
+    def _answer(self, scheduled: float | None, came: float) -> None:
         self._write(_ANSWER)
+        first = self._diary.first or came
+        self._diary.visits.append((came - first, time.monotonic() - first))
         if scheduled is not None:
             self._diary.notes.append(time.monotonic() - scheduled)
 

@@ -117,6 +117,13 @@ def read_diary(url: str) -> list[float]:
         return sorted(float(line) for line in answer.read().split())
 
 
+def read_arrivals(url: str) -> list[tuple[float, float]]:
+    """When each request came to the server and when it was answered, in seconds from the first one, as they came."""
+    with urllib.request.urlopen(f"{url}/arrivals") as answer:
+        rows = [line.split() for line in answer.read().decode().splitlines()]
+    return sorted((float(came), float(answered)) for came, answered in rows)
+
+
 def _wait_for(port: int) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

@@ -54,7 +54,7 @@ def read(windows: Sequence[Window]) -> Capacity:
     """The capacity that the windows show, in order of time; of one instance, as their rates are."""
     counted = [w for w in _without_recovery(windows) if w.counts and w.metric]
     if len(counted) < FEWEST:
-        return Capacity(RAMP, refused=f"only {len(counted)} stretches of the load can be judged, and it takes {FEWEST}")
+        return Capacity(RAMP, refused=f"stretches that can be judged: {len(counted)}, and it takes {FEWEST}")
     rising = sorted(counted, key=lambda w: w.rate)
     strays, low, high, best = _change(rising)
     if strays >= max(FEWEST_STRAY, STRAY * len(rising)):

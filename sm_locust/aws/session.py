@@ -128,12 +128,12 @@ def runtime(config: RunConfig) -> Runtime:
             _leave_in_peace(credentials)
     except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
         raise ConfigError(f"no AWS credentials could be had: {_short(str(e)) or type(e).__name__}") from None
+    url = str(_client(session, config).meta.endpoint_url)
     if credentials is None:
         raise ConfigError(
             "no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "or any other source that the AWS CLI accepts"
+            f"or any other source that the AWS CLI accepts{_keys_of_its_own(url)}"
         )
-    url = str(_client(session, config).meta.endpoint_url)
     source = str(credentials.method)
     profiles, profile = session._session.full_config.get("profiles", {}), session.profile_name
     return Runtime(
@@ -302,7 +302,13 @@ def ask_all(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str
 @contextlib.contextmanager
 def _faults(client: Any, operation: str) -> Iterator[None]:
     """Whatever botocore raises becomes an AwsFault: which call, what AWS said, and what permission it wants."""
-    from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, HTTPClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        HTTPClientError,
+        NoCredentialsError,
+    )
     from botocore.exceptions import ConnectionError as NoConnection
     from botocore.parsers import ResponseParserError
 
@@ -325,8 +331,10 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
             f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing, date=date
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
+        missing = isinstance(e, NoCredentialsError)
+        hint = _keys_of_its_own(client.meta.endpoint_url) if missing else ""
         raise AwsFault(
-            f"{call} was not answered: {_short(_without_secrets(e))}",
+            f"{call} was not answered: {_short(_without_secrets(e))}{hint}",
             type(e).__name__,
             passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError | CredentialRetrievalError),
             answered=isinstance(e, ResponseParserError),
@@ -334,6 +342,13 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
         said = f"{call} was not answered: {_short(_without_secrets(e))}"
         raise AwsFault(said, type(e).__name__, answered=False) from None
+
+
+def _keys_of_its_own(url: str) -> str:
+    """For somebody who has no keys and asks this machine: a second terminal knows nothing of the first one's."""
+    if not is_this_machine(urlsplit(url).hostname or ""):
+        return ""
+    return "; for the local endpoint export the key pair that `sm-locust local` prints when it starts"
 
 
 def _short(message: str, code: str = "") -> str:

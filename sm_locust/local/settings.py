@@ -32,6 +32,13 @@ class SettingsError(ValueError):
 class Settings(BaseModel):
     """The defaults are the blog's one ml.m4.xlarge: 4 workers of 8.5 ms sustain 28,235 requests a minute.
 
+    endpoint           its name, as in `target.endpoint`
+    variant            the name of its one variant
+    region             that credentials and ARNs are of
+    access_key_id      of the key pair that it knows; no other opens it
+    secret_access_key  of that pair
+    session_token      that goes with the pair; None where none does
+    workers            requests that an instance works on at once
     inference_component  the one that the endpoint hosts, a copy an instance; None for a model in the variant itself
     service_time       seconds that a worker needs for one request
     backlog            requests that may wait for a worker; one more is answered 503

@@ -97,8 +97,8 @@ def test_windows_that_may_not_be_judged_are_not() -> None:
 
 
 def test_few_windows_show_nothing() -> None:
-    assert read(windows([100, 200, 300, 400], edge(250))).refused.startswith("only 4 stretches")
-    assert read([]).refused.startswith("only 0 stretches")
+    assert read(windows([100, 200, 300, 400], edge(250))).refused.startswith("stretches that can be judged: 4, ")
+    assert read([]).refused.startswith("stretches that can be judged: 0, ")
 
 
 def test_an_endpoint_that_fails_at_what_it_held_before_has_changed() -> None:

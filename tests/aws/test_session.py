@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sm_locust.aws.session import BESIDE_A_RUN, AwsFault, addresses, ask, ask_all, client, watched
+from sm_locust.aws.session import BESIDE_A_RUN, AwsFault, addresses, ask, ask_all, client, runtime, watched
 from sm_locust.config import ConfigError, RunConfig
 from tests.aws.harness import asked, config, refused, said, scripted
 from tests.oracles.answers import CLOSE, AnswerServer, answer
@@ -167,8 +167,22 @@ def test_without_credentials_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     found = fault("http://127.0.0.1:1")
-    assert str(found) == "SageMaker DescribeEndpoint was not answered: Unable to locate credentials"
+    assert str(found).startswith("SageMaker DescribeEndpoint was not answered: Unable to locate credentials")
     assert (found.code, found.passing) == ("NoCredentialsError", False)
+
+
+@pytest.mark.parametrize(("url", "local"), [("http://127.0.0.1:1", True), ("https://vpce-1.example.invalid", False)])
+def test_without_credentials_the_local_endpoint_names_its_own(
+    monkeypatch: pytest.MonkeyPatch, url: str, local: bool
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(ConfigError, match="no AWS credentials were found") as load:
+        runtime(config(url))
+    with pytest.raises(AwsFault, match="Unable to locate credentials") as around:
+        describe(url)
+    for found in (load, around):
+        assert ("`sm-locust local` prints" in str(found.value)) is local
 
 
 def test_parameters_that_botocore_refuses_are_a_fault_too() -> None:

@@ -1,16 +1,18 @@
 """README's pictures, made again: `make pictures`, after a page has changed. Look at them before they are committed.
 
 The reports are those of run folders in virtual time, which are the same each time. The tab shows a real run,
-of less than a minute.
+of less than a minute. What docs/load-model.md shows is drawn from what `python -m benchmarks.load_model` measured.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks import load_model
 from tests.browser.browsing import DESKTOP, PHONE, Look, figures, opened, started
 from tests.browser.pages import AFTER_REPORT, COMPARE, REPORT, SEVERAL, WHATIF, reference_pages
 from tests.browser.playing import REFERENCE_PHASES, start, web_ui
@@ -41,8 +43,18 @@ def main() -> None:
             with opened(browser, pages.url(of), look) as page:
                 figures(page)
                 _take(page, name, height)
+        _load_model(browser, Path(parent))
         with tempfile.TemporaryDirectory() as folder:
             _tab(browser, Path(folder))
+
+
+def _load_model(browser: Browser, folder: Path) -> None:
+    page_of_it = folder / "load-model.html"
+    page_of_it.write_text(load_model.page(json.loads(load_model.MEASURED.read_text())), encoding="utf-8")
+    for name, look in (("load-model-light.png", DESKTOP), ("load-model-dark.png", DARK)):
+        with opened(browser, page_of_it.as_uri(), look._replace(width=900)) as page:
+            figures(page)
+            _take(page, name, 1700)
 
 
 def _tab(browser: Browser, folder: Path) -> None:

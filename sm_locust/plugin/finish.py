@@ -38,9 +38,10 @@ def be_quiet_about_ticks() -> None:
 
 
 def keep_the_line(environment: Environment, live: LiveRun) -> None:
-    """On a terminal, whoever logs wipes the line of progress first, and Locust's tables wait for the end of the run.
+    """Whoever logs wipes the line of progress of a terminal first, and Locust's tables wait for the end of the run.
 
-    They would be written over it every other second, and say what it says. --print-stats asks for them all the same.
+    They say what the line says: every other second they would be written over it, or bury it in the log of a CI job.
+    --print-stats asks for them all the same.
     """
 
     def makes_way(record: logging.LogRecord) -> bool:
@@ -49,7 +50,7 @@ def keep_the_line(environment: Environment, live: LiveRun) -> None:
         return True
 
     def waits(record: logging.LogRecord) -> bool:
-        return live.progress is None or not live.progress.in_place or live.has_quit
+        return live.has_quit
 
     tables = logging.getLogger("locust.stats_logger")
     for logger in (logging.getLogger(), logging.getLogger("locust"), tables):

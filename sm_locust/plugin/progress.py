@@ -106,11 +106,6 @@ class Progress:
             self._stream.flush()
         self._waited_for = what
 
-    @property
-    def in_place(self) -> bool:
-        """Whether the line is rewritten, and not a new one each time."""
-        return self._in_place
-
     def make_way(self) -> None:
         """Wipes the line, for somebody else's: what comes next stands where it stood."""
         if self._open:

@@ -65,8 +65,16 @@ def test_who_asks_for_tables_has_them(stderr: Terminal) -> None:
     assert "a table" in said(stderr, in_place=True, print_stats=True)
 
 
-def test_without_a_terminal_nothing_changes(stderr: Terminal) -> None:
-    assert said(stderr, in_place=False) == "a table\na word\n"
+def test_without_a_terminal_tables_wait_as_well(stderr: Terminal) -> None:
+    assert said(stderr, in_place=False) == "a word\n"
+
+
+def test_at_the_end_tables_are_in_a_log_too(stderr: Terminal) -> None:
+    assert said(stderr, in_place=False, has_quit=True) == "a table\na word\n"
+
+
+def test_who_asks_for_tables_has_them_in_a_log(stderr: Terminal) -> None:
+    assert said(stderr, in_place=False, print_stats=True) == "a table\na word\n"
 
 
 CONCLUDES = """

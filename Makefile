@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # two targets must not install into .venv at once
-.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak distributed clean
+.PHONY: help demo test lint bench capacity browser pictures browser-tools pins faults soak distributed versions clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ soak: .venv/.test  ## send a million requests, 1% of them answered wrongly at ra
 
 distributed: .venv/.test  ## lose workers and masters on a network of namespaces: seven minutes; wants root and iproute2
 	@$(BIN)/python -m tests.distributed
+
+versions: .venv/.test  ## run the tests with the oldest and newest dependencies on each Python here: hours; writes docs/versions.md
+	@$(BIN)/python -m tests.versions
 
 clean:  ## remove .venv and what builds and tests leave; runs/ stays
 	@rm -rf .venv tests/browser/node_modules build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,6 +13,7 @@ from sm_locust.cli.check import check
 from sm_locust.cli.demo import demo
 from sm_locust.cli.ending import refuse
 from sm_locust.cli.experiment import experiment
+from sm_locust.cli.init import init
 from sm_locust.cli.local import local
 from sm_locust.cli.plan import plan
 from sm_locust.cli.runs import compare, summarize
@@ -44,6 +45,7 @@ def main() -> None:
 main.add_command(check)
 main.add_command(demo)
 main.add_command(experiment)
+main.add_command(init)
 main.add_command(local)
 main.add_command(scaling)
 main.add_command(plan)

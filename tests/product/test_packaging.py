@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
@@ -17,17 +19,17 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests import versions
+from tests.product import workflows
+
 ROOT = Path(__file__).parents[2]
 STARTERS = ["configs", "locustfiles", "shapes"]
-NOT_SOURCE = shutil.ignore_patterns(
-    *(".git", ".venv", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"),
-    *(".peers", "results", "node_modules"),
-)
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in an environment of its own: this test may itself be a child of make."""
-    inherited = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    """Run a command in an environment of its own: this test may itself be a child of make, with a path of its own."""
+    ours = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -52,7 +54,7 @@ def starters_under(folder: Path) -> dict[str, bytes]:
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the sdist, and the wheel that was built from that sdist."""
     source = tmp_path_factory.mktemp("checkout") / "source"
-    shutil.copytree(ROOT, source, symlinks=True, ignore=NOT_SOURCE)
+    versions.copy_checkout(source)
     done = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", source.parent / "dist", cwd=source)
     assert done.returncode == 0, done.stdout + done.stderr
     return source.parent / "dist"
@@ -77,22 +79,77 @@ def metadata(files: dict[str, bytes]) -> Message:
     return email.message_from_bytes(files[name])
 
 
-def test_an_installation_elsewhere_lists_the_starters_as_real_files(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "env", with_pip=False, symlinks=True)
-    python = tmp_path / "env" / "bin" / "python"
+@pytest.fixture(scope="module")
+def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands of an environment are that has the wheel, and what it needs from that of the tests."""
+    env = tmp_path_factory.mktemp("elsewhere") / "env"
+    venv.create(env, with_pip=False, symlinks=True)
+    python = env / "bin" / "python"
     done = run(
         *(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel),
-        cwd=tmp_path,
+        cwd=env,
     )
     assert done.returncode == 0, done.stderr
+    # Behind its own, and only as a path: what an editable installation puts there to be found is not heard.
+    (site,) = env.glob("lib/python*/site-packages")
+    (site / "of-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    locust = env / "bin" / "locust"
+    locust.write_text(f"#!{python}\nimport sys\nfrom locust.main import main\nsys.exit(main())\n")
+    locust.chmod(0o755)
+    return env / "bin"
 
+
+def test_an_installation_elsewhere_lists_the_starters_as_real_files(elsewhere: Path, tmp_path: Path) -> None:
     code = "from importlib.resources import files; print(files('sm_locust') / 'starters')"
-    installed = Path(run(python, "-c", code, cwd=tmp_path).stdout.strip())
+    installed = Path(run(elsewhere / "python", "-c", code, cwd=tmp_path).stdout.strip())
 
-    assert installed.is_relative_to(tmp_path)
+    assert installed.is_relative_to(elsewhere.parent)
     assert not [path for path in installed.rglob("*") if path.is_symlink()]
     assert starters_under(installed) == starters_under(ROOT)
-    assert (tmp_path / "env" / "bin" / "sm-locust").exists()
+
+
+def test_there_is_one_version(elsewhere: Path, metadata: Message, tmp_path: Path) -> None:
+    known = configparser.ConfigParser(interpolation=None)
+    known.read(ROOT / "setup.cfg", encoding="utf-8")
+    version = known["metadata"]["version"]
+    assert metadata["Version"] == version
+    assert run(elsewhere / "sm-locust", "--version", cwd=tmp_path).stdout.split()[-1] == version
+    run(elsewhere / "sm-locust", "init", "made", cwd=tmp_path)
+    assert (tmp_path / "made" / "requirements.txt").read_text() == f"sm-locust[local]=={version}\n"
+
+
+def test_what_init_makes_plays_in_both_workflows_and_the_slo_is_the_gate(elsewhere: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "some body's" / "load test"
+    made = run(elsewhere / "sm-locust", "init", folder, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    workflows.shorten(folder)
+    runner = workflows.Runner(folder, elsewhere)
+    try:
+        steps = runner.steps("load-test-local.yml")
+        assert list(steps) == ["Install", "Start the local endpoint", "Play the load", "Show the result"]
+        for name, script in steps.items():
+            done = runner.play(script)
+            wanted = workflows.code_of(folder, slo=True) if name == "Play the load" else 0
+            assert done.returncode == wanted, f"{name}: {done.stdout}"
+            if name == "Play the load":
+                assert "Aggregated" not in done.stdout.partition("Shutting down")[0], "a table of Locust's on the way"
+        assert "SLO PASSED" in runner.shown.read_text()
+        assert list(folder.glob("runs/*/report.html"))
+
+        # The account's, against the same endpoint, with an SLO that nobody keeps.
+        account = folder / "configs" / "account.yaml"
+        account.write_text(account.read_text().replace("latency_p99: 200ms", "latency_p99: 1ms"))
+        steps = runner.steps("load-test.yml")
+        assert list(steps) == [
+            *("Install", "Say what will be sent", "Ask what stands in the way", "Play the load", "Show the result")
+        ]
+        for name, script in list(steps.items())[1:]:
+            done = runner.play(script.replace("--headless", "--headless --sm-speed 60"))
+            wanted = workflows.code_of(folder, slo=False) if name == "Play the load" else 0
+            assert done.returncode == wanted, f"{name}: {done.stdout}"
+        assert "SLO FAILED" in runner.shown.read_text()
+    finally:
+        runner.end()
 
 
 def test_every_folder_of_starters_holds_something() -> None:
@@ -100,7 +157,8 @@ def test_every_folder_of_starters_holds_something() -> None:
 
 
 def test_the_checkout_keeps_one_copy_of_each_starter() -> None:
-    links = {link.name: link.resolve() for link in (ROOT / "sm_locust" / "starters").iterdir()}
+    starters = (ROOT / "sm_locust" / "starters").iterdir()
+    links = {link.name: link.resolve() for link in starters if link.is_symlink()}
     assert links == {kind: ROOT / kind for kind in STARTERS}
 
 
@@ -125,7 +183,7 @@ def test_the_wheel_holds_every_file_of_the_package(files: dict[str, bytes]) -> N
     here = {
         path.relative_to(ROOT).as_posix(): path.read_bytes()
         for path in (ROOT / "sm_locust").rglob("*")
-        if path.is_file() and {"starters", "__pycache__"}.isdisjoint(path.parts)
+        if path.is_file() and {"__pycache__", *STARTERS}.isdisjoint(path.parts)
     }
     assert {name: content for name, content in files.items() if name in here} == here
 
@@ -164,7 +222,7 @@ def test_the_sdist_can_be_tested(dist: Path) -> None:
     wanted = {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", ".ci/run", "tests/conftest.py", *starters_under(ROOT)}
     wanted |= {"benchmarks/__main__.py", "benchmarks/locustfiles/scheduled.py"}  # make bench
     wanted |= {"deploy/Dockerfile", "deploy/Dockerfile.dockerignore", "deploy/constraints.txt", "deploy/fleet.yaml"}
-    wanted |= {"docs/distributed.md"}
+    wanted |= {"docs/distributed.md", "docs/versions.md", "tests/runs/harness.py"}
     assert wanted <= inside
 
 

@@ -54,7 +54,9 @@ def with_target(read: Reading, ours: dict[str, Any], target: str | None) -> dict
 
 def _constants(variables: dict[str, Any]) -> dict[str, str]:
     """Texts that are the same in each run of a scenario. Other values keep their type where they stand alone."""
-    only = {name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in variables.items()}
+    only = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in variables.items()
+    }
     return {name: value for name, value in only.items() if isinstance(value, str)}
 
 

@@ -335,6 +335,7 @@ def test_an_environment_is_merged_over_config_list_by_list_as_artillery_does_it(
         "config.environments.dev.phases: a mapping is not accepted: a list"
     )
     config["environments"] = {"dev": {}}
+    assert "config.environments: none is used; --sm-environment names one: dev" in converted(script(config)).notes
     assert refusal(script(config), "prod") == "config.environments: 'prod' is not among them; there are: dev"
 
 
@@ -364,6 +365,18 @@ def test_a_script_for_invoke_endpoint_becomes_a_target_and_a_request() -> None:
     }
     assert "scenarios" not in found.config  # nothing but the endpoint's own locustfile signs
     assert any("locustfiles/invoke_endpoint.py" in note for note in found.notes)
+
+
+def test_a_variable_of_one_text_is_as_good_as_the_text_itself() -> None:
+    post = {"url": "/endpoints/{{ name }}/invocations", "body": "1", "headers": {"Content-Type": "text/csv"}}
+    config = {"target": "https://runtime.sagemaker.eu-west-1.amazonaws.com", "variables": {"name": ["trees"]}}
+    found = converted(script(config, [{"post": post}]))
+    assert found.config["target"] == {"endpoint": "trees", "region": "eu-west-1"}
+    assert "variables" not in found.config
+    config = {"target": "http://127.0.0.1:8080", "variables": {"name": "trees"}}
+    written = yaml.safe_load(artillery.as_yaml(converted(script(config, [{"post": post}]))))
+    assert written["target"] == {"container": "http://127.0.0.1:8080/endpoints/trees/invocations"}
+    assert not {"scenarios", "variables"} & written.keys()
 
 
 @pytest.mark.parametrize(

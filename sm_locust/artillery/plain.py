@@ -31,7 +31,7 @@ def with_target(read: Reading, ours: dict[str, Any], target: str | None) -> dict
     scenarios = ours["scenarios"]
     hosts = [urlsplit(step["url"]).hostname or "" for s in scenarios for step in s["steps"] if "url" in step]
     runtime = any(_RUNTIME.fullmatch(host) for host in hosts)
-    request = _only_request(scenarios)
+    request = _only_request(templates.put(scenarios, _constants(ours.get("variables", {}))))
     place = None if request is None else _target_of(request["url"])
     if request is None or place is None:
         if runtime:
@@ -50,6 +50,14 @@ def with_target(read: Reading, ours: dict[str, Any], target: str | None) -> dict
         with_both.pop("feeds", None)
         with_both.pop("variables", None)
     return with_both
+
+
+def _constants(variables: dict[str, Any]) -> dict[str, str]:
+    """Texts that are the same in each run of a scenario. Other values keep their type where they stand alone."""
+    only = {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value for name, value in variables.items()
+    }
+    return {name: value for name, value in only.items() if isinstance(value, str)}
 
 
 def _only_request(scenarios: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -74,6 +74,8 @@ def merged(read: Reading, config: Mapping[Any, Any], environment: str | None) ->
         read.wrong(("config", "environments"), environments, "a mapping of names to what they change of config")
         return dict(config)
     if environment is None:
+        if environments:
+            read.note(("config", "environments"), f"none is used; --sm-environment names one: {names(environments)}")
         return dict(config)
     if environment not in environments:
         read.refuse(

@@ -105,6 +105,9 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
         live.look()
     except ConfigError as e:
         _refuse(environment, e)
+    # The loop has not turned since all this was imported, and by its clock it is still then. Locust starts the timer of
+    # --run-time next, which would go off that much too early: by a second or three where the machine is busy.
+    gevent.get_hub().loop.update_now()
 
 
 def _refuse(environment: Environment, why: ConfigError) -> NoReturn:

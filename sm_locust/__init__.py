@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sm_locust.analysis.summary import Summary
     from sm_locust.config import ConfigError, RunConfig
+    from sm_locust.feeders import Feeder
     from sm_locust.load.requests_auth import requests_auth
     from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
     from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
+    from sm_locust.payloads import Payload
     from sm_locust.plugin.live import LiveRun
     from sm_locust.plugin.setup import setup
     from sm_locust.record.outcome import Outcome
@@ -32,9 +34,11 @@ __all__ = [
     "ConfigError",
     "ConfigShape",
     "ContainerUser",
+    "Feeder",
     "InvokeEndpointUser",
     "LiveRun",
     "Outcome",
+    "Payload",
     "Phase",
     "PhasesShape",
     "Run",
@@ -48,7 +52,9 @@ __all__ = [
 
 _PURE = {
     "ConfigError": "sm_locust.config",
+    "Feeder": "sm_locust.feeders",
     "Outcome": "sm_locust.record.outcome",
+    "Payload": "sm_locust.payloads",
     "Phase": "sm_locust.schedule",
     "Run": "sm_locust.record.run",
     "RunConfig": "sm_locust.config",

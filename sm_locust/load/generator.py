@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
 from sm_locust.aws.session import Keys, Runtime, runtime
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
 from sm_locust.load.arrival import Arrival
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
@@ -33,11 +33,12 @@ from sm_locust.load.sender import Sender
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
-from sm_locust.payloads import Payload, Payloads
+from sm_locust.payloads import Payload
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import CANCELLED, CONNECT, OK, RESET, TASK_ERROR, TIMEOUT, Outcome
 from sm_locust.record.recorder import Recorder
+from sm_locust.record.run import USED_UP
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,11 @@ class Generator:
         self._senders: list[Sender] = []
         self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
-        self.next_payload = Payloads(payloads, index).next
+        self._index = index
+        self._chance = chance(seed, index, "tasks")
+        self._feeds: dict[Feeder | None, Feed] = {None: feed(payloads, config.request.order, seed=seed, index=index)}
+        self.next_payload = self._taking(self._feeds[None])
+        self.on_used_up: Callable[[float], None] | None = None  # told when the run has sent all that it was to send
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
@@ -129,6 +134,34 @@ class Generator:
         """`n` more users of a class (fewer, when negative) stand for arrivals from now on."""
         count = self.users[user_class] = self.users.get(user_class, 0) + n
         self._pacer.set_rate(user_class, count * user_class.rate_per_user(self.config))
+
+    def payloads_of(self, user_class: type[InvokerUser]) -> Callable[[], Payload]:
+        """What gives the next payload of a class. Raises ConfigError when its feeder has none."""
+        feeder = user_class.payloads
+        if feeder not in self._feeds:
+            try:
+                found = feeder.feed(self.config.arrivals.seed, self._index)
+            except Exception as e:  # a function of the user's may raise anything
+                why = str(e) if isinstance(e, ConfigError) else f"{type(e).__name__}: {e}"
+                raise ConfigError(f"{user_class.__name__}.payloads: {why}") from None
+            if found.used_up:
+                raise ConfigError(f"{user_class.__name__}.payloads: nothing to send: {feeder.payloads!r:.60} is used up")
+            self._feeds[feeder] = found
+        return self._taking(self._feeds[feeder])
+
+    def _taking(self, source: Feed) -> Callable[[], Payload]:
+        if not source.ends:
+            return source.next
+
+        def take() -> Payload:
+            payload = source.next()
+            if source.used_up and not self._is_stopped:
+                self._is_stopped, at = True, self._pacer.end()
+                if self.on_used_up is not None:
+                    self.on_used_up(at)
+            return payload
+
+        return take
 
     def invoker(self, user_class: type[InvokerUser]) -> Invoker:
         invoker = self._invokers.get(user_class)
@@ -195,9 +228,10 @@ class Generator:
     # -- arrivals ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Does before the first arrival what would make it late: invokers, credentials."""
+        """Does before the first arrival what would make it late: invokers, credentials, payloads."""
         for user_class in self.environment.user_classes:
             if issubclass(user_class, InvokerUser):
+                self.payloads_of(user_class)
                 self.invoker(user_class)
 
     def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
@@ -228,7 +262,7 @@ class Generator:
             arrival.started_at = self.now()
             user = sender.ready_user()
             tasks: list[Any] = user.tasks
-            task = tasks[0] if len(tasks) == 1 else random.choice(tasks)
+            task = tasks[0] if len(tasks) == 1 else self._chance.choice(tasks)
             user.arrival = arrival
             task(user)
         except GreenletExit:
@@ -236,6 +270,8 @@ class Generator:
             return False
         except _QUIET_ENDS:
             pass
+        except UsedUp:
+            self._end_generic(arrival, task, CANCELLED, USED_UP)
         except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
             self._end_generic(arrival, task, TIMEOUT, f"the task's own limit ended it: {expired}")
         except Exception as e:

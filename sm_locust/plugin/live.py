@@ -58,6 +58,7 @@ from sm_locust.record.run import (
     RUN_TIME,
     SEARCHED,
     STOPPED,
+    USED_UP,
     WORKER_BACK,
     WORKER_LOST,
     Event,
@@ -275,6 +276,8 @@ class LiveRun:
                 *(order.config, order.speed, schedule, run.meta, self._processes), distributed=generator is None
             )
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
+        if generator is not None:
+            generator.on_used_up = lambda at: self._end_used_up(active, at)
         self._active = active
         if self.exposed is not None:
             self.exposed.begin(order.config.slo.limits(), order.speed)
@@ -505,6 +508,13 @@ class LiveRun:
             active.run.meta["stopped"] = tripped.as_dict()
             self._end(active, STOPPED)
             logger.warning("the run ends: %s", wording.tripped(tripped.as_dict()))
+
+    def _end_used_up(self, active: Active, at: float) -> None:
+        """The plan goes as far as the payloads did."""
+        active.until = min(active.until, at)
+        if self.why is None:
+            logger.info("the run ends: all payloads have been sent")
+            self._end(active, USED_UP)
 
     def _processes(self) -> int:
         """How many make the load."""

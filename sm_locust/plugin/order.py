@@ -123,6 +123,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None or searches:
         _follow_a_rate(arrival_classes)
+    _payloads_can_end(environment, config, arrival_classes)
     if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
         for user_class in arrival_classes:
             user_class.check_here(config)
@@ -167,6 +168,19 @@ def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list
         if problem:
             raise ConfigError(problem)
     return arrival_classes
+
+
+def _payloads_can_end(environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]]) -> None:
+    """What is to be sent once is sent by one process: nobody deals payloads out."""
+    if not isinstance(environment.runner, MasterRunner):
+        return
+    for user_class in user_classes:
+        if issubclass(user_class, InvokerUser) and user_class.ends_with_payloads(config):
+            what = "request" if user_class.payloads is None else f"{user_class.__name__}.payloads"
+            raise ConfigError(
+                f"{what}: payloads that end a run are not accepted with workers, each of which would send all of them; "
+                "start one process, without --master and --processes"
+            )
 
 
 def _has_a_limit_to_search(config: RunConfig) -> None:

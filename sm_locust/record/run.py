@@ -34,7 +34,8 @@ SCHEMA_VERSION = 1
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ALL_LOST = "the last worker was lost"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
+USED_UP = "payloads used up"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED, USED_UP)  # what run.json says of a run that nobody ended
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
 

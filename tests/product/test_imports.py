@@ -15,7 +15,7 @@ import sm_locust
 
 ROOT = Path(__file__).parents[2]
 
-PURE = ["ConfigError", "Outcome", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
+PURE = ["ConfigError", "Feeder", "Outcome", "Payload", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
 LOCUST_FACING = [
     *("ApiGatewayUser", "ArrivalUser", "CapacityShape", "ConfigShape", "ContainerUser", "InvokeEndpointUser"),
     *("LiveRun", "PhasesShape", "requests_auth", "setup"),

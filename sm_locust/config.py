@@ -155,7 +155,8 @@ class Request(Section):
     payloads: Given[Text] = Field(None, description="the path of a .csv file, a .jsonl file or a directory")
     header: Flag = Field(False, description="true or false; true leaves out the first line of a CSV file")
     order: PayloadOrder = Field(
-        "sequential", description="one of sequential, random, once; how payloads are taken: once ends the run with the last"
+        "sequential",
+        description="how payloads are taken, one of sequential, random, once; once ends the run with the last",
     )
     accept: Given[Header] = Field(None, description=f"a media type such as text/csv: {A_HEADER}")
     custom_attributes: Given[Header] = Field(None, description=A_HEADER)

@@ -43,8 +43,8 @@ class Feed:
         self.ends = ends
         self.used_up = False
         if ends:
-            # One ahead: that a payload was the last one is known when it is taken, not by the arrival after it. A source
-            # that waits lets others run, and a generator must not be entered twice.
+            # One ahead: that a payload was the last one is known when it is taken, not by the arrival after it. While a
+            # source waits others run, and a generator must not be entered twice.
             self._source, self._turn = source, threading.Lock()
             self._ahead = next(source, None)
             self.used_up = self._ahead is None
@@ -178,7 +178,7 @@ def feed(
 
 def chance(seed: int | None, index: int, what: str) -> random.Random:
     """Random numbers of their own for each use and each process, the same again for the same seed; None for any."""
-    return random.Random(None if seed is None else f"{what} {seed} {index}")  # noqa: S311
+    return random.Random(None if seed is None else f"{what} {seed} {index}")
 
 
 def _drawn(payloads: Sequence[Payload], weights: Sequence[float] | None, source: random.Random) -> Iterator[Payload]:

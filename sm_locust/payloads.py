@@ -158,6 +158,4 @@ def _lines(path: Path) -> list[tuple[int, bytes]]:
 
 
 def _refused(path: Path, reason: str) -> ConfigError:
-    return ConfigError(
-        f"{path}: {reason}; accepted: a .csv file, a .jsonl file or a directory of files, not empty"
-    )
+    return ConfigError(f"{path}: {reason}; accepted: a .csv file, a .jsonl file or a directory of files, not empty")

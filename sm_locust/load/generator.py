@@ -138,14 +138,14 @@ class Generator:
     def payloads_of(self, user_class: type[InvokerUser]) -> Callable[[], Payload]:
         """What gives the next payload of a class. Raises ConfigError when its feeder has none."""
         feeder = user_class.payloads
-        if feeder not in self._feeds:
+        if feeder is not None and feeder not in self._feeds:
             try:
                 found = feeder.feed(self.config.arrivals.seed, self._index)
             except Exception as e:  # a function of the user's may raise anything
                 why = str(e) if isinstance(e, ConfigError) else f"{type(e).__name__}: {e}"
                 raise ConfigError(f"{user_class.__name__}.payloads: {why}") from None
             if found.used_up:
-                raise ConfigError(f"{user_class.__name__}.payloads: nothing to send: {feeder.payloads!r:.60} is used up")
+                raise ConfigError(f"{user_class.__name__}.payloads: {feeder.payloads!r:.60} has nothing left to send")
             self._feeds[feeder] = found
         return self._taking(self._feeds[feeder])
 

@@ -29,10 +29,10 @@ from sm_locust.record.outcome import CANCELLED, OK, Outcome
 if TYPE_CHECKING:
     from sm_locust.aws.session import Runtime
     from sm_locust.config import RunConfig
+    from sm_locust.feeders import Feeder
     from sm_locust.load.arrival import Arrival
     from sm_locust.load.http import Connections
     from sm_locust.load.sigv4 import Signer
-    from sm_locust.feeders import Feeder
     from sm_locust.payloads import Payload
 
 
@@ -149,7 +149,9 @@ class InvokerUser(ArrivalUser):
     payloads: ClassVar[Feeder | None] = None
     host = "see --sm-config"  # what the web UI shows where other users have a host; nothing is sent there
 
-    _means: tuple[Load, Invoker, str, Callable[[], Payload]] | None = None  # what an instance sends with; it lives for one run
+    _means: tuple[Load, Invoker, str, Callable[[], Payload]] | None = (
+        None  # what an instance sends with; it lives for one run
+    )
 
     @classmethod
     def make_invoker(cls, load: Load) -> Invoker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import msgpack
 import pytest
 
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.feeders import Feeder
 from sm_locust.load.shapes import CapacityShape
 from sm_locust.load.users import ContainerUser
 from sm_locust.plugin.options import Options
@@ -120,3 +122,61 @@ def test_payloads_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_pat
     file.unlink()
     with pytest.raises(ConfigError, match="bodies"):
         received_payloads(message, config)
+
+
+class Rows(Container):
+    payloads = Feeder(["1", "2"], "once")
+
+
+class Numbers(Container):
+    payloads = Feeder(map(str, range(9)))
+
+
+class Again(Container):
+    payloads = Feeder(["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("user_class", "order", "said"),
+    [
+        (Container, "once", "request: payloads that end a run are not accepted with workers"),
+        (Rows, "sequential", "Rows.payloads: payloads that end a run"),
+        (Numbers, "sequential", "Numbers.payloads: payloads that end a run"),
+        (Again, "once", ""),
+        (Container, "random", ""),
+    ],
+)
+def test_what_is_sent_once_is_sent_by_one_process(
+    tmp_path: Path, user_class: type[ContainerUser], order: str, said: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("1\n2\n")
+    written = {
+        "target": {"container": "http://127.0.0.1:9"},
+        "request": {"payloads": str(tmp_path / "rows.csv"), "order": order},
+    }
+    options = Options(RunConfig.from_dict(written), str(tmp_path))
+    environment = Environment(user_classes=[user_class])
+    resolve(environment, options)
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    try:
+        refused = pytest.raises(ConfigError, match=f"^{said}.*start one process, without --master and --processes$")
+        with refused if said else contextlib.nullcontext():
+            resolve(environment, options)
+    finally:
+        runner.quit()
+
+
+def test_a_class_whose_feeder_cannot_be_read_is_refused_by_name_and_one_with_a_feeder_needs_no_other(
+    tmp_path: Path,
+) -> None:
+    target = {"target": {"container": "http://127.0.0.1:9"}}
+    options = Options(RunConfig.from_dict(target), str(tmp_path))
+    resolve(Environment(user_classes=[Again]), options)
+    with pytest.raises(ConfigError, match=r"Container has nothing to send: .*payloads = Feeder"):
+        resolve(Environment(user_classes=[Container]), options)
+
+    class Absent(Container):
+        payloads = Feeder("absent.csv")
+
+    with pytest.raises(ConfigError, match=r"^Absent\.payloads: absent\.csv: No such file"):
+        resolve(Environment(user_classes=[Absent]), options)

@@ -320,6 +320,25 @@ def test_a_locustfile_of_ones_own_becomes_an_open_model_by_one_import(tmp_path: 
     assert found["by_name"]["stumble"]["requests"]["failed"] == found["requests"]["failed"] > 40
 
 
+def test_payloads_that_are_sent_once_end_the_run_with_the_last_of_them(tmp_path: Path, local: Endpoint) -> None:
+    bodies = tmp_path / "rows.csv"
+    bodies.write_text("".join(f"{n},3.5,1.3,0.3\n" for n in range(123)))
+    request = {"payloads": str(bodies), "order": "once"}
+    path = config(tmp_path, local.url, {"name": "all", "duration": 60, "arrival_rate": 60}, request=request)
+    with locust(
+        tmp_path,
+        *("-f", files("locustfiles/invoke_endpoint.py", "shapes/from_config.py"), "--sm-config", str(path)),
+        "--headless",
+    ) as run:
+        code, folder = run.wait(), run.the_folder()
+    found = accounted(summary(folder))
+    assert code == {True: 0, False: 3}[found["verdict"]["valid"]], run.output
+    assert json.loads((folder / "run.json").read_text())["ended"] == "payloads used up"
+    assert found["arrivals"]["sent"] == found["requests"]["ok"] == local.served() == 123
+    assert found["arrivals"]["planned"] == pytest.approx(123, abs=1)
+    assert found["stopped"] is None
+
+
 def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url)
     program = tmp_path / "program.py"

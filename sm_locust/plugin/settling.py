@@ -43,6 +43,7 @@ class Settling:
             self._changed_at, self._counted = now, counted
         late = (now - self._published) * self._speed
         still = now - self._changed_at >= max(2.0, self._period)
-        whole = reaches_the_end and counted >= self._answered
+        nothing_came = self._answered == 0  # and so nothing of ours will be counted
+        whole = nothing_came or (reaches_the_end and counted >= self._answered)
         self.settled = whole or (still and late >= SETTLED_AFTER and readable)
         return self.settled or late >= PATIENCE

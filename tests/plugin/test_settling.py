@@ -49,8 +49,8 @@ def test_an_endpoint_that_is_never_counted_ends_the_patience() -> None:
     assert looks(lambda after: (0, False), readable=False) == (350.0, False)
 
 
-def test_nothing_answered_and_nothing_counted_settles_when_it_must_have_been_told() -> None:
-    assert looks(lambda after: (0, False), answered=0) == (290.0, True)
+def test_where_nothing_of_ours_arrived_nothing_is_waited_for() -> None:
+    assert looks(lambda after: (0, False), answered=0) == (0.0, True)
 
 
 @pytest.mark.parametrize("speed", [6, 60])

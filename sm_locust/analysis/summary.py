@@ -257,15 +257,9 @@ class Summary:
         Raises ImportError without pandas (extra `pandas`), RunError where run.json does not say when the run started.
         """
         found = self.as_dict()
-        slo = {"passed": found["slo"]["passed"]}
-        whole = {
-            "name": "run",
-            "judge": True,
-            "at_s": 0.0,
-            "duration_s": round(self.minutes.end * self.speed, 6),
-            **found,
-        }
-        rows = [_flattened(phase) for phase in found["phases"] or [{**whole, "slo": slo}]]
+        seconds = round(self.minutes.end * self.speed, 6)
+        whole = {"name": "run", "judge": True, "at_s": 0.0, "duration_s": seconds, **found}
+        rows = [_flattened(phase) for phase in found["phases"] or [whole]]
         return frame(rows, list(rows[0]), started_at(self.folder, self.meta), self.speed)
 
     def _stopped(self) -> dict[str, Any] | None:

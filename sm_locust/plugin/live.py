@@ -160,11 +160,17 @@ class LiveRun:
         """
         if self._active is None and (options is not None or self._order is None):
             self._options = options or self._options
+            self._order = None  # should this one be refused, the one before it is not played in its place
             self._order = resolve(self._environment, self._options, picked)
             self._looking = _watch(self._order)
         if self._order is None:
             raise ConfigError("no run has been ordered")
         return self._order
+
+    @property
+    def options(self) -> Options:
+        """Those of the run that goes on, or of the next one."""
+        return self._options
 
     def look(self) -> None:
         """Asks the endpoint to come what there is before the load: to be called where waiting does no harm."""

@@ -113,7 +113,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     config, base, notes = _configuration(options)
     if options.speed not in SPEEDS:
         accepted = ", ".join(map(str, SPEEDS))
-        raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
+        raise ConfigError(f"{options.called('speed')} {options.speed!r} is not accepted: one of {accepted}")
     schedule, source = _schedule(picked.shape, config, options)
     searches = isinstance(picked.shape, CapacityShape)
     if searches:
@@ -128,7 +128,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         for user_class in arrival_classes:
             user_class.check_here(config)
     if options.speed != 1:
-        _only_loopback(environment, config, arrival_classes, options.speed)
+        _only_loopback(environment, config, arrival_classes, options)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
     config.check_stop_when()
@@ -139,7 +139,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         cost.check(config, schedule, options.speed, payloads)
     elif searches:
         cost.check(config, _longest(config), 1, payloads)
-    _can_be_made(options.run_dir)
+    _can_be_made(options)
     return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes)
 
 
@@ -222,10 +222,16 @@ def _schedule(shape: LoadTestShape | None, config: RunConfig, options: Options) 
     except ValueError as e:
         raise ConfigError(f"{type(shape).__name__}.phases: {e}") from None
     if schedule is None:
-        named = f"{options.config} has none" if options.config else "there is none: give --sm-config FILE"
+        give = "config" if options.in_code else "--sm-config FILE"
+        named = f"{_named(options)} has none" if options.config else f"there is none: give {give}"
         raise ConfigError(f"{type(shape).__name__} plays the phases of the configuration, and {named}")
     source = shape.source()
-    return schedule, f"{source} {options.config}" if source == "config" else source
+    return schedule, f"{source} {_named(options)}" if source == "config" else source
+
+
+def _named(options: Options) -> str:
+    """The configuration, in words: one made in code has no file, and is in run.json as a whole."""
+    return "of the program" if isinstance(options.config, RunConfig) else str(options.config)
 
 
 def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source: str) -> None:
@@ -251,7 +257,7 @@ def the_shape(environment: Environment) -> LoadTestShape | None:
 
 
 def _only_loopback(
-    environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]], speed: int
+    environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]], options: Options
 ) -> None:
     """A compressed run is for the local endpoint: every address that would be sent to must resolve to loopback."""
     urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
@@ -259,14 +265,15 @@ def _only_loopback(
         urls |= set(addresses(config))  # it is watched, too
     if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
         urls.add(environment.host)
-    only_loopback(urls, speed, "--sm-speed")
+    only_loopback(urls, options.speed, options.called("speed"))
 
 
-def _can_be_made(run_dir: str) -> None:
+def _can_be_made(options: Options) -> None:
     """A run whose folder cannot be written must not send anything first."""
+    run_dir, option = options.run_dir, options.called("run-dir")
     try:
         Path(run_dir).mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be made: {e.strerror}") from None
+        raise ConfigError(f"{option} {run_dir}: not a folder that can be made: {e.strerror}") from None
     if not os.access(run_dir, os.W_OK | os.X_OK):
-        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be written")
+        raise ConfigError(f"{option} {run_dir}: not a folder that can be written")

@@ -1,4 +1,4 @@
-"""What a run folder holds as DataFrames of pandas, for notebooks. pandas is an extra, and is imported when it is asked for.
+"""What a run folder holds as DataFrames of pandas, for notebooks. pandas is an extra, imported when it is asked for.
 
 Each row says when it was twice: `at`, a UTC timestamp, and `at_s`, seconds of the schedule since the run's start.
 """

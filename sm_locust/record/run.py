@@ -391,16 +391,16 @@ class Run:
     def to_pandas(self, table: Table = "timeline") -> pandas.DataFrame:
         """One of the folder's tables as a DataFrame, in the order of time.
 
-        timeline    a row a real second, as `timeline.csv`: users, planned, sent, dropped, ok, cancelled, failed and each
-                    kind of failure (`failed_KIND`), in_flight, and mean, p50, p90, p99 and max of latency, service_time and
-                    lateness in milliseconds (`latency_p99_ms`), empty where nothing was answered
+        timeline    a row a real second, as `timeline.csv`: users, planned, sent, dropped, ok, cancelled, failed and
+                    each kind of failure (`failed_KIND`), in_flight, and mean, p50, p90, p99 and max of latency,
+                    service_time and lateness in milliseconds (`latency_p99_ms`), empty where nothing was answered
         cloudwatch  a row a point: source, metric, statistic, value, unit (ms, count or percent); empty without AWS
         scaling     a row an event: desired and in_service (instances, or copies; missing where not known), event
-        failures    a row for each failure that was kept, the first 20 of a kind: worker, kind, name, status (0 without an
-                    answer), request_id, message
+        failures    a row for each failure that was kept, the first 20 of a kind: worker, kind, name, status (0 without
+                    an answer), request_id, message
 
-        Each has `at`, when it was (UTC), and `at_s`, seconds of the schedule since the run's start, before the others: of
-        a period, when it began. Raises ImportError without pandas (extra `pandas`), ValueError for another table,
+        Each has `at`, when it was (UTC), and `at_s`, seconds of the schedule since the run's start, before the others:
+        of a period, when it began. Raises ImportError without pandas (extra `pandas`), ValueError for another table,
         RunError when the folder cannot be read or has no `timeline.csv` yet, which `sm-locust summarize` writes.
         """
         kinds: dict[str, str] = {}

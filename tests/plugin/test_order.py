@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
-from sm_locust.load.shapes import CapacityShape
-from sm_locust.load.users import ContainerUser
+from sm_locust.load.shapes import CapacityShape, ConfigShape
+from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import LARGEST_SENT, _say_what_is_not_played, received_payloads, resolve
+from sm_locust.plugin.setup import setup
 from sm_locust.schedule import Phase, Schedule
 
 PHASES: dict[str, Any] = {"phases": [{"name": "mine", "duration": "20m", "arrival_rate": 10}]}
@@ -49,6 +51,19 @@ def test_a_guard_that_a_shape_goes_past_names_the_shape() -> None:
     config.check_guard(1)
     with pytest.raises(ConfigError, match="the schedule of shape WarmUpMaxLoad sends 1,440,000 requests and guard"):
         config.check_guard(1, OTHER, "shape WarmUpMaxLoad")
+
+
+HERE = RunConfig()
+ELSEWHERE = RunConfig.from_dict({**PHASES, "target": {"container": "http://192.0.2.1"}})
+
+
+class Anybody(ArrivalUser):
+    @task
+    def nothing(self) -> None: ...
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        return config.urls()
 
 
 class Container(ContainerUser):
@@ -180,3 +195,34 @@ def test_a_class_whose_feeder_cannot_be_read_is_refused_by_name_and_one_with_a_f
 
     with pytest.raises(ConfigError, match=r"^Absent\.payloads: absent\.csv: No such file"):
         resolve(Environment(user_classes=[Absent]), options)
+
+
+class Played(ConfigShape):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"speed": 5}, "speed 5 is not accepted: one of 1, 2, 3, 6, 12, 60"),
+        ({"speed": 60, "config": ELSEWHERE}, "speed 60 is for a local endpoint only: 192.0.2.1 is 192.0.2.1"),
+        ({"run_dir": "/proc/nowhere"}, "run_dir /proc/nowhere: not a folder that can be made"),
+        ({"config": HERE}, "Played plays the phases of the configuration, and of the program has none"),
+        ({}, "Played plays the phases of the configuration, and there is none: give config"),
+    ],
+)
+def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_what_can_be_run(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    environment = Environment(user_classes=[Anybody], shape_class=Played())
+    environment.create_local_runner()
+    good = {"config": RunConfig.from_dict({**PHASES, "arrivals": {"per_user": 2}}), "run_dir": tmp_path}
+    with pytest.raises(ConfigError) as refused:
+        setup(environment, **{**(good if given else {}), **given})
+    assert str(refused.value).startswith(said)
+    live = setup(environment, **{**good, "speed": 1})
+    assert live is not None
+    assert live.order().config.arrivals.per_user == 2
+    assert setup(environment, speed=60) is live
+    assert (live.order().speed, live.order().run_dir) == (60, str(tmp_path))
+    assert live.order().config.arrivals.per_user == 2, "what is not given stays as it was"

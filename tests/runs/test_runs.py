@@ -339,12 +339,12 @@ def test_payloads_that_are_sent_once_end_the_run_with_the_last_of_them(tmp_path:
     assert found["stopped"] is None
 
 
-def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> None:
+def test_locust_as_a_library_needs_one_call_and_another_for_another_order(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url)
     program = tmp_path / "program.py"
     program.write_text(
         "import gevent, sys\n"
-        "from sm_locust import InvokeEndpointUser, setup\n"
+        "from sm_locust import ConfigError, InvokeEndpointUser, RunConfig, setup\n"
         "from locust import task\n"
         "from locust.env import Environment\n"
         "class Invoke(InvokeEndpointUser):\n"
@@ -357,20 +357,33 @@ def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> 
         "assert setup(environment) is live\n"
         "runner.start(30, spawn_rate=30)\n"
         "gevent.sleep(3)\n"
+        "try:\n"
+        "    setup(environment, speed=60)\n"
+        "except ConfigError as e:\n"
+        "    print(e)\n"
         "run = live.finish()\n"
         "assert live.finish() is run\n"
-        "runner.quit()\n"
         "print(run.folder)\n"
+        "runner.stop()\n"
+        "config = RunConfig.from_dict({**run.meta['config'], 'arrivals': {'per_user': 0.5}})\n"
+        "assert setup(environment, config) is live\n"
+        "runner.start(30, spawn_rate=30)\n"
+        "gevent.sleep(2)\n"
+        "runner.quit()\n"
+        "print(live.finish().folder)\n"
     )
     import subprocess
     import sys
 
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == 0, done.stderr
-    folder = Path(done.stdout.strip())
-    found = accounted(summary(folder))
-    assert found["arrivals"]["sent"] == local.served()
-    assert 55 <= found["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
+    refused, *folders = done.stdout.splitlines()
+    assert refused == "setup: a run is going on, and takes no other order: call finish() first"
+    first, second = (accounted(summary(Path(folder))) for folder in folders)
+    assert first["arrivals"]["sent"] + second["arrivals"]["sent"] == local.served()
+    assert 55 <= first["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
+    assert 10 <= second["arrivals"]["sent"] <= 33, "two seconds at half the rate, less that wait"
+    assert Path(folders[0]).parent == Path(folders[1]).parent == tmp_path / "runs"
 
 
 def _state(page: str) -> str:

@@ -48,6 +48,7 @@ ISOLATED = "isolated"
 CPU_SAMPLE = 5.0  # seconds
 _CREDENTIALS_PATIENCE = 20.0  # seconds for a source of credentials that does not answer
 _KILL_PATIENCE = 1.0
+_STOP_PATIENCE = 10.0  # seconds for the on_stop of all users, which run beside each other
 _LOOK = 0.01  # how often the drain looks whether all have landed
 
 _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
@@ -260,7 +261,10 @@ class Generator:
         user: ArrivalUser | None = None
         try:
             arrival.started_at = self.now()
-            user = sender.ready_user()
+            user = sender.user
+            if user is None:
+                user = sender.ready_user()
+                arrival.prepared = self.now() - arrival.started_at
             tasks: list[Any] = user.tasks
             task = tasks[0] if len(tasks) == 1 else self._chance.choice(tasks)
             user.arrival = arrival
@@ -268,8 +272,9 @@ class Generator:
         except GreenletExit:
             self._end_generic(arrival, task, CANCELLED, "still in flight when the run's patience ended")
             return False
-        except _QUIET_ENDS:
-            pass
+        except _QUIET_ENDS as e:
+            if user is None:  # nobody is there to run the task
+                self._end_generic(arrival, task, TASK_ERROR, f"on_start ended with {type(e).__name__}", e)
         except UsedUp:
             self._end_generic(arrival, task, CANCELLED, USED_UP)
         except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
@@ -313,6 +318,8 @@ class Generator:
             started_at = arrival.scheduled_at if arrival.started_at is None else arrival.started_at
             name = getattr(task, "__name__", arrival.user_class.__name__)
             outcome = Outcome(name, arrival.scheduled_at, started_at, None, self.now())
+        if arrival.prepared:
+            outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
         self.recorder.record(outcome)
 
     def _on_request(
@@ -328,8 +335,9 @@ class Generator:
         """Locust's `request` event: gives the arrival that is running its Outcome, whichever client sent it."""
         if "outcome" in kwargs:  # one of ours, which the arrival has been given already
             return
-        arrival = self._flying.get(getcurrent())
-        if arrival is None:
+        sender = getcurrent()
+        arrival = self._flying.get(sender)
+        if arrival is None or sender.user is None:  # what on_start sends is no arrival, and no part of one
             return
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)
@@ -390,8 +398,9 @@ class Generator:
         self.environment.events.request.remove_listener(self._on_request)
         if self._keeper is not None:
             self._keeper.kill(block=False)
-        for sender in self._senders:
-            sender.close()
+        leaving = [sender.leave() for sender in self._senders]
+        gevent.joinall([greenlet for greenlet in leaving if greenlet is not None], timeout=_STOP_PATIENCE)
+        gevent.killall([greenlet for greenlet in leaving if greenlet is not None], block=False)
         for connections in self._connections.values():
             connections.close()
 

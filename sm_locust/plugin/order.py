@@ -122,7 +122,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None or searches:
-        _follow_a_rate(arrival_classes)
+        _follow_a_rate(picked.user_classes)
     _payloads_can_end(environment, config, arrival_classes)
     if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
         for user_class in arrival_classes:
@@ -203,8 +203,14 @@ def _longest(config: RunConfig) -> Schedule:
     return Schedule((Phase("search", settings.time_limit, rate),))
 
 
-def _follow_a_rate(user_classes: Iterable[type[ArrivalUser]]) -> None:
+def _follow_a_rate(user_classes: Iterable[type[User]]) -> None:
+    """Locust deals a shape's users out to all classes: each must stand for a rate, and take what it is given."""
     for user_class in user_classes:
+        if not issubclass(user_class, ArrivalUser):
+            raise ConfigError(
+                f"{user_class.__name__} is not an ArrivalUser: it would take a share of the shape's users and send at a "
+                f"pace of its own; make it class {user_class.__name__}(ArrivalUser, …), or start it apart"
+            )
         if user_class.fixed_count:
             raise ConfigError(
                 f"{user_class.__name__}.fixed_count: {user_class.fixed_count} users do not follow a shape's rate; "

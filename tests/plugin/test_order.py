@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from locust import task
+from locust import LoadTestShape, User, task
 from locust.env import Environment
 
 import msgpack
@@ -16,7 +16,7 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
-from sm_locust.load.shapes import CapacityShape, ConfigShape
+from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import LARGEST_SENT, _say_what_is_not_played, received_payloads, resolve
@@ -226,3 +226,26 @@ def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_
     assert setup(environment, speed=60) is live
     assert (live.order().speed, live.order().run_dir) == (60, str(tmp_path))
     assert live.order().config.arrivals.per_user == 2, "what is not given stays as it was"
+
+
+class Loops(User):
+    @task
+    def browse(self) -> None: ...
+
+
+class Steady(PhasesShape):
+    phases = (Phase("steady", 60, 10),)
+
+
+@pytest.mark.parametrize("shape", [Steady, Find])
+@pytest.mark.parametrize("others", [[Again], []], ids=["beside arrivals", "alone"])
+def test_a_user_that_loops_is_refused_beside_a_shape_of_ours_which_it_would_take_users_of(
+    tmp_path: Path, shape: type[LoadTestShape], others: list[type[User]]
+) -> None:
+    written = {"target": {"container": "http://127.0.0.1:9"}, "slo": {"error_rate": "1%"}}
+    options = Options(RunConfig.from_dict(written), str(tmp_path))
+    resolve(Environment(user_classes=[*others, Loops]), options)  # without a shape each has the users that Locust gives
+    with pytest.raises(
+        ConfigError, match=r"^Loops is not an ArrivalUser: .*; make it class Loops\(ArrivalUser, …\), or"
+    ):
+        resolve(Environment(user_classes=[*others, Loops], shape_class=shape()), options)

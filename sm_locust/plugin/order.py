@@ -208,8 +208,8 @@ def _follow_a_rate(user_classes: Iterable[type[User]]) -> None:
     for user_class in user_classes:
         if not issubclass(user_class, ArrivalUser):
             raise ConfigError(
-                f"{user_class.__name__} is not an ArrivalUser: it would take a share of the shape's users and send at a "
-                f"pace of its own; make it class {user_class.__name__}(ArrivalUser, …), or start it apart"
+                f"{user_class.__name__} is not an ArrivalUser: it would take a share of the shape's users and send at "
+                f"its own pace; make it class {user_class.__name__}(ArrivalUser, …), or start it apart"
             )
         if user_class.fixed_count:
             raise ConfigError(

@@ -56,12 +56,19 @@ def setup(
             live.order()
             live.look()
         return live
-    given = {"config": config, "run_dir": None if run_dir is None else str(run_dir), "speed": speed}
-    changed = {name: value for name, value in given.items() if value is not None}
-    if changed:
+    if config is not None or run_dir is not None or speed is not None:
         if known.is_running:
             raise ConfigError("setup: a run is going on, and takes no other order: call finish() first")
-        known.order(replace(known.options, **changed, in_code=True))
+        before = known.options
+        known.order(
+            replace(
+                before,
+                config=before.config if config is None else config,
+                run_dir=before.run_dir if run_dir is None else str(run_dir),
+                speed=before.speed if speed is None else speed,
+                in_code=True,
+            )
+        )
         known.look()
     return known
 

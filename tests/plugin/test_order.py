@@ -216,7 +216,7 @@ def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_
 ) -> None:
     environment = Environment(user_classes=[Anybody], shape_class=Played())
     environment.create_local_runner()
-    good = {"config": RunConfig.from_dict({**PHASES, "arrivals": {"per_user": 2}}), "run_dir": tmp_path}
+    good: dict[str, Any] = {"config": RunConfig.from_dict({**PHASES, "arrivals": {"per_user": 2}}), "run_dir": tmp_path}
     with pytest.raises(ConfigError) as refused:
         setup(environment, **{**(good if given else {}), **given})
     assert str(refused.value).startswith(said)

@@ -461,7 +461,11 @@ class Guard(Section):
 
 
 class RunConfig(Section):
-    """All that a run is told. Durations and latencies are seconds, percentages fractions."""
+    """All that a run is told. Durations and latencies are seconds, percentages fractions.
+
+    `RunConfig.from_dict({"target": {"endpoint": "my-endpoint"}, …})` takes what the YAML would hold (its keys are in
+    docs/configuration.md), and raises ConfigError for what cannot be run; `as_dict()` gives it with every default.
+    """
 
     target: Given[Target] = None
     request: Request = Request()

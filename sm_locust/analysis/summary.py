@@ -69,9 +69,14 @@ class PhaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`Summary.of(run)`.
+    """A run in one value: `Summary.of(run)`. Its numbers as primitives are `as_dict()`, as a table `to_pandas()`.
 
+    folder    of the run
     meta      what run.json holds
+    minutes   the ledger by second, schedule minute and phase; `minutes.whole` is all of it
+    verdict   whether the run measured its target: `valid`, and `reasons`
+    slo       whether it was good enough: `passed`, None where that cannot be said, and `judgements`
+    phases    each that began, with verdict and SLO of its own
     watched   what CloudWatch and scaling saw; None when nobody watched
     limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
     onsets    where it began to break: the first failed request, then the rules in the order of time

@@ -76,8 +76,12 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
     """A user that stands for `per_user` arrivals a second, whatever the target does (an open model).
 
     Use it before any other user class: `class Shop(ArrivalUser, FastHttpUser)`. Each arrival runs one `@task`, in a
-    greenlet of its own, on an instance no other arrival is using (`on_start` has run on it once). `wait_time` has no
-    part in it, and a TaskSet, which is a loop of its own, is refused.
+    greenlet of its own, on an instance no other arrival is using. `wait_time` has no part in it, and a TaskSet, which
+    is a loop of its own, is refused.
+
+    There are as many instances as arrivals were in flight at once. `on_start` runs once on each, before its first
+    arrival, which waits for it; `on_stop` at the end of the run. What they send is in Locust's statistics, and is no
+    arrival. An `on_start` that raises, StopUser too, fails its arrival as `task_error`; the next one has a new instance.
 
     per_user  arrivals a second that one user stands for; None takes `arrivals.per_user` of the configuration
     """

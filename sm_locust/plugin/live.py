@@ -113,7 +113,12 @@ class Active:
 
 
 class LiveRun:
-    """Runs of one environment, one after the other."""
+    """Runs of one environment, one after the other. `setup` makes it, of its `environment` and `options`.
+
+    summary   of the run that ended last, a Summary; None before, or where its folder could not be read
+    finished  that run; None before, and while another goes on
+    failed    what kept a run from being sent, or its folder from being written, in one sentence; empty otherwise
+    """
 
     def __init__(self, environment: Environment, options: Options) -> None:
         self._environment = environment

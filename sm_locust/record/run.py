@@ -127,7 +127,11 @@ class Ledger:
 
 
 class Run:
-    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after."""
+    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after.
+
+    folder  its path
+    meta    what run.json says: schedule, config, versions, speed, started_at, ended (why), ended_s (real seconds)
+    """
 
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder = folder

@@ -75,7 +75,7 @@ def test_each_user_logs_in_once_is_known_in_its_tasks_and_logs_out_and_neither_i
 
         def on_stop(self) -> None:
             self.client.post("/logout")
-            getattr(self.client, "client", self.client).close()  # FastHttpUser's is within; Locust closes neither
+            getattr(self.client, "client", self.client).close()  # type: ignore[union-attr]  # FastHttpUser's is within; Locust closes neither
 
     bench = Bench(Member)
     bench.run(users=40, seconds=1.2)

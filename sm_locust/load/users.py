@@ -81,7 +81,7 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
 
     There are as many instances as arrivals were in flight at once. `on_start` runs once on each, before its first
     arrival, which waits for it; `on_stop` at the end of the run. What they send is in Locust's statistics, and is no
-    arrival. An `on_start` that raises, StopUser too, fails its arrival as `task_error`; the next one has a new instance.
+    arrival. An `on_start` that raises, StopUser too, fails its arrival as `task_error`; the next has a new instance.
 
     per_user  arrivals a second that one user stands for; None takes `arrivals.per_user` of the configuration
     """

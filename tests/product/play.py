@@ -62,7 +62,7 @@ def play(users: list[type], shapes: list[type]) -> None:
         environment.runner.start(ARRIVALS, spawn_rate=ARRIVALS)
     gevent.sleep(SECONDS)
     deadline = time.monotonic() + PATIENCE
-    while not answered and not raised and time.monotonic() < deadline:
+    while not answered and not raised and len(failures) < ARRIVALS and time.monotonic() < deadline:
         gevent.sleep(0.05)
     environment.runner.quit()
     live.finish()

@@ -144,6 +144,9 @@ class Target(Section):
         return self
 
 
+PayloadOrder = Literal["sequential", "random", "once"]
+
+
 class Request(Section):
     """What is sent. Without body and payloads, the user class brings its own."""
 
@@ -151,6 +154,10 @@ class Request(Section):
     body: Given[Text] = Field(None, description="a text that is not empty; put it in quotes if it looks like a number")
     payloads: Given[Text] = Field(None, description="the path of a .csv file, a .jsonl file or a directory")
     header: Flag = Field(False, description="true or false; true leaves out the first line of a CSV file")
+    order: PayloadOrder = Field(
+        "sequential",
+        description="how payloads are taken, one of sequential, random, once; once ends the run with the last",
+    )
     accept: Given[Header] = Field(None, description=f"a media type such as text/csv: {A_HEADER}")
     custom_attributes: Given[Header] = Field(None, description=A_HEADER)
     inference_component: Given[Name] = Field(None, description=A_NAME)
@@ -167,6 +174,8 @@ class Request(Section):
             raise refused("with body, a media type such as text/csv", "content_type")
         if self.header and self.payloads is None:
             raise refused("true only with payloads in a CSV file", "header")
+        if self.order != "sequential" and self.payloads is None:
+            raise refused(f"{self.order} only with payloads", "order")
         return self
 
 
@@ -189,15 +198,8 @@ class Arrivals(Section):
         5000, ge=1, le=1_000_000, description="a whole number of requests in one process, 1 to 1000000"
     )
     seed: Annotated[Given[Whole], Field(ge=0, lt=2**32)] = Field(
-        None, description="a whole number, 0 to 4294967295, with spacing: poisson"
+        None, description="a whole number, 0 to 4294967295: what is left to chance is then the same again"
     )
-
-    @field_validator("seed")
-    @classmethod
-    def _only_chance_has_a_seed(cls, seed: int, info: ValidationInfo) -> int:
-        if info.data.get("spacing") == "even":
-            raise refused("only with spacing: poisson; even spacing leaves nothing to chance")
-        return seed
 
 
 class Slo(Section):
@@ -459,7 +461,11 @@ class Guard(Section):
 
 
 class RunConfig(Section):
-    """All that a run is told. Durations and latencies are seconds, percentages fractions."""
+    """All that a run is told. Durations and latencies are seconds, percentages fractions.
+
+    `RunConfig.from_dict({"target": {"endpoint": "my-endpoint"}, …})` takes what the YAML would hold (its keys are in
+    docs/configuration.md), and raises ConfigError for what cannot be run; `as_dict()` gives it with every default.
+    """
 
     target: Given[Target] = None
     request: Request = Request()

@@ -76,7 +76,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Phases, one after the other. Raises ValueError without any, or when their arrivals exceed every number."""
+    """The plan: `phases`, one after the other.
+
+    Raises ValueError without any, or when their arrivals exceed every number.
+    """
 
     phases: tuple[Phase, ...]
 

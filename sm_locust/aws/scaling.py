@@ -114,10 +114,11 @@ def wanted(config: RunConfig) -> Scaling:
     return config.scaling
 
 
-def check(config: RunConfig, state: ScalingState, *, replace: bool) -> None:
+def check(config: RunConfig, state: ScalingState, *, replace: bool, option: str = "--replace") -> None:
     """Refuses what `apply` must not do to `state`, before anything is changed.
 
     replace  whether others' policies may be taken away and their scheduled actions suspended
+    option   that says so
 
     Raises ConfigError.
     """
@@ -139,7 +140,7 @@ def check(config: RunConfig, state: ScalingState, *, replace: bool) -> None:
             named.append(f"the scheduled action{'' if len(names) == 1 else 's'} {', '.join(names)}")
         raise ConfigError(
             f"{state.resource_id} has {' and '.join(named)}, not ours, and they would scale it together with the "
-            "configuration's policy: give --replace to take policies away and suspend scheduled actions; they come back"
+            f"configuration's policy: give {option} to take policies away and suspend scheduled actions; they come back"
         )
 
 

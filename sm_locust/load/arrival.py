@@ -17,15 +17,17 @@ class Arrival(Generic[Class]):
     scheduled_at  when the schedule wanted it, seconds of the run
     started_at    when its task began; None while it waits for its turn
     outcome       of the requests that have ended so far
+    prepared      seconds that `on_start` of its user took; 0 for a user that had been started before
     """
 
-    __slots__ = ("_claimed", "_now", "outcome", "scheduled_at", "started_at", "user_class")
+    __slots__ = ("_claimed", "_now", "outcome", "prepared", "scheduled_at", "started_at", "user_class")
 
     def __init__(self, user_class: type[Class], scheduled_at: float, now: Callable[[], float]) -> None:
         self.user_class = user_class
         self.scheduled_at = scheduled_at
         self.started_at: float | None = None
         self.outcome: Outcome | None = None
+        self.prepared = 0.0
         self._claimed = False
         self._now = now
 

@@ -66,7 +66,7 @@ class Interval:
 
         scheduled_at, started_at, ended_at = outcome.scheduled_at, outcome.started_at, outcome.ended_at
         histogram = self.lateness.counts
-        bucket = bucket_of(started_at - scheduled_at)
+        bucket = bucket_of(started_at - scheduled_at - outcome.prepared)
         histogram[bucket] = histogram.get(bucket, 0) + 1
         bucket = bucket_of(ended_at - scheduled_at)
         if kind == OK or kind in AGED:

@@ -16,30 +16,39 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from sm_locust.record.clock import unix
 from sm_locust.record.disk import sync
+from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
 from sm_locust.record.step import Step
 from sm_locust.schedule import SPEEDS
 
+if TYPE_CHECKING:
+    import pandas
+
 SCHEMA_VERSION = 1
 
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ALL_LOST = "the last worker was lost"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
+USED_UP = "payloads used up"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED, USED_UP)  # what run.json says of a run that nobody ended
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
+TIMELINE = "timeline.csv"  # derived from the ledger, a row a second
+
+Table = Literal["timeline", "cloudwatch", "scaling", "failures"]  # what to_pandas gives
 
 _COLUMNS = {
     CLOUDWATCH: ("at_s", "source", "metric", "statistic", "value", "unit"),
@@ -118,7 +127,11 @@ class Ledger:
 
 
 class Run:
-    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after."""
+    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after.
+
+    folder  its path
+    meta    what run.json says: schedule, config, versions, speed, started_at, ended (why), ended_s (real seconds)
+    """
 
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder = folder
@@ -379,6 +392,56 @@ class Run:
         """What became of the instances, each event once, by time; empty without AWS."""
         return _each_once(self._rows(SCALING, ScalingEvent.of))
 
+    def to_pandas(self, table: Table = "timeline") -> pandas.DataFrame:
+        """One of the folder's tables as a DataFrame, in the order of time.
+
+        timeline    a row a real second, as `timeline.csv`: users, planned, sent, dropped, ok, cancelled, failed and
+                    each kind of failure (`failed_KIND`), in_flight, and mean, p50, p90, p99 and max of latency,
+                    service_time and lateness in milliseconds (`latency_p99_ms`), empty where nothing was answered
+        cloudwatch  a row a point: source, metric, statistic, value, unit (ms, count or percent); empty without AWS
+        scaling     a row an event: desired and in_service (instances, or copies; missing where not known), event
+        failures    a row for each failure that was kept, the first 20 of a kind: worker, kind, name, status (0 without
+                    an answer), request_id, message
+
+        Each has `at`, when it was (UTC), and `at_s`, seconds of the schedule since the run's start, before the others:
+        of a period, when it began. Raises ImportError without pandas (extra `pandas`), ValueError for another table,
+        RunError when the folder cannot be read or has no `timeline.csv` yet, which `sm-locust summarize` writes.
+        """
+        kinds: dict[str, str] = {}
+        rows: list[dict[str, Any]]
+        if table == "timeline":
+            rows, columns = self._timeline()
+            kinds = {name: "int64" for name in columns if name not in ("at_s", "planned") and not name.endswith("_ms")}
+        elif table == "cloudwatch":
+            columns = list(_COLUMNS[CLOUDWATCH])
+            rows = [{column: getattr(found, column) for column in columns} for found in self.observations()]
+        elif table == "scaling":
+            columns, kinds = list(_COLUMNS[SCALING]), {"desired": "Int64", "in_service": "Int64"}
+            rows = [{column: getattr(found, column) for column in columns} for found in self.scaling_events()]
+        elif table == "failures":
+            columns = ["at_s", "worker", "kind", "name", "status", "request_id", "message"]
+            rows = sorted(({**row, "at_s": row["at"] * self.speed} for row in self.failures()), key=lambda r: r["at_s"])
+        else:
+            raise ValueError(f"to_pandas({table!r}) is not accepted: one of {', '.join(get_args(Table))}")
+        return frame(rows, columns, started_at(self.folder, self.meta), self.speed, kinds)
+
+    def _timeline(self) -> tuple[list[dict[str, Any]], list[str]]:
+        path = self.folder / TIMELINE
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                header, *lines = csv.reader(file)
+                if "at_s" not in header:
+                    raise ValueError(f"its columns are {','.join(header):.60}")
+                return [
+                    {name: float(cell) if cell else None for name, cell in zip(header, line, strict=True)}
+                    for line in lines
+                ], header
+        except FileNotFoundError:
+            again = f"sm-locust summarize {self.folder} writes it"
+            raise RunError(f"{self.folder}: {TIMELINE} is missing; {again}") from None
+        except (OSError, ValueError, csv.Error) as e:
+            raise RunError(f"{path}: not a timeline: {e}") from None
+
     def _rows(self, name: str, read: Callable[[Sequence[str]], T]) -> Iterator[T]:
         for number, text in self._whole_lines(name):
             try:
@@ -416,6 +479,14 @@ class Run:
                 if not text.endswith("\n"):
                     return
                 yield number, text.removesuffix("\n")
+
+
+def started_at(folder: Path, meta: Mapping[str, Any]) -> float:
+    """The start of a run, Unix seconds. Raises RunError where run.json does not say it."""
+    try:
+        return unix(meta["started_at"])
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{folder}: {META} does not say when the run started") from None
 
 
 def _size(path: Path) -> int:

@@ -13,10 +13,10 @@ import json
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.histogram import Histogram
-from sm_locust.record.run import Run
+from sm_locust.record.run import TIMELINE, Run
 from sm_locust.report import junit, markdown, page
 
-TIMELINE, HISTOGRAMS = "timeline.csv", "histograms.hlog"
+HISTOGRAMS = "histograms.hlog"
 SUMMARY_JSON, SUMMARY_MD, REPORT, JUNIT = "summary.json", "summary.md", "report.html", "junit.xml"
 
 TIMED = ("latency", "service_time", "lateness")

@@ -104,6 +104,6 @@ def test_without_region_or_credentials_one_sentence_says_what_to_set(tmp_path: P
     ):
         done = run("http://127.0.0.1/", tmp_path, env, {})
         assert done.returncode == 1
-        assert f"sm_locust.config.{said}" in done.stderr.splitlines()[-1]
+        assert f"sm_locust.fields.{said}" in done.stderr.splitlines()[-1]
     done = run("http://127.0.0.1/", tmp_path, {}, {"region": "mars"})
-    assert done.stderr.splitlines()[-1].startswith("sm_locust.config.ConfigError: requests_auth: target.region: 'mars'")
+    assert done.stderr.splitlines()[-1].startswith("sm_locust.fields.ConfigError: requests_auth: target.region: 'mars'")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -247,28 +248,36 @@ def watch(
 
 def before_and_after(parent: Path, config: dict[str, Any] | None = None) -> tuple[Run, Run]:
     """The reference experiment at speed 60: one instance that breaks, then a second one from minute 37 on."""
-    before, after = (_copied(parent, *made, config if config is not None else {}) for made in _before_and_after())
+    before, after = (made.again(parent, config) for made in _before_and_after())
     return before, after
 
 
-def _copied(parent: Path, meta: dict[str, Any], files: dict[str, bytes], config: dict[str, Any]) -> Run:
-    run = Run.create(parent, {**meta, "config": config})
-    for name, content in files.items():
-        (run.folder / name).write_bytes(content)
-    return Run.open(run.folder)
+@dataclass(frozen=True)
+class Made:
+    """A run that many tests begin with, and that takes long to play: what run.json has of it, and its other files."""
+
+    meta: dict[str, Any]
+    files: dict[str, bytes]
+
+    @classmethod
+    def of(cls, run: Run) -> Made:
+        return cls(
+            {key: value for key, value in run.meta.items() if key not in ("schema_version", "run_id")},
+            {file.name: file.read_bytes() for file in run.folder.iterdir() if file.name != META},
+        )
+
+    def again(self, parent: Path, config: dict[str, Any] | None) -> Run:
+        """A run of its own, to be changed at will."""
+        run = Run.create(parent, {**self.meta, "config": config if config is not None else {}})
+        for name, content in self.files.items():
+            (run.folder / name).write_bytes(content)
+        return Run.open(run.folder)
 
 
-@cache  # a dozen files of tests read it, and each pair is 132,000 requests
-def _before_and_after() -> list[tuple[dict[str, Any], dict[str, bytes]]]:
-    """What run.json has of each, and its other files."""
+@cache
+def _before_and_after() -> tuple[Made, ...]:
     with TemporaryDirectory() as parent:
-        return [
-            (
-                {key: value for key, value in run.meta.items() if key not in ("schema_version", "run_id")},
-                {file.name: file.read_bytes() for file in run.folder.iterdir() if file.name != META},
-            )
-            for run in _played_before_and_after(Path(parent))
-        ]
+        return tuple(map(Made.of, _played_before_and_after(Path(parent))))
 
 
 def _played_before_and_after(parent: Path) -> tuple[Run, Run]:

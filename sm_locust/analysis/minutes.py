@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -198,6 +198,28 @@ class Minutes:
 
     def is_judged(self, span: Span) -> bool:
         return self.schedule is None or span.phase is None or self.schedule.phases[span.phase].judge
+
+    def merge_into(self, whole: Span, seconds: Sequence[Span]) -> None:
+        """Merges seconds that follow each other; what the series has merged of them already it takes from there."""
+        at = 0
+        while at < len(seconds):
+            merged, lasts, last = self._series_at.get(seconds[at].start, (seconds[at], 1, seconds[at]))
+            if at + lasts > len(seconds) or seconds[at + lasts - 1] is not last:
+                merged, lasts = seconds[at], 1
+            whole.merge(merged)
+            at += lasts
+
+    @cached_property
+    def _series_at(self) -> dict[float, tuple[Span, int, Span]]:
+        """Start of a span of the series → it, how many seconds it has, and the last of them."""
+        if self.series is self.seconds:
+            return {}
+        starts = [span.start for span in self.seconds]
+        edges = [*(bisect_left(starts, span.start) for span in self.series), len(starts)]
+        return {
+            span.start: (span, until - first, self.seconds[until - 1])
+            for span, (first, until) in zip(self.series, pairwise(edges), strict=True)
+        }
 
     @property
     def resolution(self) -> int:

@@ -630,8 +630,8 @@ def _periods(
         at_s = anchor + index * period_s
         until_s = at_s + period_s
         client = Span(at_s / speed, speed)
-        for span in minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]:
-            client.merge(span)
+        first, last = bisect_left(starts, at_s - 1e-6), bisect_left(starts, until_s - 1e-6)
+        minutes.merge_into(client, minutes.seconds[first:last])
         partial = at_s < -1e-6 or until_s > end_s + 1e-6
         told = points.get(index, {})
         seen = Seen.of(told.get(source, {}) for source in sources.ours)

@@ -21,6 +21,18 @@ def is_this_machine(host: str) -> bool:
     return False
 
 
+def stand_in(url: str | None, api_gateway: str | None) -> str | None:
+    """The origin of the local endpoint, which stands in for all of AWS; None where AWS itself is meant.
+
+    url, api_gateway  of a configuration's target
+    """
+    named = url or api_gateway
+    if named is None or not is_this_machine(urlsplit(named).hostname or ""):
+        return None
+    parts = urlsplit(named)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def stays_here(config: RunConfig) -> bool:
     """Whether requests go to this machine by the names of their addresses: nothing of such a run is billed.
 

@@ -109,7 +109,7 @@ class Prior:
             )
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             raise PriorError(f"{path}: cannot be read: {e}") from None
         version = found.get("schema_version") if isinstance(found, dict) else None
         if version != SCHEMA_VERSION:

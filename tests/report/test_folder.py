@@ -180,7 +180,7 @@ CONFIG = {
         "target": 9,
     },
 }
-WRONG = (
+WRONG: tuple[Any, ...] = (
     None,
     True,
     -1,

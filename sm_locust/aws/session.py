@@ -424,7 +424,8 @@ def _session(config: RunConfig) -> tuple[Any, str]:
     except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
         raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
     if not region:
-        raise ConfigError("no AWS region is set: give --sm-region NAME, target.region or AWS_DEFAULT_REGION")
+        said = "give --region (Locust: --sm-region), target.region or AWS_DEFAULT_REGION"
+        raise ConfigError(f"no AWS region is set: {said}")
     return session, region
 
 

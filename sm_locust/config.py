@@ -546,10 +546,13 @@ class RunConfig(Section):
 
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
-        target = self.target
-        named = () if target is None else (target.url, target.api_gateway, target.container)
         steps = (step.address for scenario in self.scenarios or () for step in scenario.steps)
-        return tuple(dict.fromkeys(filter(None, (*named, *steps))))
+        return tuple(dict.fromkeys(filter(None, (*self.target_urls(), *steps))))
+
+    def target_urls(self) -> tuple[str, ...]:
+        """Those of `urls` that the target names, whatever the steps of scenarios name beside it."""
+        target = self.target
+        return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
 
     def with_overrides(
         self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"

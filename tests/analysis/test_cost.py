@@ -136,6 +136,14 @@ def test_an_address_that_the_environment_gives_is_this_machine_too(monkeypatch: 
     assert not cost(config()).free
 
 
+def test_an_endpoint_costs_what_it_costs_whatever_the_steps_of_scenarios_call() -> None:
+    there = [{"name": "s", "steps": [{"method": "post", "url": "https://api.example.com/x"}]}]
+    here = [{"name": "s", "steps": [{"method": "post", "url": "http://localhost:9000/x"}]}]
+    assert not cost(config(scenarios=here, prices=ALL)).free
+    assert not cost(config({**ENDPOINT, "url": "http://127.0.0.1:8500"}, scenarios=there)).free
+    assert cost(config({**ENDPOINT, "url": "http://127.0.0.1:8500"}, scenarios=here)).free
+
+
 # The guard
 
 

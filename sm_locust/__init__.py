@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sm_locust.analysis.summary import Summary
     from sm_locust.config import ConfigError, RunConfig
     from sm_locust.load.requests_auth import requests_auth
+    from sm_locust.load.scenario import ScenarioUser
     from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
     from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
     from sm_locust.plugin.live import LiveRun
@@ -39,6 +40,7 @@ __all__ = [
     "PhasesShape",
     "Run",
     "RunConfig",
+    "ScenarioUser",
     "Schedule",
     "Summary",
     "__version__",
@@ -64,6 +66,7 @@ _LOCUST = {
     "InvokeEndpointUser": "sm_locust.load.users",
     "LiveRun": "sm_locust.plugin.live",
     "PhasesShape": "sm_locust.load.shapes",
+    "ScenarioUser": "sm_locust.load.scenario",
     "requests_auth": "sm_locust.load.requests_auth",
     "setup": "sm_locust.plugin.setup",
 }

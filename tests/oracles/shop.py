@@ -1,6 +1,7 @@
 """A server that remembers what it was asked and answers as the path says, on the standard library alone.
 
-`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, all else is 200. With
+`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, `/slow` takes a second, all
+else is 200. With
 `/seen` it tells all requests since the last time, in order. Run as a program it serves on a free port of 127.0.0.1,
 which it prints.
 """
@@ -12,6 +13,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -71,6 +73,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = self.path.partition("?")[0].split("/")
         if parts[1] == "broken":
             self.close_connection = True
+        elif parts[1] == "slow":
+            time.sleep(1)
+            self._send(200, b"at last")
         elif parts[1] == "status":
             self._send(int(parts[2]), b"as you say", ("Location", "/elsewhere"))
         elif parts[1] == "cookie":

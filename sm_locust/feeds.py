@@ -99,18 +99,16 @@ def _table(number: int, feed: Feed, content: bytes) -> Table:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refused(number, feed.file, f"byte {error.start} is not UTF-8") from None
-    rows: list[Mapping[str, Any]] = []
     try:
         lines = csv.reader(io.StringIO(text, newline=""), delimiter=feed.delimiter, strict=True)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"feeds[{number}].delimiter: {feed.delimiter!r} separates no values: {error}") from None
+    rows: list[Mapping[str, Any]] = []
+    limit = csv.field_size_limit(max(len(text), 1))  # by default 128 KiB; an image written as text is more
     try:
-        is_first = True
+        if feed.header:
+            next(lines, None)
         for cells in lines:
-            if is_first and feed.header:
-                is_first = False
-                continue
-            is_first = False
             if not cells:  # an empty line
                 continue
             if len(cells) < len(feed.fields):
@@ -120,6 +118,8 @@ def _table(number: int, feed: Feed, content: bytes) -> Table:
             rows.append(dict(zip(feed.fields, values, strict=False)))
     except csv.Error as error:
         raise _refused(number, feed.file, f"line {lines.line_num}: {error}") from None
+    finally:
+        csv.field_size_limit(limit)
     if not rows:
         raise _refused(number, feed.file, "no row" + (" after the header" if feed.header else ""))
     return Table(content, tuple(rows), feed.order)

@@ -1,9 +1,8 @@
 """A server that remembers what it was asked and answers as the path says, on the standard library alone.
 
-`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, `/slow` takes a second, all
-else is 200. With
-`/seen` it tells all requests since the last time, in order. Run as a program it serves on a free port of 127.0.0.1,
-which it prints.
+`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, `/slow` takes a second,
+all else is 200. With `/seen` it tells all requests since the last time, in order. Run as a program it serves on a free
+port of 127.0.0.1, which it prints.
 """
 
 from __future__ import annotations

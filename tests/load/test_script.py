@@ -79,7 +79,8 @@ def test_what_is_sent_beside_a_steps_own_headers() -> None:
     assert wire({"url": HOST})[1] == {"Host": "127.0.0.1:8000", "User-Agent": "sm-locust"}
     assert wire({"method": "post", "url": HOST})[1]["Content-Length"] == "0"
     headers = {"user-agent": "me", "host": "shop", "Authorization": "Bearer {{ $env.T }}"}
-    found = wire({"url": HOST, "headers": headers}, **{"$env": {"T": "x"}})[1]
+    values: dict[str, Any] = {"$env": {"T": "x"}}
+    found = wire({"url": HOST, "headers": headers}, **values)[1]
     assert found == {"user-agent": "me", "host": "shop", "Authorization": "Bearer x"}
 
 

@@ -94,6 +94,7 @@ from sm_locust.fields import (
 )
 from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables, without_secrets
 from sm_locust.scenario import check as check_scenarios
+from sm_locust.scenario import requests_each as requests_of_each
 from sm_locust.schedule import Phase, Schedule
 
 MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
@@ -511,13 +512,22 @@ class RunConfig(Section):
         """The phases at speed 1, or None without any."""
         return None if self.phases is None else _schedule(self.phases)
 
+    @property
+    def requests_each(self) -> float:
+        """Requests of one arrival, on the mean: 1 without scenarios."""
+        return 1.0 if self.scenarios is None else requests_of_each(self.scenarios)
+
     def check_guard(self, speed: int, schedule: Schedule | None = None, source: str = "") -> None:
         """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows.
 
         source  where the schedule comes from, if it is not the phases
         """
         schedule, most = schedule or self.schedule(), self.guard.max_requests
-        if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
+        if (
+            schedule is not None
+            and most is not None
+            and (planned := round(schedule.total / speed * self.requests_each)) > most
+        ):
             of = f" of {source}" if source.startswith("shape ") else ""
             raise ConfigError(f"the schedule{of} sends {planned:,} requests and guard.max_requests allows {most:,}")
 

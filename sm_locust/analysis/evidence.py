@@ -91,7 +91,7 @@ def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
     later = seconds[len(seconds) // 2 :]
     grows = _grows(seconds, limits) and (len(later) < 5 or _grows(later, limits))  # a queue that is full is another
     # Then the ratio is that of the time for which we looked, and of no other: no line leads through it.
-    passing = grows or any(s.sent > s.ok + s.failed + s.cancelled for s in (one.second for one in seconds))
+    passing = grows or any(s.requested > s.ok + s.failed + s.cancelled for s in (one.second for one in seconds))
     if failed:
         worst = max(failed, key=lambda evidence: evidence.ratio)
         return replace(worst, error=math.inf) if passing else worst

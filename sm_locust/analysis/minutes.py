@@ -33,7 +33,7 @@ class Span:
     delivered  arrivals sent with a scheduled time before the end of the arrivals
     users      the most users commanded
     in_flight  the most requests in flight, over all processes
-    arrivals   due and dropped
+    arrivals   due, dropped, and requests further to the first of each
     by_name    outcomes by the request's name
     """
 
@@ -91,13 +91,27 @@ class Span:
 
     @property
     def sent(self) -> int:
+        """Arrivals that were sent."""
         return self.arrivals.sent
 
     @property
+    def further(self) -> int:
+        """Requests after the first of an arrival; 0 but for scenarios."""
+        return self.arrivals.further
+
+    @property
+    def requested(self) -> int:
+        """Requests that were sent."""
+        return self.arrivals.requested
+
+    @property
     def unreported(self) -> int:
-        """Sent, and never heard of again: what a process that died had not shipped. Below 0 the ledger is at fault."""
+        """Requests sent, and never heard of again: what a process that died had not shipped.
+
+        Below 0 the ledger is at fault.
+        """
         requests = self.requests
-        return self.sent - requests.ok - requests.failed - requests.cancelled
+        return self.requested - requests.ok - requests.failed - requests.cancelled
 
     @property
     def cancelled(self) -> int:

@@ -132,7 +132,7 @@ class Search:
             return None
         self._until = second.second + 1
         self._age = math.floor(age)
-        self._sent += second.sent
+        self._sent += second.requested
         probe.passed += 1
         if self._until >= self._settings.time_limit:
             self._end(TIME_LIMIT)

@@ -358,7 +358,7 @@ def _numbers(span: Span) -> dict[str, Any]:
             "dropped_by_reason": dict(sorted(arrivals.dropped_by_reason.items())),
             "delivered_ratio": None if ratio is None else round(ratio, 6),
         },
-        "requests": _requests(span.requests, span.cancelled),
+        "requests": {**_requests(span.requests, span.cancelled), "further": span.further},
         **_distributions(span.requests),
         "by_name": {
             name: {

@@ -166,7 +166,7 @@ def _windows(minutes: Minutes) -> Iterable[Span]:
 
 
 def _is_foreign(period: Period) -> bool:
-    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.sent)
+    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.requested)
 
 
 def _overlap(span: Span, period: Period) -> bool:

@@ -24,11 +24,13 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 from sm_locust.aws.session import Keys, Runtime, runtime
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
+from sm_locust.feeds import Table
 from sm_locust.load.arrival import Arrival
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
+from sm_locust.load.scenario import Player, ScenarioUser
 from sm_locust.load.sender import Sender
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
@@ -73,6 +75,7 @@ class Generator:
 
     until   real seconds of the run at which arrivals end (infinity without a schedule)
     index   this process's number among its like, from 0: they neither fire in step nor start at the same payload
+    tables  of the configuration's feeds, in their order
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Generator:
         until: float = math.inf,
         boundaries: tuple[float, ...] = (),
         index: int = 0,
+        tables: tuple[Table, ...] = (),
     ) -> None:
         self.environment = environment
         self.config = config
@@ -109,12 +113,14 @@ class Generator:
         self._senders: list[Sender] = []
         self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
-        self._index = index
+        self._index, self._tables = index, tables
         self._chance = chance(seed, index, "tasks")
         self._feeds: dict[Feeder | None, Feed] = {None: feed(payloads, config.request.order, seed=seed, index=index)}
         self.next_payload = self._taking(self._feeds[None])
         self.on_used_up: Callable[[float], None] | None = None  # told when the run has sent all that it was to send
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
+        self._pausing = 0  # of those, between two requests of a scenario
+        self._cut_short = 0  # runs of a scenario that were ended there
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
@@ -193,6 +199,11 @@ class Generator:
             )
         return self._signers[service]
 
+    @cached_property
+    def player(self) -> Player:
+        """What plays the scenarios. Raises ConfigError for an environment variable that is missing here."""
+        return Player(self, self._tables, self._index)
+
     def _keep_credentials(self, renewal: Renewal) -> None:
         while True:
             gevent.sleep(renewal.wait)
@@ -234,11 +245,36 @@ class Generator:
             if issubclass(user_class, InvokerUser):
                 self.payloads_of(user_class)
                 self.invoker(user_class)
+            if issubclass(user_class, ScenarioUser):
+                self.player  # noqa: B018  # made now
+
+    @property
+    def in_flight(self) -> int:
+        """Arrivals under way, without those in a pause between two requests."""
+        return len(self._flying) - self._pausing
+
+    def further(self, arrival: Arrival[Any], scheduled_at: float) -> None:
+        """Another request of an arrival is sent now, after those before it have been recorded."""
+        arrival.renew(scheduled_at)
+        self.recorder.further(scheduled_at)
+
+    def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None:
+        """Records a request of an arrival that may have others."""
+        arrival.outcome, arrival.owed = outcome, False
+        self.recorder.record(outcome)
+
+    def pause_until(self, at: float) -> None:
+        """Lets a run of a scenario wait, in real seconds whatever the speed."""
+        self._pausing += 1
+        try:
+            gevent.sleep(max(0.0, at - self.now()))
+        finally:
+            self._pausing -= 1
 
     def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
         if self.paused is not None:
             self.recorder.dropped(scheduled_at, self.paused)
-        elif len(self._flying) >= self._max_in_flight:
+        elif len(self._flying) - self._pausing >= self._max_in_flight:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
@@ -294,6 +330,11 @@ class Generator:
         """The task ended without an answer of its own: the arrival ends as `kind`, and Locust is told."""
         if arrival.outcome is not None and arrival.outcome.kind == kind:
             return  # the invoker has said so already
+        if not arrival.owed:
+            if kind == CANCELLED:  # in a pause: no request of it was under way
+                self._cut_short += 1
+                return
+            self.further(arrival, self.now())
         now = self.now()
         name = getattr(task, "__name__", arrival.user_class.__name__)
         started_at = now if arrival.started_at is None else arrival.started_at
@@ -310,8 +351,8 @@ class Generator:
         arrival.answered(outcome)
 
     def _landed(self, greenlet: Greenlet, arrival: Arrival[ArrivalUser], task: Any) -> None:
-        """Records the arrival's one Outcome."""
-        if self._flying.pop(greenlet, None) is None:
+        """Records the arrival's Outcome, or that of its last request where those before have been recorded."""
+        if self._flying.pop(greenlet, None) is None or not arrival.owed:
             return
         outcome = arrival.outcome
         if outcome is None:  # a task without a request is measured as a whole
@@ -341,10 +382,13 @@ class Generator:
             return
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)
+        scheduled_at = arrival.claim()
+        if not arrival.owed:
+            self.further(arrival, scheduled_at)
         arrival.answered(
             Outcome(
                 name,
-                arrival.claim(),
+                scheduled_at,
                 max(arrival.scheduled_at, now - (response_time or 0.0) / 1e3),
                 None,
                 now,
@@ -389,6 +433,13 @@ class Generator:
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
                 self._landed(greenlet, arrival, None)
+        if self._cut_short:
+            logger.warning(
+                "%d runs of a scenario were in a pause when the run's patience ended, and what they had yet to "
+                "send was not sent; --stop-timeout gives them longer",
+                self._cut_short,
+            )
+            self._cut_short = 0
 
     def close(self) -> None:
         """Lets go of connections and users; the generator is of no use after. Idempotent."""
@@ -409,7 +460,7 @@ class Generator:
         ahead = None if self._clock_said else self._signing_clock.corrected_by
         self._clock_said = self._signing_clock.corrected_by is not None
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample(), ahead
+            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead
         )
 
     def _cpu_sample(self) -> float | None:

@@ -213,6 +213,8 @@ class InvokerUser(ArrivalUser):
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
+        if played := _of_scenarios(cls, config):
+            return played
         if cls.payloads is not None:
             try:
                 cls.payloads.check()
@@ -249,7 +251,9 @@ class InvokeEndpointUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or not config.target.endpoint:
-            return f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
+            )
         return super().problem(config)
 
     @classmethod
@@ -302,7 +306,9 @@ class ApiGatewayUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or config.target.api_gateway is None:
-            return f"{cls.__name__} posts to an API and none is named: give target.api_gateway in --sm-config FILE"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} posts to an API and none is named: give target.api_gateway in --sm-config FILE"
+            )
         return _unsendable(cls, config, "custom_attributes", *_ROUTING) or super().problem(config)
 
     @classmethod
@@ -363,7 +369,9 @@ class ContainerUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or config.target.container is None:
-            return f"{cls.__name__} posts to a container and none is named: give target.container in --sm-config FILE"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} posts to a container and none is named: give target.container in --sm-config FILE"
+            )
         return _unsendable(cls, config, *_ROUTING) or super().problem(config)
 
     @classmethod
@@ -391,6 +399,17 @@ class ContainerUser(InvokerUser):
     @staticmethod
     def _url(config: RunConfig) -> str:
         return (config.target.container if config.target else None) or ""
+
+
+def _of_scenarios(cls: type[InvokerUser], config: RunConfig) -> str | None:
+    """Says that a configuration is one of scenarios, which this class would not play."""
+    scenarios = config.scenarios or ()
+    if not scenarios or (config.target is not None and all(len(each.steps) == 1 for each in scenarios)):
+        return None
+    return (
+        f"{cls.__name__} sends one request for an arrival and the configuration has scenarios: run it with "
+        "locustfiles/artillery.py"
+    )
 
 
 _ROUTING = ("inference_component", "target_model", "target_variant")  # keys of `request` that SageMaker routes by

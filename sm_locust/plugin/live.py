@@ -270,6 +270,7 @@ class LiveRun:
                 order.payloads,
                 until=until,
                 boundaries=schedule.boundaries if schedule else (),
+                tables=order.tables,
             )
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run

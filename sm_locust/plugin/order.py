@@ -18,12 +18,15 @@ from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from sm_locust import feeds as feed_files
 from sm_locust import payloads as payload_files
 from sm_locust.analysis import cost
 from sm_locust.analysis.sizing import Sizing
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
+from sm_locust.feeds import Table
+from sm_locust.load.scenario import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.loopback import only_loopback
@@ -33,7 +36,7 @@ from sm_locust.schedule import SPEEDS, Phase, Schedule
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers
+LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers, and as many of feeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Order:
     schedule  in schedule seconds; None when Locust's own user count is the plan
     source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
     searches  whether the shape searches for capacity
+    tables    of the configuration's feeds, in their order
     notes     what of an artillery script has no effect, a sentence each
     speed     schedule seconds for one real second
     """
@@ -56,6 +60,7 @@ class Order:
     run_dir: str
     searches: bool = False
     notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def real_schedule(self) -> Schedule | None:
@@ -75,13 +80,17 @@ class Order:
         return [sentence for sentence in said if sentence is not None]
 
     def message(self) -> dict[str, Any]:
-        """What a worker needs of it, in primitives: payloads go along unless they are large, then only their hash."""
+        """What a worker needs of it, in primitives: payloads, and files of feeds, go along unless they are large, then
+        only their hash."""
         real = self.real_schedule
         small = payload_files.total_bytes(self.payloads) <= LARGEST_SENT
+        few = feed_files.total_bytes(self.tables) <= LARGEST_SENT
         return {
             "config": self.config.as_dict(),
             "payloads": payload_files.encode(self.payloads) if small else None,
             "sha256": payload_files.sha256(self.payloads),
+            "feeds": [table.content for table in self.tables] if few else None,
+            "feeds_sha256": feed_files.sha256(self.tables),
             "base": str(self.base),
             "speed": self.speed,
             "boundaries": list(real.boundaries) if real else [],
@@ -96,6 +105,17 @@ def received_payloads(message: dict[str, Any], config: RunConfig) -> tuple[Paylo
     if payload_files.sha256(payloads) != message["sha256"]:
         raise ConfigError(f"request.payloads: {config.request.payloads} holds something else here than on the master")
     return payloads
+
+
+def received_tables(message: dict[str, Any], config: RunConfig) -> tuple[Table, ...]:
+    """A worker's feeds, as its payloads."""
+    if message["feeds"] is not None:
+        return feed_files.parse(config.feeds, message["feeds"])
+    tables = feed_files.load(config.feeds, message["base"])
+    if feed_files.sha256(tables) != message["feeds_sha256"]:
+        named = ", ".join(feed.file for feed in config.feeds)
+        raise ConfigError(f"feeds: {named}: something else here than on the master")
+    return tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +155,13 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     if not searches:  # which plays no phases, and ends at the guard
         config.check_guard(options.speed, schedule, source)
     payloads = payload_files.load(config.request, base)
+    tables = feed_files.load(config.feeds, base)
     if schedule is not None:
         cost.check(config, schedule, options.speed, payloads)
     elif searches:
         cost.check(config, _longest(config), 1, payloads)
     _can_be_made(options)
-    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes)
+    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes, tables)
 
 
 def _configuration(options: Options) -> tuple[RunConfig, Path, tuple[str, ...]]:
@@ -269,7 +290,7 @@ def _only_loopback(
     urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
     if config.target is not None and config.target.endpoint is not None:
         urls |= set(addresses(config))  # it is watched, too
-    if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
+    if environment.host and not all(issubclass(c, (InvokerUser, ScenarioUser)) for c in user_classes):
         urls.add(environment.host)
     only_loopback(urls, options.speed, options.called("speed"))
 

@@ -215,7 +215,7 @@ def watch(
         at_s = index * period_s - offset_s
         if lost(at_s):
             continue
-        sent = sum(interval.sent for interval in intervals if interval.name == ARRIVALS)
+        sent = sum(interval.requested for interval in intervals if interval.name == ARRIVALS)
         requests = pooled(interval for interval in intervals if interval.name != ARRIVALS)
         latency = requests.service_time
 

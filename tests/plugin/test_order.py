@@ -16,10 +16,17 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
+from sm_locust.load.scenario import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.order import LARGEST_SENT, _say_what_is_not_played, received_payloads, resolve
+from sm_locust.plugin.order import (
+    LARGEST_SENT,
+    _say_what_is_not_played,
+    received_payloads,
+    received_tables,
+    resolve,
+)
 from sm_locust.plugin.setup import setup
 from sm_locust.schedule import Phase, Schedule
 
@@ -249,3 +256,43 @@ def test_a_user_that_loops_is_refused_beside_a_shape_of_ours_which_it_would_take
         ConfigError, match=r"^Loops is not an ArrivalUser: .*; make it class Loops\(ArrivalUser, …\), or"
     ):
         resolve(Environment(user_classes=[*others, Loops], shape_class=shape()), options)
+
+
+FEED = {"file": "users.csv", "fields": ["id"]}
+STEP = {"method": "get", "url": "http://127.0.0.1:9/{{ id }}"}
+
+
+class Plays(ScenarioUser):
+    @task
+    def one(self) -> None:
+        self.play()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_feeds_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_path: Path, more: int) -> None:
+    file = tmp_path / "users.csv"
+    file.write_bytes(b"1" * (LARGEST_SENT - 2) + b"\n2" + b"3" * more)
+    written = {"feeds": [{**FEED, "file": str(file)}], "scenarios": [{"name": "a", "steps": [STEP]}]}
+    config = RunConfig.from_dict(written)
+    order = resolve(Environment(user_classes=[Plays]), Options(config, str(tmp_path)))
+    message = msgpack.loads(msgpack.dumps(order.message()))
+    assert (len(msgpack.dumps(message)) < 10_000) == bool(more)
+    assert received_tables(message, config) == order.tables
+    file.write_bytes(file.read_bytes()[:-1] + b"9")
+    if not more:
+        assert received_tables(message, config) == order.tables
+        return
+    with pytest.raises(ConfigError, match=r"feeds: .*users\.csv: something else here than on the master"):
+        received_tables(message, config)
+
+
+def test_feeds_and_the_environment_are_looked_at_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOP_TOKEN", raising=False)
+    environment, where = Environment(user_classes=[Plays]), str(tmp_path)
+    secret = {**STEP, "headers": {"a": "{{ $env.SHOP_TOKEN }}"}}
+    for step, said in ((STEP, r"feeds\[0\].file: .*users\.csv: No such file"), (secret, "variable SHOP_TOKEN")):
+        config = RunConfig.from_dict({"feeds": [FEED], "scenarios": [{"name": "a", "steps": [step]}]})
+        with pytest.raises(ConfigError, match=said):
+            resolve(environment, Options(config, where))

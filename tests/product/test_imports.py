@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PURE = ["ConfigError", "Outcome", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
 LOCUST_FACING = [
     *("ApiGatewayUser", "ArrivalUser", "CapacityShape", "ConfigShape", "ContainerUser", "InvokeEndpointUser"),
-    *("LiveRun", "PhasesShape", "requests_auth", "setup"),
+    *("LiveRun", "PhasesShape", "ScenarioUser", "requests_auth", "setup"),
 ]
 
 

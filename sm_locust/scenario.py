@@ -26,6 +26,7 @@ A_STEP_URL = (
 A_VARIABLE = "a mapping of names (letters, digits, _, - and spaces; $ first) to values or lists of values"
 FIELDS = "a list of one name or more, one for each column: letters, digits, _, - and spaces"
 HEADERS = "a mapping of header names to texts of printable ASCII characters"
+STEPS = "a list of one step or more, the first of them a request"
 VALUES = "a mapping of names to texts, numbers, true or false"
 
 _NAME = re.compile(r"[$A-Za-z0-9_](?:[\w$ -]*[\w$-])?", re.ASCII)
@@ -180,7 +181,7 @@ class Scenario(Section):
 
     name: Text = Field(description="a text that is not empty")
     weight: Number = Field(1.0, gt=0, le=1e6, description="a number, more than 0, at most 1000000")
-    steps: Annotated[tuple[Step, ...], Listed] = Field(description="a list of one step or more, one of them a request")
+    steps: Annotated[tuple[Step, ...], Listed] = Field(description=STEPS)
 
     def recorded(self) -> dict[str, Any]:
         """Primitives, as they may be kept: without passwords, keys and tokens."""
@@ -195,13 +196,9 @@ class Scenario(Section):
         return data
 
     @model_validator(mode="after")
-    def _requests_something(self) -> Self:
-        if all(step.url is None for step in self.steps):
-            raise refused("a list of one step or more, one of them a request", "steps")
-        if self.steps[0].url is None:
-            raise refused(
-                "only after a request: ahead of the first it would only delay the arrival", "steps", 0, "think"
-            )
+    def _begins_with_a_request(self) -> Self:
+        if not self.steps or self.steps[0].url is None:  # a pause ahead of it would only delay the arrival
+            raise refused(STEPS, "steps")
         return self
 
 

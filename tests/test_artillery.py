@@ -194,6 +194,7 @@ def test_poisson_arrivals_stay_poisson_arrivals() -> None:
         ({"delete": {"url": "{{ target }}/a"}}, {"method": "delete", "url": f"{TARGET}/a"}),
         ({"get": {"url": "{{ base }}/a"}}, {"method": "get", "url": f"{TARGET}/v1/a"}),
         ({"get": {"url": "http://{{ $env.HOST }}/a"}}, {"method": "get", "url": "http://localhost/a"}),
+        ({"get": {"url": "/a?b={{ id }}#{{ c }}"}}, {"method": "get", "url": TARGET + "/a?b={{ id }}"}),
         ({"get": {"url": "/{{ id }}", "name": "item"}}, {"method": "get", "url": TARGET + "/{{ id }}", "name": "item"}),
         (
             {"get": {"url": "/a?x=1", "qs": {"q": "{{ id }}", "n": 1}}},  # artillery's client drops the URL's own
@@ -624,6 +625,11 @@ def test_a_plan_says_where_scenarios_lead_and_how_much_an_arrival_is() -> None:
             script(flow=[{"get": {"url": "/", "expect": [{"statusCode": 200}]}}]),
             "scenarios[0].flow[0].get.expect[0].stat",
         ),
+        (
+            script(flow=[{"think": 1}, {"get": {"url": "/"}}]),
+            "scenarios[0].flow[0].think: left out: ahead of the first",
+        ),
+        (script(flow=[{"get": {"url": "/a#b"}}]), "scenarios[0].flow[0].get.url: what follows # is not sent"),
     ],
 )
 def test_what_has_no_effect_is_said(data: dict[str, Any], note: str) -> None:

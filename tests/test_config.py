@@ -524,7 +524,10 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "scenarios": ([], "a list of one scenario or more"),
     "scenarios[0].name": ("", "a text that is not empty"),
     "scenarios[0].weight": (0, "a number, more than 0, at most 1000000"),
-    "scenarios[0].steps": ([{"think": 1}], "a list of one step or more, one of them a request"),
+    "scenarios[0].steps": (
+        [{"think": 1}, {"method": "get", "url": "http://127.0.0.1/"}],
+        "a list of one step or more, the first of them a request",
+    ),
     "scenarios[0].steps[0].method": ("GET", "one of get, post, put, patch, delete, head, options; or think"),
     "scenarios[0].steps[0].url": ("http://{{ $env.HOST }}/", "whose scheme and host hold no {{ template }}"),
     "scenarios[0].steps[0].name": ("", "a text that is not empty"),

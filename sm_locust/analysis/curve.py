@@ -83,6 +83,8 @@ class Curve:
         even       whether arrivals were evenly spaced
         Raises CurveError when the run shows nothing of an instance without a queue.
         """
+        if minutes.whole.further:
+            raise CurveError("its arrivals were several requests each, and no rate of arrivals is one of requests")
         level = _Level(watched, instances)
         windows = list(_windows(minutes, level))
         answered = [window for window in windows if window.latency is not None]
@@ -247,7 +249,7 @@ def _windows(minutes: Minutes, level: _Level) -> Iterable[_Window]:
 
 
 def _window(spans: Sequence[Span], lasted: float, instances: float) -> _Window:
-    sent = sum(span.requested for span in spans)
+    sent = sum(span.sent for span in spans)
     ok = sum(span.requests.ok for span in spans)
     failed = sum(span.requests.failed - span.requests.refused for span in spans)
     latencies = [(span.requests.latency.mean, span.requests.latency.count) for span in spans]

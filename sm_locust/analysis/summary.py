@@ -144,7 +144,7 @@ class Summary:
             borrowed=Borrowed.of(run.folder),
             workers=workers(minutes, meta),
             recommendation=None
-            if found.refused
+            if found.refused or minutes.whole.further  # a rate of arrivals is none of invocations then
             else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
         )
 

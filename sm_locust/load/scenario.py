@@ -49,7 +49,7 @@ class Player:
 
     tables  of `feeds`, in their order
     index   this process's number among its like
-    Raises ConfigError for an environment variable that is missing here.
+    Raises ConfigError for an environment variable that is missing here, and for a host that cannot be connected to.
     """
 
     def __init__(self, load: PlayLoad, tables: Sequence[Table], index: int) -> None:
@@ -65,14 +65,14 @@ class Player:
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
         self._constant[templates.ENV] = _environment(scenarios)
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
+        addresses = dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
+        try:
+            connected = {address: load.connections(address, bundle, proxy_for(address)) for address in addresses}
+        except ValueError as error:  # a host that TLS cannot ask for, a proxy or a bundle that is none
+            raise ConfigError(f"scenarios: {error}") from None
         self._invokers = {
-            address: Invoker(
-                load.connections(address, bundle, proxy_for(address)),
-                "/",
-                now=load.now,
-                timeout=config.request.timeout,
-            )
-            for address in dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
+            address: Invoker(connections, "/", now=load.now, timeout=config.request.timeout)
+            for address, connections in connected.items()
         }
 
     def play(self, user: ArrivalUser, arrival: Arrival[Any]) -> None:

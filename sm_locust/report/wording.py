@@ -297,7 +297,7 @@ def arrivals(span: Span) -> list[tuple[str, str]]:
 
 def requests(span: Span) -> list[tuple[str, str]]:
     found = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in _by_count(span.requests.by_kind))
-    further = [("further", f"{number(span.further)}, after the first of an arrival")] if span.further else []
+    further = [("further requests", number(span.further))] if span.further else []
     return [
         *further,
         ("ok", number(span.requests.ok)),

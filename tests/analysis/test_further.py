@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sm_locust.analysis.cost import Cost
+from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.plan import Plan
 from sm_locust.analysis.sizing import Sizing
@@ -79,8 +80,7 @@ def test_what_is_further_is_in_every_file_that_counts(tmp_path: Path) -> None:
         count = {key: int(row[key]) for key in ("sent", "further", "ok", "failed", "cancelled")}
         assert count["ok"] + count["failed"] + count["cancelled"] == count["sent"] + count["further"]
     assert sum(int(row["further"]) for row in rows) == 200
-    text = markdown.render(summary)
-    assert "300 requests" in text or "200, after the first of an arrival" in text
+    assert "further requests" in markdown.render(summary)
     assert "300 requests" in (summary.folder / "report.html").read_text()
 
 
@@ -89,7 +89,7 @@ def test_a_run_without_any_writes_and_says_what_it_always_did(tmp_path: Path) ->
     assert "further" not in (summary.folder / "intervals.jsonl").read_text()
     assert "further" not in (summary.folder / "timeline.csv").read_text()
     assert summary.as_dict()["requests"]["further"] == 0
-    assert "after the first of an arrival" not in markdown.render(summary)
+    assert "further requests" not in markdown.render(summary)
 
 
 def test_cloudwatch_is_held_against_requests(tmp_path: Path) -> None:
@@ -105,7 +105,11 @@ def test_cloudwatch_is_held_against_requests(tmp_path: Path) -> None:
     reconciled = watched.reconciliation(minutes.whole)
     assert (reconciled.sent, reconciled.invocations, reconciled.difference) == (6000, 6000, 0)
     assert watched.foreign == []
-    assert Summary.of(found).verdict.valid
+    summary = Summary.of(found)
+    assert summary.verdict.valid
+    assert summary.recommendation is None
+    with pytest.raises(CurveError, match="its arrivals were several requests each"):
+        Curve.of(minutes, watched)
 
 
 def stopping(metric: str, answered: bool) -> bool:

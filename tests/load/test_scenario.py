@@ -259,3 +259,13 @@ def test_a_header_that_cannot_be_sent_is_refused_before_the_run() -> None:
     step = {**STEP, "headers": {"connection": "close"}}
     problem = Script.problem(RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [step]}]}, "test"))
     assert problem == "scenarios[0].steps[0]: header 'connection': the connection sets it itself, leave it out"
+
+
+def test_a_host_that_tls_cannot_ask_for_is_refused_before_the_run() -> None:
+    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [{**STEP, "url": "https://a..b/"}]}]}, "test")
+    generator = Generator(Environment(user_classes=[Script]), config, RunClock.start(), ())
+    try:
+        with pytest.raises(ConfigError, match=r"scenarios: url 'https://a\.\.b': TLS cannot ask for that host"):
+            generator.prepare()
+    finally:
+        generator.close()

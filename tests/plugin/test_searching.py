@@ -145,3 +145,16 @@ def test_steps_are_told_once() -> None:
     assert found.advance(2.5) == []
     heard.steps.append(two)
     assert found.advance(3.5) == [two]
+
+
+def test_requests_after_the_first_of_an_arrival_are_waited_for_too() -> None:
+    found, heard = searching()
+    later = Interval(0.0, ARRIVALS)
+    later.add("further", 2)
+    found.note([arrived(0.0, 2), later.encode(), answered(0.0, 0.01, 0.01, 0.01)])
+    found.advance(1.1)
+    assert heard.seconds == []
+    found.note([answered(0.0, 0.02)])
+    found.advance(1.2)
+    assert [(second.due, second.ok) for second in heard.seconds] == [(2, 4)]
+    assert heard.in_flight == [0]

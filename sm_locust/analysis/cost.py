@@ -108,12 +108,13 @@ class Cost:
         played      an experiment plays the schedule twice, with a pause: BEFORE on `min_instances`
         """
         target = config.target
-        if target is None:
-            return cls((), unknown="what is sent to: the configuration has no target")
-        if target.container is not None:
+        if target is not None and target.container is not None:
             return cls((), free="A container is called, and nothing of AWS.")
         if stays_here(config):
             return cls((), free="All of it stays on this machine: nothing is billed.")
+        if target is None:
+            what = "is sent to" if config.scenarios is None else "the hosts of the scenarios bill"
+            return cls((), unknown=f"what {what}: the configuration has no target")
         times = 2 if played == "experiment" else 1
         requests = times * schedule.total * config.requests_each
         hours, unknown = _instance_hours(config, schedule.duration, prices, speed, played)

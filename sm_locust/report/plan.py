@@ -131,7 +131,8 @@ def _crossed(reach: Reach) -> str:
 def _bodies(plan: Plan) -> str:
     bodies, sent = plan.bodies, plan.bytes_sent
     if bodies is None or sent is None:
-        return "the user class brings its own: how many bytes is not known"
+        who = "the user class brings its" if plan.config.scenarios is None else "the scenarios have their"
+        return f"{who} own: how many bytes is not known"
     mean = f"{bodies.mean_bytes:,.0f} bytes" if bodies.mean_bytes < 10_000 else size(bodies.mean_bytes)
     of = "" if bodies.count == 1 else f" on average, of {bodies.count:,}"
     return f"{size(sent)}: {mean}{of} a request; headers come on top"

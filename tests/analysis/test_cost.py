@@ -191,6 +191,20 @@ def test_a_guard_needs_to_know_how_many_instances_there_are() -> None:
     assert "has no target" in refusal(RunConfig.from_dict({"guard": {"max_cost": 99}}))
 
 
+@pytest.mark.parametrize(
+    ("host", "free", "unknown"),
+    [
+        ("127.0.0.1:8000", "All of it stays on this machine: nothing is billed.", ""),
+        ("shop.example.com", "", "what the hosts of the scenarios bill: the configuration has no target"),
+    ],
+)
+def test_scenarios_without_a_target_cost_what_their_hosts_bill(host: str, free: str, unknown: str) -> None:
+    step = {"method": "get", "url": f"http://{host}/"}
+    config = RunConfig.from_dict({"scenarios": [{"name": "look", "steps": [step]}]})
+    cost = Cost.of(config, Schedule((Phase("steady", 60, 10),)), Prices.of(config))
+    assert (cost.free, cost.unknown) == (free, unknown)
+
+
 def test_only_what_the_cache_said_grows_old() -> None:
     cache = Cache.read()
     cache.keep_price("us-east-1", "data_in_gb", 2, datetime.date(2026, 10, 1))

@@ -21,7 +21,7 @@ PURE = [
 ]
 LOCUST_FACING = [
     *("ApiGatewayUser", "ArrivalUser", "CapacityShape", "ConfigShape", "ContainerUser", "InvokeEndpointUser"),
-    *("LiveRun", "PhasesShape", "requests_auth", "setup"),
+    *("LiveRun", "PhasesShape", "ScenarioUser", "requests_auth", "setup"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import gevent
 import pytest
 
 from sm_locust.config import ConfigError
-from sm_locust.feeders import Feed, Feeder, UsedUp, feed
+from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
+from sm_locust.load.pacer import poisson
 from sm_locust.payloads import Payload
 
 THREE = (Payload(b"one", "a/a"), Payload(b"two", "b/b"), Payload(b"three", "c/c"))
@@ -36,6 +38,14 @@ def test_at_random_they_are_even_and_those_of_the_seed() -> None:
     drawn = [taken(feed(THREE, "random", seed=7, index=index), 50) for index in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert taken(feed(THREE, "random"), 50) != taken(feed(THREE, "random"), 50)
+
+
+def test_what_is_drawn_for_one_use_says_nothing_of_what_is_drawn_for_another() -> None:
+    """From one stream, which payload is next would follow from how long the gap before it was."""
+    uses = ("tasks", "payloads", "scenarios")
+    drawn = [chance(7, index, use).random() for use in uses for index in (0, 1)]
+    gaps = [1 - math.exp(-next(poisson(7 + 1009 * index))) for index in (0, 1)]
+    assert len({round(u, 9) for u in (*drawn, *gaps)}) == 8
 
 
 def test_weights_say_how_often_each_is_taken() -> None:

@@ -14,13 +14,13 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http.cookiejar import CookieJar
-from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import GreenletExit
 
 from sm_locust import scenario, templates
 from sm_locust.config import ConfigError
+from sm_locust.feeders import chance
 from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
 from sm_locust.load.http import proxy_for
@@ -58,7 +58,7 @@ class Player:
         self._load = load
         self._expect = (config.request.expect or "").encode()
         self._script = Script(scenarios)
-        self._random = Random(None if seed is None else seed + 1009 * index)
+        self._random = chance(seed, index, "scenarios")
         self._rows = [Rows(table, index, self._random) for table in tables]
         variables = {name: plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]

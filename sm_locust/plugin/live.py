@@ -272,7 +272,12 @@ class LiveRun:
                 boundaries=schedule.boundaries if schedule else (),
                 tables=order.tables,
             )
-            generator.prepare()
+            try:
+                generator.prepare()
+            except ConfigError:
+                generator.close()
+                run.discard()
+                raise
             clock.start_on_the_next_second()  # what was prepared is not part of the run
             self._environment.generator = generator  # type: ignore[attr-defined]
         processes = runner.worker_count if isinstance(runner, MasterRunner) else 1

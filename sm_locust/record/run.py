@@ -167,6 +167,10 @@ class Run:
             raise RunError(f"run folder {folder}: cannot be made: {e.strerror}") from e
         return run
 
+    def discard(self) -> None:
+        """Takes the folder away again: of a run that turned out, before anything was sent, not to be one."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"
 

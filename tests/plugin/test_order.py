@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import LoadTestShape, User, task
 from locust.env import Environment
 
@@ -296,3 +297,31 @@ def test_feeds_and_the_environment_are_looked_at_before_the_run(
         config = RunConfig.from_dict({"feeds": [FEED], "scenarios": [{"name": "a", "steps": [step]}]})
         with pytest.raises(ConfigError, match=said):
             resolve(environment, Options(config, where))
+
+
+def test_a_run_whose_feeder_fails_at_its_start_sends_nothing_leaves_no_folder_and_the_next_may_do_better(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[str] = []
+
+    def rows() -> Iterator[str]:
+        tries.append("once")
+        if len(tries) == 1:
+            raise OSError("the share is not mounted")
+        yield "1"
+
+    class Mounted(Container):
+        payloads = Feeder(rows)
+
+    environment = Environment(user_classes=[Mounted])
+    runner = environment.create_local_runner()
+    live = setup(environment, RunConfig.from_dict({"target": {"container": "http://127.0.0.1:9"}}), run_dir=tmp_path)
+    assert live is not None
+    for failed, folders in (("Mounted.payloads: OSError: the share is not mounted", 0), ("", 1)):
+        runner.start(1, spawn_rate=1)
+        gevent.sleep(0.1)
+        runner.stop()
+        live.finish()
+        assert live.failed == failed
+        assert len(list(tmp_path.iterdir())) == folders
+    runner.quit()

@@ -31,6 +31,7 @@ from sm_locust import (
     Run,
     RunConfig,
     RunError,
+    ScenarioUser,
     Schedule,
     Summary,
     __version__,
@@ -68,6 +69,12 @@ class Shop(ArrivalUser, FastHttpUser):
     @task
     def browse(self) -> None:
         self.client.get("/")
+
+
+class Script(ScenarioUser):
+    @task
+    def scenario(self) -> None:
+        self.play()
 
 
 class Steady(PhasesShape):

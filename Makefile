@@ -24,8 +24,9 @@ NICE := nice -n 5
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
 PYTEST := $(BIN)/python -m pytest
 
+# Hundreds of processes are started, and none should compile again what the one before it has compiled.
 test: .venv/.test  ## run the tests
-	@logs=$$(mktemp -d); trap 'kill $$rooms $$beside $$product 2>/dev/null; rm -rf $$logs' EXIT; \
+	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$rooms $$beside $$product 2>/dev/null; rm -rf $$logs' EXIT; \
 	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/runs tests/product tests/browser $(BESIDE)) > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(NICE) $(PYTEST) $(BESIDE) > $$logs/beside 2>&1 & beside=$$!; \
 	$(NICE) $(PYTEST) $(PRODUCT) $(ALONE:%=--ignore=%) > $$logs/product 2>&1 & product=$$!; \

@@ -239,6 +239,8 @@ def _bounds(field: FieldInfo) -> str:
 
 # Of classes that sm_locust itself drives, what is there for others; of all others it is everything.
 SHOWN = {
+    "Comparison": ("of", "before", "after", "pairs", "as_dict"),
+    "Feeder": ("check",),
     "LiveRun": ("is_running", "is_ending", "elapsed", "finish"),
     "Run": ("open", "ledger", "failures", "observations", "scaling_events", "to_pandas"),
     "Summary": ("of", "exit_code", "as_dict", "to_pandas"),

@@ -12,15 +12,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sm_locust.analysis.compare import Comparison
     from sm_locust.analysis.summary import Summary
     from sm_locust.config import ConfigError, RunConfig
+    from sm_locust.experiment import ExperimentError, run_experiment
+    from sm_locust.feeders import Feeder
     from sm_locust.load.requests_auth import requests_auth
+    from sm_locust.load.scenario import ScenarioUser
     from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
     from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
+    from sm_locust.payloads import Payload
     from sm_locust.plugin.live import LiveRun
     from sm_locust.plugin.setup import setup
     from sm_locust.record.outcome import Outcome
-    from sm_locust.record.run import Run
+    from sm_locust.record.run import Run, RunError
     from sm_locust.schedule import Phase, Schedule
 
     __version__: str
@@ -29,31 +34,44 @@ __all__ = [
     "ApiGatewayUser",
     "ArrivalUser",
     "CapacityShape",
+    "Comparison",
     "ConfigError",
     "ConfigShape",
     "ContainerUser",
+    "ExperimentError",
+    "Feeder",
     "InvokeEndpointUser",
     "LiveRun",
     "Outcome",
+    "Payload",
     "Phase",
     "PhasesShape",
     "Run",
     "RunConfig",
+    "RunError",
+    "ScenarioUser",
     "Schedule",
     "Summary",
     "__version__",
     "requests_auth",
+    "run_experiment",
     "setup",
 ]
 
 _PURE = {
+    "Comparison": "sm_locust.analysis.compare",
     "ConfigError": "sm_locust.config",
+    "ExperimentError": "sm_locust.experiment",
+    "Feeder": "sm_locust.feeders",
     "Outcome": "sm_locust.record.outcome",
+    "Payload": "sm_locust.payloads",
     "Phase": "sm_locust.schedule",
     "Run": "sm_locust.record.run",
     "RunConfig": "sm_locust.config",
+    "RunError": "sm_locust.record.run",
     "Schedule": "sm_locust.schedule",
     "Summary": "sm_locust.analysis.summary",
+    "run_experiment": "sm_locust.experiment",
 }
 _LOCUST = {
     "ApiGatewayUser": "sm_locust.load.users",
@@ -64,6 +82,7 @@ _LOCUST = {
     "InvokeEndpointUser": "sm_locust.load.users",
     "LiveRun": "sm_locust.plugin.live",
     "PhasesShape": "sm_locust.load.shapes",
+    "ScenarioUser": "sm_locust.load.scenario",
     "requests_auth": "sm_locust.load.requests_auth",
     "setup": "sm_locust.plugin.setup",
 }

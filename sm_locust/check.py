@@ -84,7 +84,7 @@ class Check:
     def _findings(self, config: RunConfig, bodies: tuple[payloads.Payload, ...]) -> Iterator[Finding]:
         schedule = config.schedule()
         real = None if schedule is None else schedule.at_speed(self.speed)
-        yield _plan(real, self.speed)
+        yield _plan(real, self.speed, config.requests_each)
         if config.target is not None and config.target.container is None:
             yield from check.findings(config, self.speed, *_lasts(config, real, self.speed))
             yield from _unrestored(config, self.run_dir)
@@ -93,19 +93,21 @@ class Check:
         outcome, found = probe(config, bodies)
         yield found
         takes = outcome.service_time - (outcome.connected or 0.0) if outcome is not None and outcome.ok else None
-        yield from quotas.of_the_way(config, None if real is None else real.peak, takes)
+        yield from quotas.of_the_way(config, None if real is None else real.peak * config.requests_each, takes)
 
 
 # The plan
 
 
-def _plan(real: Schedule | None, speed: int) -> Finding:
+def _plan(real: Schedule | None, speed: int, each: float) -> Finding:
     if real is None:
         return not_available("plan", "the configuration has no phases; a shape or the web UI says what is sent")
     lasts = format_duration(round(real.duration, 3))
     if speed != 1:
         lasts += f" ({format_duration(round(real.duration * speed, 3))} at speed {speed})"
-    return Finding("plan", PASS, f"{real.total:,.0f} requests in {lasts}, at most {real.peak:,.0f} a second")
+    return Finding(
+        "plan", PASS, f"{real.total * each:,.0f} requests in {lasts}, at most {real.peak * each:,.0f} a second"
+    )
 
 
 def _cost(config: RunConfig, bodies: tuple[payloads.Payload, ...], speed: int) -> Iterator[Finding]:

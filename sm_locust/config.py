@@ -94,6 +94,7 @@ from sm_locust.fields import (
 )
 from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables, without_secrets
 from sm_locust.scenario import check as check_scenarios
+from sm_locust.scenario import requests_each as requests_of_each
 from sm_locust.schedule import Phase, Schedule
 
 MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
@@ -144,6 +145,9 @@ class Target(Section):
         return self
 
 
+PayloadOrder = Literal["sequential", "random", "once"]
+
+
 class Request(Section):
     """What is sent. Without body and payloads, the user class brings its own."""
 
@@ -151,6 +155,10 @@ class Request(Section):
     body: Given[Text] = Field(None, description="a text that is not empty; put it in quotes if it looks like a number")
     payloads: Given[Text] = Field(None, description="the path of a .csv file, a .jsonl file or a directory")
     header: Flag = Field(False, description="true or false; true leaves out the first line of a CSV file")
+    order: PayloadOrder = Field(
+        "sequential",
+        description="how payloads are taken, one of sequential, random, once; once ends the run with the last",
+    )
     accept: Given[Header] = Field(None, description=f"a media type such as text/csv: {A_HEADER}")
     custom_attributes: Given[Header] = Field(None, description=A_HEADER)
     inference_component: Given[Name] = Field(None, description=A_NAME)
@@ -167,6 +175,8 @@ class Request(Section):
             raise refused("with body, a media type such as text/csv", "content_type")
         if self.header and self.payloads is None:
             raise refused("true only with payloads in a CSV file", "header")
+        if self.order != "sequential" and self.payloads is None:
+            raise refused(f"{self.order} only with payloads", "order")
         return self
 
 
@@ -189,15 +199,8 @@ class Arrivals(Section):
         5000, ge=1, le=1_000_000, description="a whole number of requests in one process, 1 to 1000000"
     )
     seed: Annotated[Given[Whole], Field(ge=0, lt=2**32)] = Field(
-        None, description="a whole number, 0 to 4294967295, with spacing: poisson"
+        None, description="a whole number, 0 to 4294967295: what is left to chance is then the same again"
     )
-
-    @field_validator("seed")
-    @classmethod
-    def _only_chance_has_a_seed(cls, seed: int, info: ValidationInfo) -> int:
-        if info.data.get("spacing") == "even":
-            raise refused("only with spacing: poisson; even spacing leaves nothing to chance")
-        return seed
 
 
 class Slo(Section):
@@ -459,7 +462,11 @@ class Guard(Section):
 
 
 class RunConfig(Section):
-    """All that a run is told. Durations and latencies are seconds, percentages fractions."""
+    """All that a run is told. Durations and latencies are seconds, percentages fractions.
+
+    `RunConfig.from_dict({"target": {"endpoint": "my-endpoint"}, …})` takes what the YAML would hold (its keys are in
+    docs/configuration.md), and raises ConfigError for what cannot be run; `as_dict()` gives it with every default.
+    """
 
     target: Given[Target] = None
     request: Request = Request()
@@ -505,13 +512,22 @@ class RunConfig(Section):
         """The phases at speed 1, or None without any."""
         return None if self.phases is None else _schedule(self.phases)
 
+    @property
+    def requests_each(self) -> float:
+        """Requests of one arrival, on the mean: 1 without scenarios."""
+        return 1.0 if self.scenarios is None else requests_of_each(self.scenarios)
+
     def check_guard(self, speed: int, schedule: Schedule | None = None, source: str = "") -> None:
         """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows.
 
         source  where the schedule comes from, if it is not the phases
         """
         schedule, most = schedule or self.schedule(), self.guard.max_requests
-        if schedule is not None and most is not None and (planned := round(schedule.total / speed)) > most:
+        if (
+            schedule is not None
+            and most is not None
+            and (planned := round(schedule.total / speed * self.requests_each)) > most
+        ):
             of = f" of {source}" if source.startswith("shape ") else ""
             raise ConfigError(f"the schedule{of} sends {planned:,} requests and guard.max_requests allows {most:,}")
 
@@ -540,10 +556,13 @@ class RunConfig(Section):
 
     def urls(self) -> tuple[str, ...]:
         """The addresses that the configuration itself names; an endpoint's own is found by botocore."""
-        target = self.target
-        named = () if target is None else (target.url, target.api_gateway, target.container)
         steps = (step.address for scenario in self.scenarios or () for step in scenario.steps)
-        return tuple(dict.fromkeys(filter(None, (*named, *steps))))
+        return tuple(dict.fromkeys(filter(None, (*self.target_urls(), *steps))))
+
+    def target_urls(self) -> tuple[str, ...]:
+        """Those of `urls` that the target names, whatever the steps of scenarios name beside it."""
+        target = self.target
+        return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
 
     def with_overrides(
         self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"

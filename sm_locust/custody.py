@@ -19,6 +19,7 @@ from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.interrupts import Interrupts
+from sm_locust.loopback import stand_in
 from sm_locust.record import prior
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
 
@@ -59,7 +60,7 @@ def refuse_owed(run_dir: Path, config: RunConfig, state: ScalingState) -> None:
 
 
 def _address(config: RunConfig) -> str | None:
-    return (config.target.url or config.target.api_gateway) if config.target else None
+    return stand_in(config.target.url, config.target.api_gateway) if config.target else None
 
 
 def take(path: Path, config: RunConfig, state: ScalingState, speed: int, **more: Any) -> Prior:
@@ -184,7 +185,7 @@ def refuse_out_of_order(record: Prior) -> None:
     Raises PriorError.
     """
     for later in prior.records(record.folder.parent):
-        same = (later.arn, later.resource_id) == (record.arn, record.resource_id)
+        same = later.is_of(record.arn, record.resource_id, record.address)
         newer = (later.at, later.folder.name) > (record.at, record.folder.name)
         if same and newer and later.restored_at is None:
             raise PriorError(

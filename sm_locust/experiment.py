@@ -11,9 +11,13 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +27,12 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
 from sm_locust.aws import capacity, scaling
 from sm_locust.aws.scaling import ScalingState
-from sm_locust.aws.session import addresses, runtime_urls
+from sm_locust.aws.session import AwsFault, addresses, runtime_urls
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.custody import progress, say
-from sm_locust.interrupts import Interrupts
+from sm_locust.interrupts import HEARD, Interrupts
 from sm_locust.loopback import only_loopback
-from sm_locust.plugin.orphan import PARENT
-from sm_locust.record.prior import EXPERIMENT, Prior
+from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
 from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
 from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
@@ -60,6 +63,8 @@ class Experiment:
     endpoint, region, url   as Locust's --sm- options of the same names
     replace      whether policies that are not ours are taken away for AFTER, and put back after it
     locust       further arguments for both Locust processes, such as --processes 4
+    name         of the configuration in errors; its path by default
+    prefix       of what errors call the arguments: the command's options begin with --
     """
 
     config: Path
@@ -70,19 +75,24 @@ class Experiment:
     url: str | None = None
     replace: bool = False
     locust: tuple[str, ...] = ()
+    name: str = ""
+    prefix: str = "--"
 
     def resolved(self) -> RunConfig:
         """The configuration, checked for what an experiment needs. Raises ConfigError."""
-        config = load(self.config).with_overrides(endpoint=self.endpoint, region=self.region, url=self.url)
+        config = load(self.config)
+        config = config.with_overrides(self.endpoint, self.region, self.url, prefix=self.prefix)
+        named = self.name or self.config
         if config.target is None or config.target.endpoint is None:
-            raise ConfigError(f"{self.config}: target.endpoint: missing; required: the endpoint to scale")
+            raise ConfigError(f"{named}: target.endpoint: missing; required: the endpoint to scale")
         if config.phases is None:
-            raise ConfigError(f"{self.config}: phases: missing; required: the load of both sides")
+            raise ConfigError(f"{named}: phases: missing; required: the load of both sides")
         if self.speed not in SPEEDS:
             accepted = ", ".join(map(str, SPEEDS))
-            raise ConfigError(f"--speed {self.speed} is not accepted: one of {accepted}")
+            raise ConfigError(f"{self.prefix}speed {self.speed} is not accepted: one of {accepted}")
         if self.speed != 1:
-            only_loopback([*config.urls(), *runtime_urls(config), *addresses(config)], self.speed)
+            urls = [*config.urls(), *runtime_urls(config), *addresses(config)]
+            only_loopback(urls, self.speed, f"{self.prefix}speed")
         scaling.wanted(config)
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
@@ -93,6 +103,73 @@ class Experiment:
 def new_folder(run_dir: str | Path) -> Path:
     """`<run_dir>/experiment-<UTC time>`, not made yet."""
     return Path(run_dir) / ("experiment-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+
+
+def run_experiment(
+    config: str | Path | RunConfig,
+    folder: str | Path | None = None,
+    *,
+    speed: int = 1,
+    endpoint: str | None = None,
+    region: str | None = None,
+    url: str | None = None,
+    replace: bool = False,
+    locust: Sequence[str] = (),
+) -> Comparison:
+    """Plays a load BEFORE and AFTER its automatic scaling, puts scaling back as it was, and compares the two.
+
+    It is `sm-locust experiment`, for a program or a notebook: two `locust` processes, one after the other, and what is
+    under way on stderr. It takes as long as both loads and the scaling between them.
+
+    config    a YAML file, or a RunConfig whose relative paths start at the working folder; `target.endpoint`, `phases`
+              and `scaling` are required
+    folder    where all of it goes (default `runs/experiment-<UTC time>`): `before/` and `after/`, which `Run.open`
+              reads; `compare.md`, `compare.json`, `compare.html`; `locust-before.log`, `locust-after.log`; and
+              `experiment.json`, from which `sm-locust experiment --resume` and `sm-locust scaling restore` go on
+    speed     schedule seconds for one real second; other than 1 only against this machine
+    endpoint, region, url   instead of those of the configuration's target
+    replace   whether policies that are not ours are taken away for AFTER, and put back after it
+    locust    further arguments for both processes, such as `["--processes", "4"]`
+
+    Raises ConfigError before anything was changed, and ExperimentError for whatever else keeps it from its end; either
+    is one sentence, and says so where scaling is not as it was. KeyboardInterrupt, by SIGINT, SIGTERM or SIGHUP, comes
+    once scaling has been put back. To be called in the main thread, which hears signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise ExperimentError("run_experiment: called in a thread; accepted: in the main thread, which hears signals")
+    before = {number: signal.getsignal(number) for number in HEARD}
+    try:
+        with _as_file(config) as path:
+            return play(
+                Experiment(
+                    *(path, Path(folder) if folder is not None else new_folder("runs"), speed, endpoint, region, url),
+                    replace=replace,
+                    locust=tuple(locust),
+                    name="configuration" if isinstance(config, RunConfig) else "",
+                    prefix="",
+                )
+            )
+    except (AwsFault, PriorError, RunError, OSError) as e:
+        raise ExperimentError(str(e)) from e
+    finally:
+        for number, handler in before.items():  # a command hears nothing any more at its end; a program goes on
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _as_file(config: str | Path | RunConfig) -> Iterator[Path]:
+    """A configuration as Locust takes it: one made in code in a file that only its owner may read, for as long."""
+    if not isinstance(config, RunConfig):
+        yield Path(config)
+        return
+    data = config.as_dict()
+    if config.request.payloads is not None:
+        data["request"]["payloads"] = str(Path(config.request.payloads).absolute())
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:  # JSON is YAML
+        json.dump(data, file)
+        file.flush()
+        yield Path(file.name)
 
 
 def play(experiment: Experiment) -> Comparison:
@@ -150,7 +227,7 @@ def resume(folder: Path) -> Comparison:
 def _found(experiment: Experiment, config: RunConfig) -> ScalingState:
     """Scaling as it is, if an experiment may begin with it."""
     before = scaling.read(config)
-    scaling.check(config, before, replace=experiment.replace)
+    scaling.check(config, before, replace=experiment.replace, option=f"{experiment.prefix}replace")
     status = capacity.describe(config).status
     if status != capacity.STEADY:
         raise ConfigError(f"{before.resource_id} is {status}; accepted: {capacity.STEADY}")
@@ -332,6 +409,8 @@ class _Conductor:
 
     def _locust(self, side: str) -> None:
         """Plays one side to its end and names its folder."""
+        from sm_locust.plugin.orphan import PARENT  # gevent comes with it, and nobody else here needs that
+
         experiment = self._experiment
         folder = experiment.folder
         log = folder / f"locust-{side}.log"

@@ -2,7 +2,7 @@
 
 The first Ctrl-C, SIGTERM or SIGHUP is a KeyboardInterrupt; cleaning up after it is not interrupted again, so whoever is
 waited for in the meantime says what impatience does. Once the work is done the result stands: what comes later is too
-late, and would only break into the end of the process.
+late, and would only break into the end of the process. What the process was started deaf to, as nohup does, it stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
@@ -31,7 +31,8 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._hear) for number in _HEARD}
+        heard = [number for number in HEARD if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._hear) for number in heard}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

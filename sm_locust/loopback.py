@@ -21,15 +21,30 @@ def is_this_machine(host: str) -> bool:
     return False
 
 
+def stand_in(url: str | None, api_gateway: str | None) -> str | None:
+    """The origin of the local endpoint, which stands in for all of AWS; None where AWS itself is meant.
+
+    url, api_gateway  of a configuration's target
+    """
+    named = url or api_gateway
+    if named is None or not is_this_machine(urlsplit(named).hostname or ""):
+        return None
+    parts = urlsplit(named)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def stays_here(config: RunConfig) -> bool:
     """Whether requests go to this machine by the names of their addresses: nothing of such a run is billed.
 
-    An address that the environment gives for InvokeEndpoint counts, as it does for botocore.
+    An address that the environment gives for InvokeEndpoint counts, as it does for botocore. So does the target beside
+    steps that go elsewhere: its endpoint is watched, and billed.
     """
     urls = config.urls()
-    if not urls and config.target is not None:
+    if config.target is not None and not config.target_urls():
         named = os.environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or os.environ.get("AWS_ENDPOINT_URL")
-        urls = (named,) if named else ()
+        if not named:
+            return False
+        urls = (named, *urls)
     return bool(urls) and all(is_this_machine(urlsplit(url).hostname or "") for url in urls)
 
 

@@ -1,7 +1,7 @@
 """What is sent: the bodies that `request.body` and `request.payloads` name, read once before the run.
 
 A line of a CSV file is a body, a line of a JSONL file is a body, a file of a directory is a body. Which body a request
-takes is decided here (each in its turn); sending it is the invoker's, carrying bodies to the workers the plugin's.
+takes is the feeders', sending it the invoker's, carrying bodies to the workers the plugin's.
 """
 
 from __future__ import annotations
@@ -36,29 +36,13 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Payload:
-    """One body and its media type."""
+    """One body and its media type.
 
-    body: bytes
-    content_type: str
-
-
-class Payloads:
-    """Payloads in their order, from number `start` on, and then again from the first.
-
-    Each worker starts at its own index, so that they do not all send the same one at the same time.
+    content_type  empty for that of the feeder, or `request.content_type` of the configuration
     """
 
-    def __init__(self, payloads: Sequence[Payload], start: int = 0) -> None:
-        self._payloads = payloads
-        self._next = start
-
-    def next(self) -> Payload:
-        """The next one. Raises LookupError without any."""
-        if not self._payloads:
-            raise LookupError("nothing to send: give request.body or request.payloads in the configuration")
-        payload = self._payloads[self._next % len(self._payloads)]
-        self._next += 1
-        return payload
+    body: bytes
+    content_type: str = ""
 
 
 def load(request: Request, base_dir: str | Path) -> tuple[Payload, ...]:
@@ -71,16 +55,30 @@ def load(request: Request, base_dir: str | Path) -> tuple[Payload, ...]:
     if request.payloads is None:
         return ()
     path = Path(base_dir, request.payloads)
+    if request.header and path.suffix.lower() != ".csv":
+        raise ConfigError("request.header: true is not accepted: only with payloads in a .csv file")
+    try:
+        return read(path, request.content_type, request.header)
+    except ConfigError as error:
+        raise ConfigError(f"request.payloads: {error}") from None
+
+
+def read(path: Path, content_type: str | None = None, header: bool = False) -> tuple[Payload, ...]:
+    """The payloads of a file or a directory.
+
+    content_type  of all of them; None takes what the suffix says
+    header        whether the first line of a CSV file is left out
+
+    Raises ConfigError, one line that begins with the path, when it cannot be read or holds nothing to send.
+    """
     try:
         kind = "directory" if path.is_dir() else path.suffix.lower()
-        if request.header and kind != ".csv":
-            raise ConfigError("request.header: true is not accepted: only with payloads in a .csv file")
         if kind == "directory":
-            return _from_directory(path, request.content_type)
+            return _from_directory(path, content_type)
         if kind == ".csv":
-            return _from_csv(path, request.content_type or "text/csv", request.header)
+            return _from_csv(path, content_type or "text/csv", header)
         if kind == ".jsonl":
-            return _from_jsonl(path, request.content_type or "application/json")
+            return _from_jsonl(path, content_type or "application/json")
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -144,8 +142,8 @@ def _from_file(path: Path, content_type: str | None) -> Payload:
     if media_type is None:
         known = ", ".join(CONTENT_TYPES)
         raise ConfigError(
-            f"request.payloads: {path}: {path.suffix or 'no suffix'} does not tell its media type; "
-            f"accepted: {known}, or any file with request.content_type"
+            f"{path}: {path.suffix or 'no suffix'} does not tell its media type; "
+            f"accepted: {known}, or any file with a content_type"
         )
     body = path.read_bytes()
     if not body:
@@ -160,6 +158,4 @@ def _lines(path: Path) -> list[tuple[int, bytes]]:
 
 
 def _refused(path: Path, reason: str) -> ConfigError:
-    return ConfigError(
-        f"request.payloads: {path}: {reason}; accepted: a .csv file, a .jsonl file or a directory of files, not empty"
-    )
+    return ConfigError(f"{path}: {reason}; accepted: a .csv file, a .jsonl file or a directory of files, not empty")

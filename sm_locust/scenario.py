@@ -198,6 +198,10 @@ class Scenario(Section):
     def _requests_something(self) -> Self:
         if all(step.url is None for step in self.steps):
             raise refused("a list of one step or more, one of them a request", "steps")
+        if self.steps[0].url is None:
+            raise refused(
+                "only after a request: ahead of the first it would only delay the arrival", "steps", 0, "think"
+            )
         return self
 
 
@@ -266,10 +270,16 @@ def check(scenarios: Iterable[Scenario], feeds: Iterable[Feed], variables: Mappi
                     )
 
 
+def requests_each(scenarios: Iterable[Scenario]) -> float:
+    """Requests of one arrival, on the mean: those of its scenario, each as likely as its weight says."""
+    weighted = [(each.weight, sum(step.url is not None for step in each.steps)) for each in scenarios]
+    return sum(weight * n for weight, n in weighted) / sum(weight for weight, _ in weighted)
+
+
 def environment(scenarios: Iterable[Scenario]) -> frozenset[str]:
     """Names of the environment variables that the scenarios' templates need (`{{ $env.NAME }}`).
 
-    They are no part of the configuration, so that no run folder keeps them: whoever starts the run looks them up.
+    They are no part of the configuration, so that no run folder keeps them: each process that sends looks them up.
     """
     found: frozenset[str] = frozenset()
     for scenario in scenarios:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -76,7 +76,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Phases, one after the other. Raises ValueError without any, or when their arrivals exceed every number."""
+    """The plan: `phases`, one after the other.
+
+    Raises ValueError without any, or when their arrivals exceed every number.
+    """
 
     phases: tuple[Phase, ...]
 
@@ -156,8 +159,9 @@ class Schedule:
 
     @classmethod
     def from_dicts(cls, phases: Iterable[Mapping[str, Any]]) -> Schedule:
-        """What `as_dicts` gave, again."""
-        return cls(Phase(**phase) for phase in phases)
+        """What `as_dicts` gave, again; what another version says of a phase besides is passed over."""
+        known = {field.name for field in fields(Phase)}
+        return cls(Phase(**{key: value for key, value in phase.items() if key in known}) for phase in phases)
 
 
 def _is_number(value: object) -> bool:

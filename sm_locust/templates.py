@@ -5,7 +5,7 @@ A place holds a name (`{{ id }}`, `{{{ id }}}`), a path into a value (`{{ user.n
 call: `{{ $randomNumber(1, 100) }}`, `{{ $randomString(10) }}`. A text that is one name and nothing else renders as the
 value itself, so that a number stays a number in JSON; all others render as text. Two names are the run's own: `$uuid`,
 another one for each run of a scenario, and `$env.NAME` (artillery's `$processEnvironment.NAME` is the same), the
-environment of the process that starts the run.
+environment of each process that sends.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 # A developer's own profile, endpoints or proxy must not decide whether a test passes, or be reached by one.
 # Child processes inherit this. Before Locust, which reads LOCUST_* when it is imported.
@@ -16,7 +17,12 @@ os.environ["XDG_CACHE_HOME"] = os.devnull  # no price that somebody's own comman
 # RecursionError, and pytest imports the test files in no order of ours: so it is imported here.
 import locust  # noqa: E402, F401
 
+import botocore.session  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+# Hundreds of sessions would each read AWS's models anew, a tenth of a second for a client. Within a session botocore
+# shares what it has read as it is; here all of this process do.
+botocore.session.create_loader = cache(botocore.session.create_loader)
 
 # A red run means that something changed, not that a draw was unlucky or that the machine was busy.
 settings.register_profile("sm_locust", derandomize=True, deadline=None, database=None)

@@ -471,6 +471,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "request.body": ("", "a text that is not empty"),
     "request.payloads": ("", "the path of a .csv file, a .jsonl file or a directory"),
     "request.header": (True, "true only with payloads in a CSV file"),
+    "request.order": ("weighted", "one of sequential, random, once"),
     "request.accept": ("a" * 1025, A_HEADER),
     "request.custom_attributes": ("é", A_HEADER),
     "request.inference_component": ("-x", A_NAME),
@@ -642,8 +643,6 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
         assert refusal(text).startswith("x.yaml: target.endpoint: missing; required: a name of")
     elif name == "request.content_type":
         assert refusal(text).startswith("x.yaml: request.content_type: missing; required: with body, a media type")
-    elif name == "arrivals.spacing":
-        assert refusal(text).startswith("x.yaml: arrivals.seed: 7 is not accepted: only with spacing: poisson")
     elif name in ("scenarios[0].steps[0].method", "scenarios[0].steps[0].url"):  # without them, a pause
         assert refusal(text).startswith(f"x.yaml: {name}: missing; required: ")
     elif name == "prices.as_of":
@@ -665,7 +664,7 @@ def test_a_missing_key_is_named_when_it_is_required_and_only_then(
         ("target: {endpoint: a, auth: iam}", "target.auth: 'iam' is not accepted: only with api_gateway"),
         ("target: {region: us-east-1}", "target.endpoint: missing; required: a name of"),
         ("request: {content_type: a/b, body: x, payloads: y}", "request.payloads: 'y' is not accepted: only without"),
-        ("arrivals: {seed: 7}", "arrivals.seed: 7 is not accepted: only with spacing: poisson"),
+        ("request: {content_type: a/b, body: x, order: once}", "request.order: 'once' is not accepted: once only with"),
         (
             "scaling: {min_instances: 3, max_instances: 2, metric: SageMakerVariantInvocationsPerInstance, target: 1}",
             "scaling.max_instances: 2 is not accepted: a whole number, 3 (min_instances) to 10000",

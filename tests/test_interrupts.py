@@ -73,6 +73,22 @@ def test_a_signal_in_the_last_moments_of_the_interpreter_does_not_kill_it(name: 
     assert play(script) == (7, "", "")
 
 
+def test_what_the_process_was_started_deaf_to_interrupts_nothing() -> None:
+    """`nohup sm-locust experiment … &` outlives the terminal that it was begun in."""
+    script = (
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "with Interrupts():\n"
+        "    come('SIGHUP')\n"
+        "    print('goes on')\n"
+        "    try:\n"
+        "        come('SIGTERM')\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('interrupted')\n"
+        "print(signal.getsignal(signal.SIGHUP).name)\n"
+    )
+    assert play(script) == (0, "goes on\ninterrupted\nSIG_IGN\n", "")
+
+
 def test_who_listened_before_listens_again() -> None:
     script = (
         "with Interrupts() as outer:\n"

@@ -9,7 +9,7 @@ import msgpack
 import pytest
 
 from sm_locust.config import ConfigError, Request
-from sm_locust.payloads import Payload, Payloads, decode, encode, load, sha256, total_bytes
+from sm_locust.payloads import Payload, decode, encode, load, sha256, total_bytes
 
 
 def request_of(**keys: Any) -> Request:
@@ -126,22 +126,6 @@ def test_what_holds_nothing_to_send_is_refused_in_one_line(
 
 
 THREE = (Payload(b"one", "a/a"), Payload(b"two", "b/b"), Payload(b"three", "c/c"))
-
-
-def test_payloads_are_sent_in_turn_and_then_again() -> None:
-    payloads = Payloads(THREE)
-    assert [payloads.next().body for _ in range(7)] == [b"one", b"two", b"three", b"one", b"two", b"three", b"one"]
-
-
-def test_workers_start_at_payloads_of_their_own_and_each_sends_all() -> None:
-    workers = [Payloads(THREE, start) for start in range(4)]
-    assert [worker.next().body for worker in workers] == [b"one", b"two", b"three", b"one"]
-    assert [workers[1].next().body for _ in range(2)] == [b"three", b"one"]
-
-
-def test_without_payloads_there_is_no_next_one() -> None:
-    with pytest.raises(LookupError, match=r"request\.body or request\.payloads"):
-        Payloads(()).next()
 
 
 def test_payloads_survive_a_message() -> None:

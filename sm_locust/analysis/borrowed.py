@@ -34,7 +34,7 @@ class Borrowed:
             return None
         try:
             found: Any = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             return cls(unreadable=f"{EXPERIMENT} cannot be read: {e}")
         if not isinstance(found, dict) or not isinstance(found.get("restored", []), list):
             return cls(unreadable=f"{EXPERIMENT} is not what an experiment writes")

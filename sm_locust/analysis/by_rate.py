@@ -41,7 +41,7 @@ class Level:
         requests = span.requests
         return cls(
             rate=span.planned / span.seconds,
-            sent=span.sent,
+            sent=span.requested,
             latency_mean=requests.latency.mean,
             latency_p99=requests.latency.quantile(0.99) if requests.latency.count >= FEWEST else None,
             error_rate=error_rate(requests, endpoint_drops([span])),
@@ -79,7 +79,7 @@ class ByRate:
             [span for span in run.seconds if span.planned > 0 and span.seconds and run.is_judged(span)] for run in runs
         ]
         fewest, most = STEPS
-        shortest = min((sum(span.sent for span in spans) for spans in offered), default=0)
+        shortest = min((sum(span.requested for span in spans) for spans in offered), default=0)
         steps = max(fewest, min(most, shortest // REQUESTS))
         rates = [_rate(span) for spans in offered for span in spans] or [0.0]
         lowest = min(rates)

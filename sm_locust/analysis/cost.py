@@ -108,22 +108,24 @@ class Cost:
         played      an experiment plays the schedule twice, with a pause: BEFORE on `min_instances`
         """
         target = config.target
-        if target is None:
-            return cls((), unknown="what is sent to: the configuration has no target")
-        if target.container is not None:
+        if target is not None and target.container is not None:
             return cls((), free="A container is called, and nothing of AWS.")
         if stays_here(config):
             return cls((), free="All of it stays on this machine: nothing is billed.")
-        times, arrivals = (2, 2 * schedule.total) if played == "experiment" else (1, schedule.total)
+        if target is None:
+            what = "is sent to" if config.scenarios is None else "the hosts of the scenarios bill"
+            return cls((), unknown=f"what {what}: the configuration has no target")
+        times = 2 if played == "experiment" else 1
+        requests = times * schedule.total * config.requests_each
         hours, unknown = _instance_hours(config, schedule.duration, prices, speed, played)
         items = [(prices.seen.instance_type or "instances", INSTANCE_HOUR, *hours)]
         if body_bytes is not None:
-            items.append(("data in", "data_in_gb", *_twice(arrivals * body_bytes / 1e9)))
+            items.append(("data in", "data_in_gb", *_twice(requests * body_bytes / 1e9)))
         if target.api_gateway is not None:
             items += [
-                ("API Gateway", "api_gateway_million", *_twice(arrivals / 1e6)),
-                ("Lambda calls", "lambda_million", *_twice(arrivals / 1e6)),
-                ("Lambda time", "lambda_gb_second", *_twice(arrivals * lambda_seconds(config) * LAMBDA_GB)),
+                ("API Gateway", "api_gateway_million", *_twice(requests / 1e6)),
+                ("Lambda calls", "lambda_million", *_twice(requests / 1e6)),
+                ("Lambda time", "lambda_gb_second", *_twice(requests * lambda_seconds(config) * LAMBDA_GB)),
             ]
         if target.endpoint is not None:
             pulls = schedule.duration / max(PULL_EVERY, config.cloudwatch.period / speed) + PULLS_AFTER

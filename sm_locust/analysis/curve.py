@@ -247,7 +247,7 @@ def _windows(minutes: Minutes, level: _Level) -> Iterable[_Window]:
 
 
 def _window(spans: Sequence[Span], lasted: float, instances: float) -> _Window:
-    sent = sum(span.sent for span in spans)
+    sent = sum(span.requested for span in spans)
     ok = sum(span.requests.ok for span in spans)
     failed = sum(span.requests.failed - span.requests.refused for span in spans)
     latencies = [(span.requests.latency.mean, span.requests.latency.count) for span in spans]

@@ -15,7 +15,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from itertools import pairwise
+from operator import mul
 from statistics import NormalDist
 
 from sm_locust.analysis.capacity import BACKLOG
@@ -74,7 +76,7 @@ class Measured:
             pairs[metric] = _pair(metric, limit, second)
             if metric.endswith("_mean"):
                 counts: dict[int, int] = getattr(second, metric.rpartition("_")[0]).counts
-                squares[metric] = sum((middle_us(bucket) / 1e6) ** 2 * n for bucket, n in counts.items())
+                squares[metric] = sum(map(mul, map(_square, counts), counts.values()))
         mean = pairs.get("latency_mean")
         latency = second.latency.mean if mean is None else mean[0] / mean[1] if mean[1] else None
         return cls(second, pairs, squares, latency)
@@ -89,7 +91,7 @@ def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
     later = seconds[len(seconds) // 2 :]
     grows = _grows(seconds, limits) and (len(later) < 5 or _grows(later, limits))  # a queue that is full is another
     # Then the ratio is that of the time for which we looked, and of no other: no line leads through it.
-    passing = grows or any(s.sent > s.ok + s.failed + s.cancelled for s in (one.second for one in seconds))
+    passing = grows or any(s.requested > s.ok + s.failed + s.cancelled for s in (one.second for one in seconds))
     if failed:
         worst = max(failed, key=lambda evidence: evidence.ratio)
         return replace(worst, error=math.inf) if passing else worst
@@ -172,9 +174,15 @@ def _pair(metric: str, limit: float, second: Interval) -> tuple[float, float]:
     measure, _, statistic = metric.rpartition("_")
     histogram: Histogram = getattr(second, measure)
     if statistic == "mean":
-        return sum(middle_us(b) * n for b, n in histogram.counts.items()) / 1e6, histogram.count
+        counts = histogram.counts
+        return sum(map(mul, map(middle_us, counts), counts.values())) / 1e6, histogram.count
     within = bucket_of(limit)
     return sum(n for bucket, n in histogram.counts.items() if bucket > within), histogram.count
+
+
+@cache
+def _square(bucket: int) -> float:
+    return (middle_us(bucket) / 1e6) ** 2
 
 
 def _spread(metric: str, seconds: Sequence[Measured], value: float, weight: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -33,7 +33,7 @@ class Span:
     delivered  arrivals sent with a scheduled time before the end of the arrivals
     users      the most users commanded
     in_flight  the most requests in flight, over all processes
-    arrivals   due and dropped
+    arrivals   due, dropped, and requests further to the first of each
     by_name    outcomes by the request's name
     """
 
@@ -91,13 +91,27 @@ class Span:
 
     @property
     def sent(self) -> int:
+        """Arrivals that were sent."""
         return self.arrivals.sent
 
     @property
+    def further(self) -> int:
+        """Requests after the first of an arrival; 0 but for scenarios."""
+        return self.arrivals.further
+
+    @property
+    def requested(self) -> int:
+        """Requests that were sent."""
+        return self.arrivals.requested
+
+    @property
     def unreported(self) -> int:
-        """Sent, and never heard of again: what a process that died had not shipped. Below 0 the ledger is at fault."""
+        """Requests sent, and never heard of again: what a process that died had not shipped.
+
+        Below 0 the ledger is at fault.
+        """
         requests = self.requests
-        return self.sent - requests.ok - requests.failed - requests.cancelled
+        return self.requested - requests.ok - requests.failed - requests.cancelled
 
     @property
     def cancelled(self) -> int:
@@ -198,6 +212,28 @@ class Minutes:
 
     def is_judged(self, span: Span) -> bool:
         return self.schedule is None or span.phase is None or self.schedule.phases[span.phase].judge
+
+    def merge_into(self, whole: Span, seconds: Sequence[Span]) -> None:
+        """Merges seconds that follow each other; what the series has merged of them already it takes from there."""
+        at = 0
+        while at < len(seconds):
+            merged, lasts, last = self._series_at.get(seconds[at].start, (seconds[at], 1, seconds[at]))
+            if at + lasts > len(seconds) or seconds[at + lasts - 1] is not last:
+                merged, lasts = seconds[at], 1
+            whole.merge(merged)
+            at += lasts
+
+    @cached_property
+    def _series_at(self) -> dict[float, tuple[Span, int, Span]]:
+        """Start of a span of the series → it, how many seconds it has, and the last of them."""
+        if self.series is self.seconds:
+            return {}
+        starts = [span.start for span in self.seconds]
+        edges = [*(bisect_left(starts, span.start) for span in self.series), len(starts)]
+        return {
+            span.start: (span, until - first, self.seconds[until - 1])
+            for span, (first, until) in zip(self.series, pairwise(edges), strict=True)
+        }
 
     @property
     def resolution(self) -> int:

@@ -121,12 +121,12 @@ class Plan:
             return Cost.of(config, real, prices, speed=speed, body_bytes=mean_bytes, played=played)
 
         busiest = busiest_minute(schedule)
-        reach = _reach(config, schedule, busiest[1])
+        reach = _reach(config, schedule, busiest[1] * config.requests_each)
         sizing = Sizing.of(config, schedule.peak, mean_bytes)
         run, experiment = cost("run"), cost("experiment") if scalable else None
         refusals = tuple(_refusals(config, real, run))
         warnings = [
-            *_about_scaling(config, reach, busiest[1]),
+            *_about_scaling(config, reach, busiest[1] * config.requests_each),
             *_about_users(config, sizing),
             *([] if refusals else _about_the_experiment(config, experiment)),
             *_about_prices(config, run, prices, today),
@@ -155,6 +155,11 @@ class Plan:
         return self.schedule.total / self.speed
 
     @property
+    def requests(self) -> float:
+        """Of all arrivals."""
+        return self.arrivals * self.config.requests_each
+
+    @property
     def real_seconds(self) -> float:
         return self.schedule.duration / self.speed
 
@@ -171,16 +176,16 @@ class Plan:
     @property
     def bytes_sent(self) -> float | None:
         """Bytes of all request bodies; None where they are not known."""
-        return None if self.bodies is None else self.bodies.mean_bytes * self.arrivals
+        return None if self.bodies is None else self.bodies.mean_bytes * self.requests
 
     @property
     def stall_s(self) -> float:
         """Seconds that every answer may take at the peak before arrivals are dropped at `max_in_flight`.
 
-        Little's law: in flight = arrivals a second × seconds of each.
+        Little's law: in flight = requests a second × seconds of each.
         """
         most = self.config.arrivals.max_in_flight * self.processes
-        return most / self.peak_rate if self.peak_rate else math.inf
+        return most / (self.peak_rate * self.config.requests_each) if self.peak_rate else math.inf
 
     def rates(self, n: int) -> list[float]:
         """Mean arrivals a second in each of `n` equal parts of the schedule."""
@@ -202,6 +207,7 @@ class Plan:
             "duration_s": self.schedule.duration,
             "real_s": round(self.real_seconds, 6),
             "arrivals": round(self.arrivals, 3),
+            "requests": round(self.requests, 3),
             "phases": [
                 {
                     **asdict(phase),
@@ -247,7 +253,7 @@ def _reach(config: RunConfig, schedule: Schedule, busiest: float) -> Reach | Non
     return Reach(
         per_minute=per_minute,
         at_minimum=at_minimum,
-        crossed_s=schedule.crossing(at_minimum / 60),
+        crossed_s=schedule.crossing(at_minimum / 60 / config.requests_each),
         at_maximum=per_minute * scaling.max_instances,
         needed=max(1, math.ceil(busiest / per_minute - 1e-9)),
     )
@@ -270,7 +276,7 @@ def _about_scaling(config: RunConfig, reach: Reach | None, busiest: float) -> It
         return
     if busiest > reach.at_maximum:
         yield (
-            f"the busiest minute has {busiest:,.0f} arrivals, and max_instances ({scaling.max_instances}) take "
+            f"the busiest minute has {busiest:,.0f} requests, and max_instances ({scaling.max_instances}) take "
             f"{reach.at_maximum:,.0f} at the target: raise max_instances, or expect them to be overloaded"
         )
     if reach.crossed_s is None:

@@ -96,7 +96,9 @@ class Scenario:
             provision_s=provision_s,
             provision_from=provision_from,
             limit=next(((metric, limits[metric]) for metric in MEANS if metric in limits), None),
-            price=Prices.of(told).known.get(INSTANCE_HOUR) or Prices.of(own).known.get(INSTANCE_HOUR),
+            # Never that of the type which the cache saw last: this run may have had another.
+            price=Prices.of(told, seen=summary.hosted).known.get(INSTANCE_HOUR)
+            or Prices.of(own, seen=summary.hosted).known.get(INSTANCE_HOUR),
             asked=play(policy),
             targets=tuple(play(replace(policy, target=target)) for target in _targets(curve, policy.target)),
         )

@@ -132,7 +132,7 @@ class Search:
             return None
         self._until = second.second + 1
         self._age = math.floor(age)
-        self._sent += second.sent
+        self._sent += second.requested
         probe.passed += 1
         if self._until >= self._settings.time_limit:
             self._end(TIME_LIMIT)
@@ -247,7 +247,7 @@ class Search:
     def _note(self, probe: _Probe, outcome: str, evidence: Evidence | None) -> None:
         metric, value = "" if evidence is None else evidence.metric, None
         if metric and metric != BACKLOG:
-            value = Rule(metric, self._limits[metric]).value(Stretch("", _merged(probe.seconds)))
+            value = _value(metric, self._limits[metric], probe.seconds)
         self.steps.append(
             Step(probe.kind, probe.rate, probe.at, self._until, probe.offered, probe.requests, outcome, metric, value)
         )
@@ -344,9 +344,7 @@ class Search:
         for metric, limit in self._limits.items():
             by, sure = apart(metric, limit, early.seconds, probe.seconds)
             if sure and abs(by) > CHANGED:
-                before, after = (
-                    _said(metric, Rule(metric, limit).value(Stretch("", _merged(p.seconds)))) for p in (early, probe)
-                )
+                before, after = (_said(metric, _value(metric, limit, p.seconds)) for p in (early, probe))
                 self._refuse(
                     f"the endpoint changed while it was searched: at {probe.rate:,.4g} a second {metric} was {before} "
                     f"{early.at:,.0f} s after the start, and {after} at {probe.at:,.0f} s"
@@ -410,11 +408,16 @@ def _is_late(second: Interval) -> bool:
     return (second.lateness.quantile(0.99) or 0.0) > budget
 
 
-def _merged(seconds: Sequence[Measured]) -> Interval:
-    whole = Interval(0.0, ARRIVALS)
+def _value(metric: str, limit: float, seconds: Sequence[Measured]) -> float | None:
+    """Of all the seconds together, of which only that is merged which the rule asks for."""
+    whole, measure = Interval(0.0, ARRIVALS), metric.rpartition("_")[0]
     for one in seconds:
-        whole.merge(one.second)
-    return whole
+        if metric == ERROR_RATE:
+            for key, n in one.second.counts.items():
+                whole.add(key, n)
+        else:
+            getattr(whole, measure).merge(getattr(one.second, measure))
+    return Rule(metric, limit).value(Stretch("", whole))
 
 
 def _said(metric: str, value: float | None) -> str:

@@ -42,12 +42,13 @@ class Sizing:
     @classmethod
     def of(cls, config: RunConfig, peak: float, body_bytes: float | None) -> Sizing:
         """`body_bytes` of a request, where they are known."""
+        each = config.requests_each
         limits = [limit for metric, limit in config.slo.limits().items() if metric != "error_rate"]
         return cls(
             config,
             peak,
-            min(MEASURED_RATE, SHARE / (REQUEST_CPU + BODY_CPU * (body_bytes or 0.0))),
-            peak * min(limits) if limits else None,  # Little's law
+            min(MEASURED_RATE, SHARE / (REQUEST_CPU + BODY_CPU * (body_bytes or 0.0))) / each,
+            peak * each * min(limits) if limits else None,  # Little's law
         )
 
     @property

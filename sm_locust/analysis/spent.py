@@ -53,9 +53,10 @@ class Spent:
         local   whether everything was on this machine
         """
         target = config.target
-        if target is None:
-            return cls("what was called is not known: the configuration has no target")
-        if target.container is not None:
+        if target is None and not local:
+            what = "what was called" if config.scenarios is None else "what the hosts of the scenarios bill"
+            return cls(f"{what} is not known: the configuration has no target")
+        if target is not None and target.container is not None:
             return cls("a container was called, and nothing of AWS", billed=False)
         if config.request.inference_component is not None:
             return cls("copies of an inference component share instances, which are billed whole")

@@ -104,7 +104,7 @@ class Stopping:
         told     the second at whose end it was shipped: what ended was still in flight a second before
         """
         second = int(counted.second + _NOISE)
-        left = counted.sent if counted.name == ARRIVALS else -(counted.ok + counted.failed + counted.cancelled)
+        left = counted.requested if counted.name == ARRIVALS else -(counted.ok + counted.failed + counted.cancelled)
         self._flying[second] = self._flying.get(second, 0) + left
         if not self._flying[second]:
             del self._flying[second]
@@ -339,7 +339,7 @@ class _Ours:
         if self._rule.metric == DROP_RATE:
             return span.arrivals.dropped / due if due else None
         if self._rule.metric == SHORTFALL:
-            return 1 - span.requests.ok / due if due else None
+            return 1 - span.requests.ok / (due + span.further) if due else None
         return self._as_rule.value(self._stretch(span))
 
     def _reasons(self, span: Span) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.capacity import Capacity
@@ -27,8 +27,12 @@ from sm_locust.analysis.workers import Worker, workers
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
+from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
-from sm_locust.record.run import BY_HAND, ENDS_OF_ITSELF, META, SCHEMA_VERSION, STOPPED, Run, RunError
+from sm_locust.record.run import BY_HAND, ENDS_OF_ITSELF, META, SCHEMA_VERSION, STOPPED, Run, RunError, started_at
+
+if TYPE_CHECKING:
+    import pandas
 
 EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID, EXIT_STOPPED = 0, 1, 3, 4
 
@@ -65,9 +69,14 @@ class PhaseSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`Summary.of(run)`.
+    """A run in one value: `Summary.of(run)`. Its numbers as primitives are `as_dict()`, as a table `to_pandas()`.
 
+    folder    of the run
     meta      what run.json holds
+    minutes   the ledger by second, schedule minute and phase; `minutes.whole` is all of it
+    verdict   whether the run measured its target: `valid`, and `reasons`
+    slo       whether it was good enough: `passed`, None where that cannot be said, and `judgements`
+    phases    each that began, with verdict and SLO of its own
     watched   what CloudWatch and scaling saw; None when nobody watched
     limits    the `slo` of the configuration: metric → seconds, or a fraction for error_rate
     onsets    where it began to break: the first failed request, then the rules in the order of time
@@ -239,6 +248,25 @@ class Summary:
             "stopped": self._stopped(),
         }
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """A row a phase, in their order, or one row `run` where there were none: what summary.json has of each.
+
+        at, at_s, duration_s   when it began (UTC; seconds of the schedule), and for how many seconds of the schedule
+        phase, judge           its name, and whether it counts for the SLO
+        valid, slo_passed      the verdict, and whether it kept the SLO; missing where that is not judged
+        planned, due, sent, dropped, delivered_ratio   arrivals, and sent ÷ planned
+        ok, failed, cancelled, error_rate              requests, and failed ÷ (ok + failed)
+        latency_*_ms, service_time_*_ms, failed_latency_*_ms, lateness_*_ms   mean, p50, p90, p95, p99, p999 and max in
+                               milliseconds, and `_count`
+
+        Raises ImportError without pandas (extra `pandas`), RunError where run.json does not say when the run started.
+        """
+        found = self.as_dict()
+        seconds = round(self.minutes.end * self.speed, 6)
+        whole = {"name": "run", "judge": True, "at_s": 0.0, "duration_s": seconds, **found}
+        rows = [_flattened(phase) for phase in found["phases"] or [whole]]
+        return frame(rows, list(rows[0]), started_at(self.folder, self.meta), self.speed)
+
     def _stopped(self) -> dict[str, Any] | None:
         """By whom or what the run was ended before its time; None where it was not."""
         ended, found = self.meta.get("ended"), self.stopped
@@ -248,6 +276,25 @@ class Summary:
             return None
         by = "hand" if ended == BY_HAND else ended
         return {"by": by, "rule": None, "at_s": round(self.minutes.end * self.speed, 3)}
+
+
+def _flattened(phase: Mapping[str, Any]) -> dict[str, Any]:
+    """What as_dict has of a phase, as a row of a table."""
+    arrivals, requests = phase["arrivals"], phase["requests"]
+    row = {
+        "at_s": phase["at_s"],
+        "duration_s": phase["duration_s"],
+        "phase": phase["name"],
+        "judge": phase["judge"],
+        "valid": phase["verdict"]["valid"],
+        "slo_passed": None if phase["slo"] is None else phase["slo"]["passed"],
+        **{key: arrivals[key] for key in ("planned", "due", "sent", "dropped", "delivered_ratio")},
+        **{key: requests[key] for key in ("ok", "failed", "cancelled", "error_rate")},
+    }
+    for name in DISTRIBUTIONS:
+        for key, value in phase[f"{name}_ms"].items():
+            row[f"{name}_count" if key == "count" else f"{name}_{key}_ms"] = value
+    return row
 
 
 def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
@@ -311,7 +358,7 @@ def _numbers(span: Span) -> dict[str, Any]:
             "dropped_by_reason": dict(sorted(arrivals.dropped_by_reason.items())),
             "delivered_ratio": None if ratio is None else round(ratio, 6),
         },
-        "requests": _requests(span.requests, span.cancelled),
+        "requests": {**_requests(span.requests, span.cancelled), "further": span.further},
         **_distributions(span.requests),
         "by_name": {
             name: {

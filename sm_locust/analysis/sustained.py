@@ -160,14 +160,13 @@ def _windows(minutes: Minutes) -> Iterable[Span]:
         for n in range(0, len(of_phase), length):
             part = of_phase[n : n + length]
             whole = Span(part[0].start, part[0].speed, part[0].phase)
-            for span in part:
-                whole.merge(span)
+            minutes.merge_into(whole, part)
             if whole.seconds >= 0.5 * length:  # what is left over at the end of a phase may be too little
                 yield whole
 
 
 def _is_foreign(period: Period) -> bool:
-    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.sent)
+    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.requested)
 
 
 def _overlap(span: Span, period: Period) -> bool:

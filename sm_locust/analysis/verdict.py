@@ -295,7 +295,7 @@ def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reas
     if not n:
         return []
     kinds = ", ".join(f"{kind} {many:,}" for kind, many in sorted(span.requests.by_kind.items()) if kind in REFUSED)
-    few = n <= max((1 - MIN_DELIVERED) * span.sent, slack)
+    few = n <= max((1 - MIN_DELIVERED) * span.requested, slack)
     more = "few enough to read the rest as it is" if few else "so many that the target had less load than was planned"
     clocks = [e for e in minutes.events if e.event.startswith(CLOCK_CORRECTED)]
     why = f": {_clock(clocks)}" if clocks and INVALID_SIGNATURE in span.requests.by_kind else ""
@@ -358,7 +358,7 @@ def _unaccounted(span: Span, name: str, explained: bool) -> list[Reason]:
     """explained  a worker or the master was lost, and with it what it had not reported"""
     n = span.unreported
     if n > 0:
-        few = n <= (1 - MIN_DELIVERED) * span.sent
+        few = n <= (1 - MIN_DELIVERED) * span.requested
         what = f"{n:,} requests were sent{_in(name)} and never reported; they count as cancelled"
         if not explained:
             return [Reason("unreported", f"{what}: please report this as a fault of sm_locust.")]

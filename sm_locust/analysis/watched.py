@@ -334,7 +334,7 @@ class Setting:
 class Reconciliation:
     """Whether CloudWatch and we counted and measured the same.
 
-    sent           by us
+    sent           requests, by us
     never_arrived  of those, by kind: what no Invocation can count
     uncertain      of those, by kind: what may or may not have arrived
     invocations    CloudWatch's sum; None where it has none
@@ -450,7 +450,7 @@ class Watched:
     @property
     def foreign(self) -> list[Period]:
         """The periods in which somebody else sent so much that the load was another than planned."""
-        return [p for p in self.periods if p.foreign and p.foreign > FOREIGN_SHARE * p.client.sent]
+        return [p for p in self.periods if p.foreign and p.foreign > FOREIGN_SHARE * p.client.requested]
 
     @property
     def gone_at_s(self) -> float | None:
@@ -476,7 +476,7 @@ class Watched:
         uncertain = {kind: n for kind, n in sorted(kinds.items()) if n and kind in MAY_HAVE_ARRIVED}
         compared = [(abs(by), period) for period in self.periods if (by := period.latency_difference) is not None]
         return Reconciliation(
-            sent=whole.sent,
+            sent=whole.requested,
             never_arrived=never,
             uncertain=uncertain,
             invocations=self.total("arrived"),
@@ -528,7 +528,7 @@ class Watched:
                 {
                     "at_s": period.at_s,
                     "partial": period.partial,
-                    "sent": period.client.sent,
+                    "sent": period.client.requested,
                     "ok": period.client.requests.ok,
                     "failed": period.client.requests.failed,
                     "invocations": period.arrived,
@@ -630,8 +630,8 @@ def _periods(
         at_s = anchor + index * period_s
         until_s = at_s + period_s
         client = Span(at_s / speed, speed)
-        for span in minutes.seconds[bisect_left(starts, at_s - 1e-6) : bisect_left(starts, until_s - 1e-6)]:
-            client.merge(span)
+        first, last = bisect_left(starts, at_s - 1e-6), bisect_left(starts, until_s - 1e-6)
+        minutes.merge_into(client, minutes.seconds[first:last])
         partial = at_s < -1e-6 or until_s > end_s + 1e-6
         told = points.get(index, {})
         seen = Seen.of(told.get(source, {}) for source in sources.ours)
@@ -663,7 +663,7 @@ class _Ours:
         self._starts = [span.start for span in seconds]
         self._before = [0]  # arrived before each second
         for span in seconds:
-            self._before.append(self._before[-1] + span.sent - _never_arrived(span))
+            self._before.append(self._before[-1] + span.requested - _never_arrived(span))
 
     def at_most(self, start: float, until: float) -> int:
         """start, until  real seconds of the run"""
@@ -685,7 +685,7 @@ def _unless_all_are_ours(periods: list[Period]) -> list[Period]:
     """Without a stranger's request where all that CloudWatch counts may have come from us: what one period has too
     many of, another then has too few."""
     counted = [period for period in periods if period.arrived is not None]
-    sent = sum(period.client.sent - _never_arrived(period.client) for period in counted)
+    sent = sum(period.client.requested - _never_arrived(period.client) for period in counted)
     if sum(period.arrived or 0.0 for period in counted) > sent:
         return periods
     return [replace(p, foreign=0.0) if p.foreign else p for p in periods]

@@ -260,6 +260,7 @@ class _World:
         self._provision_s = provision_s
         self._step_s = 1 / speed  # real seconds
         self._room = curve.room
+        self._exponent = math.sqrt(2 * (curve.workers + 1)) - 1
         self._serving = [_Cohort(policy.min_instances)]
         self._coming: deque[tuple[float, int]] = deque()  # when they are ready, and how many
         self._points: deque[float | None] = deque(maxlen=LOW_PERIODS)
@@ -281,19 +282,21 @@ class _World:
         """Lets the seconds of one schedule minute pass, then the policy looks at it."""
         arrived = share = answered = waited = failed = 0.0
         outside = False
+        instances, uneven = 0, 0.0
         for second, rate in enumerate(rates, start):
-            self._advance(second)
-            instances = self._in_service
+            if self._advance(second) or not instances:
+                instances = self._in_service
+                uneven = max(0.0, scatter(instances, self._even) - self._curve.scatter)
+            each = rate / instances
             self.instance_seconds += instances
             arrived += rate
-            share += rate / instances
-            outside = outside or (rate > 0 and not self._curve.measured(rate / instances))
-            uneven = max(0.0, scatter(instances, self._even) - self._curve.scatter)
+            share += each
+            outside = outside or (rate > 0 and not self._curve.measured(each))
             for cohort in self._serving:
-                good, latency, too_long = self._pass(cohort, rate / instances, uneven)
+                good, latency, too_long = self._pass(cohort, each, uneven)
                 answered += good * cohort.instances
                 waited += good * cohort.instances * latency
-                failed += (rate / instances - good) * cohort.instances
+                failed += (each - good) * cohort.instances
                 outside = outside or too_long
         self.requests += arrived * self._step_s
         self.errors += failed * self._step_s
@@ -332,18 +335,21 @@ class _World:
         """The mean queue of an instance after a step, as if it had room for all."""
         more = (rate - ceiling) * self._step_s
         load = min(rate / ceiling, 1.0)
-        variance = rate * uneven * load ** (math.sqrt(2 * (self._curve.workers + 1)) - 1) * self._step_s
+        variance = rate * uneven * load**self._exponent * self._step_s
         # Solved for the end of the step: never below 0, however long it is, and without variance the fluid itself.
         half = (queue + more) / 2
         return half + math.sqrt(half * half + variance / 2)
 
-    def _advance(self, at: float) -> None:
-        """Puts into service what is ready."""
+    def _advance(self, at: float) -> bool:
+        """Puts into service what is ready, and says whether there was any."""
+        found = False
         while self._coming and self._coming[0][0] <= at:
             ready, instances = self._coming.popleft()
             self._serving.append(_Cohort(instances))
             if not self._coming:
                 self._last, self._adding = Change(self._adding, ready), 0
+            found = True
+        return found
 
     def _look(self, at: float) -> None:
         """A minute is over: the policy decides by the points up to now.

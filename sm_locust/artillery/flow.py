@@ -190,7 +190,9 @@ class _Flow:
         known = self._constants()
         written = templates.put(step["think"], {key: str(value) for key, value in known.items()})
         seconds = read.seconds((*place, "think"), written, "a number of seconds, or a duration such as 500ms or 2s")
-        if seconds:
+        if seconds and not any("url" in step for step in self._steps):
+            read.note((*place, "think"), "left out: ahead of the first request it would only delay the arrival")
+        elif seconds:
             self._steps.append({"think": format_duration(seconds)})
 
     def _constants(self) -> dict[str, str]:
@@ -216,6 +218,9 @@ class _Flow:
         url = self._url(place, request)
         if url is None:
             return None
+        if "#" in url:
+            url = url.partition("#")[0]
+            read.note((*place, "url" if "url" in request else "uri"), "what follows # is not sent, as in artillery")
         found: dict[str, Any] = {"method": method, "url": url}
         read.places[(*ours, "url")] = (*place, "url" if "url" in request else "uri")
         if request.get("name") is not None:

@@ -76,7 +76,7 @@ def _endpoint(config: RunConfig) -> list[Item]:
     for variant in _variants(answer):
         count, type_ = variant.get("CurrentInstanceCount"), types.get(variant["VariantName"])
         if variant["VariantName"] == watched_variant:
-            remember(config, type_, count)
+            remember(config, type_, count, serverless=variant.get("CurrentServerlessConfig") is not None)
         if count is None:
             parts.append("serverless, by use")
             continue

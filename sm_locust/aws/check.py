@@ -97,8 +97,9 @@ def _prices(config: RunConfig, found: Hosting | None) -> Iterator[Finding]:
     if stays_here(config):
         return
     kind = found.instance_types[0] if found is not None and found.instance_types else None
+    count, serverless = (found.instances, found.serverless is not None) if found is not None else (None, False)
     try:
-        known = prices.refresh(config, kind, found.instances if found is not None else None).known
+        known = prices.refresh(config, kind, count, serverless=serverless).known
     except AwsFault as e:
         yield not_available("prices", e)
         return

@@ -45,21 +45,26 @@ _LISTED = (
 )
 
 
-def refresh(config: RunConfig, instance_type: str | None, instances: int | None = None) -> Prices:
+def refresh(
+    config: RunConfig, instance_type: str | None, instances: int | None = None, *, serverless: bool = False
+) -> Prices:
     """Asks for every price that a load of this configuration may cost, keeps the answers, and says what is known then.
 
     Nothing is asked for a target on this machine, which costs nothing.
 
-    instance_type  such as ml.m4.xlarge; None where there is none
-    instances      that are in service, to be remembered
+    instance_type  such as ml.m4.xlarge; None where it was not told
+    instances      that are in service, to be remembered; None where that was not told
+    serverless     whether the watched variant has no instances: then what is remembered of some is forgotten
 
     What AWS has no price for stays unknown, and so does what it prices in no US dollars. Raises ConfigError without a
     region, AwsFault when the API does not answer; what it has answered by then is kept.
     """
     region, today = region_of(config), _today()
     cache = Cache.read()
+    seen = _keep_seen(cache, config, region, Seen(instance_type, instances), serverless)
     if stays_here(config):
         return Prices.of(config, cache, region)
+    instance_type = seen.instance_type
     pricing = client(config, "pricing")
     try:
         if instance_type is not None:
@@ -74,20 +79,33 @@ def refresh(config: RunConfig, instance_type: str | None, instances: int | None 
             if price is not None:
                 cache.keep_price(region, listed.key, price, today)
     finally:
-        _keep(cache, config, region, Seen(instance_type, instances))
+        cache.write()
     return Prices.of(config, cache, region)
 
 
-def remember(config: RunConfig, instance_type: str | None, instances: int | None) -> None:
-    """Keeps what was seen of the watched variant, for a plan that asks nobody. Raises ConfigError without a region."""
-    _keep(Cache.read(), config, region_of(config), Seen(instance_type, instances))
+def remember(config: RunConfig, instance_type: str | None, instances: int | None, *, serverless: bool = False) -> None:
+    """Keeps what was seen of the watched variant, for a plan that asks nobody. Raises ConfigError without a region.
 
-
-def _keep(cache: Cache, config: RunConfig, region: str, seen: Seen) -> None:
-    target = config.target
-    if target is not None and target.endpoint is not None and not stays_here(config):
-        cache.keep_seen(region, target.endpoint, target.variant, seen)
+    Its parameters are those of `refresh`.
+    """
+    cache = Cache.read()
+    _keep_seen(cache, config, region_of(config), Seen(instance_type, instances), serverless)
     cache.write()
+
+
+def _keep_seen(cache: Cache, config: RunConfig, region: str, seen: Seen, serverless: bool) -> Seen:
+    """What is known of the watched variant from now on: what was not told this time is as it was."""
+    target = config.target
+    if target is None or target.endpoint is None or stays_here(config):
+        return seen
+    if not serverless:
+        before = cache.seen(region, target.endpoint, target.variant)
+        seen = Seen(
+            before.instance_type if seen.instance_type is None else seen.instance_type,
+            before.instances if seen.instances is None else seen.instances,
+        )
+    cache.keep_seen(region, target.endpoint, target.variant, seen)
+    return seen
 
 
 def _price(pricing: Any, region: str, listed: _Listed) -> float | None:

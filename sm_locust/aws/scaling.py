@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
@@ -48,7 +48,7 @@ class ScalingState:
 
     target             MinCapacity, MaxCapacity, SuspendedState, RoleARN; None when it is not registered
     policies           each as PutScalingPolicy takes it, by name
-    scheduled_actions  each as PutScheduledAction takes it; times as ISO 8601
+    scheduled_actions  each as PutScheduledAction takes it; times as ISO 8601 in UTC
     instances          wanted (copies, for an inference component); None for a serverless variant
     tags               of the scalable target; None when it is not registered, or we may not ask
     arn                of the endpoint or inference component
@@ -114,10 +114,11 @@ def wanted(config: RunConfig) -> Scaling:
     return config.scaling
 
 
-def check(config: RunConfig, state: ScalingState, *, replace: bool) -> None:
+def check(config: RunConfig, state: ScalingState, *, replace: bool, option: str = "--replace") -> None:
     """Refuses what `apply` must not do to `state`, before anything is changed.
 
     replace  whether others' policies may be taken away and their scheduled actions suspended
+    option   that says so
 
     Raises ConfigError.
     """
@@ -139,7 +140,7 @@ def check(config: RunConfig, state: ScalingState, *, replace: bool) -> None:
             named.append(f"the scheduled action{'' if len(names) == 1 else 's'} {', '.join(names)}")
         raise ConfigError(
             f"{state.resource_id} has {' and '.join(named)}, not ours, and they would scale it together with the "
-            "configuration's policy: give --replace to take policies away and suspend scheduled actions; they come back"
+            f"configuration's policy: give {option} to take policies away and suspend scheduled actions; they come back"
         )
 
 
@@ -573,6 +574,6 @@ def _tags(config: RunConfig, registered: Mapping[str, Any] | None) -> dict[str, 
 
 
 def _only(described: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
-    """Those keys that are there, times as text."""
+    """Those keys that are there, times as text, in UTC: botocore gives them in the zone of the machine that asks."""
     found = {key: described[key] for key in keys if key in described}
-    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in found.items()}
+    return {k: v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for k, v in found.items()}

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from sm_locust.config import ConfigError, RunConfig, Target
-from sm_locust.loopback import is_this_machine
+from sm_locust.loopback import is_this_machine, stand_in
 
 SERVICES = {  # boto3's name, which but for IAM_PREFIXES is IAM's too → how the names of botocore's variables end
     "cloudwatch": "CLOUDWATCH",
@@ -388,12 +388,11 @@ def _control_plane(service: str, region: str, url: str | None, attempts: int) ->
 def _stand_in(config: RunConfig, service: str) -> str | None:
     """The local endpoint's address, or the one that the environment names in its place; None where AWS is meant."""
     target = config.target
-    url = (target.url or target.api_gateway) if target else None
-    if url is None or not is_this_machine(urlsplit(url).hostname or ""):
+    origin = stand_in(target.url, target.api_gateway) if target else None
+    if origin is None:
         return None
     own = "AWS_ENDPOINT_URL_" + SERVICES[service]
-    parts = urlsplit(url)
-    return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or f"{parts.scheme}://{parts.netloc}"
+    return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or origin
 
 
 # Both
@@ -425,7 +424,8 @@ def _session(config: RunConfig) -> tuple[Any, str]:
     except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
         raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
     if not region:
-        raise ConfigError("no AWS region is set: give --sm-region NAME, target.region or AWS_DEFAULT_REGION")
+        said = "give --region (Locust: --sm-region), target.region or AWS_DEFAULT_REGION"
+        raise ConfigError(f"no AWS region is set: {said}")
     return session, region
 
 

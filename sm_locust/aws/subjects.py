@@ -145,9 +145,15 @@ def _variants(config: RunConfig, attempts: int) -> Iterator[Subject]:
 
 
 def _way(config: RunConfig, url: str, attempts: int) -> tuple[list[Subject], list[str]]:
-    """The API and the function, by the names that AWS gives them, else by those that they usually have."""
+    """The API and the function, by the names that AWS gives them, else by those that they usually have.
+
+    The API is left out where the URL names no stage: its metrics are of one, and CloudWatch takes no empty value.
+    """
     parts = urlsplit(url)
     host, (stage, *path) = parts.hostname or "", parts.path.strip("/").split("/")
+    if not stage:
+        lacks = f"target.api_gateway: {host} without a path names no stage, so the API's metrics are missing"
+        return [_function(USUAL_FUNCTION, usual=not is_this_machine(host))], [lacks]
     if is_this_machine(host):
         return [_api(USUAL_API, stage), _function(USUAL_FUNCTION)], []
     named = _API_HOST.match(host)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sm_locust import payloads
+from sm_locust import feeds, payloads
 from sm_locust.analysis.plan import Plan
 from sm_locust.cli import ending
 from sm_locust.cli.ending import refuse
@@ -51,6 +51,7 @@ def plan(
     try:
         told = load(config, environment, ending.note(config)).with_overrides(endpoint=endpoint, region=region, url=url)
         bodies = payloads.load(told.request, config.parent)
+        feeds.load(told.feeds, config.parent)  # which a run would refuse
         found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=int(speed))
     except ConfigError as e:
         refuse(e)

@@ -24,13 +24,14 @@ class Answer:
     first_byte_at   on the clock given to `exchange`; None before it
     connected       seconds spent on a new connection; None on a kept-alive one
     reusable        whether the answer lets its connection live; False until it is complete
-    `expect` is looked for in all of the body, also in what is not kept of it; see `as_expected`.
+    `expect` is looked for in all of the body, also in what is not kept of it; see `as_expected`. `to_head`: the answer
+    to a HEAD request, which ends with its head, whatever that says of a body.
     """
 
     __slots__ = ("_body", "_expect", "_found", "_head", "_headers", "_in_head", "_large", "_max_body", "_parser",
-                 "_passed", "connected", "first_byte_at", "received", "reusable", "status")  # fmt: skip
+                 "_passed", "_to_head", "connected", "first_byte_at", "received", "reusable", "status")  # fmt: skip
 
-    def __init__(self, max_body: int = MAX_BODY, expect: bytes = b"") -> None:
+    def __init__(self, max_body: int = MAX_BODY, expect: bytes = b"", *, to_head: bool = False) -> None:
         self.status = 0
         self.received = 0
         self.first_byte_at: float | None = None
@@ -44,6 +45,7 @@ class Answer:
         self._large: _Lease | None = None
         self._head = b""  # all that came until the head was complete; few answers' headers are ever looked at
         self._in_head = True
+        self._to_head = to_head
         self._headers: dict[str, str] | None = None
         self._parser: Any = httptools.HttpResponseParser(self)
 
@@ -55,6 +57,16 @@ class Answer:
                 return {}
             self._headers = _headers_of(self._head)
         return self._headers
+
+    @property
+    def cookies(self) -> list[str]:
+        """Values of every Set-Cookie, which is the one header that cannot be put together with others of its name."""
+        if self._in_head or b"set-cookie" not in self._head.lower():
+            return []
+        found = _Cookies()
+        with contextlib.suppress(httptools.HttpParserError):
+            httptools.HttpResponseParser(found).feed_data(self._head)
+        return found.values
 
     @property
     def body(self) -> bytes:
@@ -108,10 +120,15 @@ class Answer:
         status = self._parser.get_status_code()
         if status >= 200 or status == 101:
             self._in_head = False
+            if self._to_head:
+                self._complete()
         elif status < 100:
             raise ValueError(f"status {status:03d}")
 
     def on_body(self, part: bytes) -> None:
+        if self._to_head:
+            self.reusable = False  # where the answer to the next request would be read
+            return
         room = min(len(part), self._max_body - self.received)
         self.received += len(part)
         if room > 0:
@@ -139,8 +156,10 @@ class Answer:
         self._passed = together[-length:]
 
     def on_message_complete(self) -> None:
-        if self._in_head:  # an interim answer: the real one follows
-            return
+        if not self._in_head and not self.status:  # else an interim answer: the real one follows
+            self._complete()
+
+    def _complete(self) -> None:
         parser = self._parser
         self.status = parser.get_status_code()
         self.reusable = parser.should_keep_alive()
@@ -178,6 +197,21 @@ class _Headers:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.found[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+
+class _Cookies(_Headers):
+    """Collects the values of Set-Cookie of the last head that it is fed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[str] = []
+
+    def on_message_begin(self) -> None:
+        self.values.clear()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"set-cookie":
+            self.values.append(value.decode("latin-1"))
 
 
 def _headers_of(head: bytes) -> dict[str, str]:

@@ -13,19 +13,25 @@ Class = TypeVar("Class")  # of the users whose arrival it is
 class Arrival(Generic[Class]):
     """What a user's task is run for.
 
+    A run of a scenario records each of its requests as it ends; then the arrival goes on as the next one.
+
     user_class    whose task it is
     scheduled_at  when the schedule wanted it, seconds of the run
     started_at    when its task began; None while it waits for its turn
-    outcome       of the requests that have ended so far
+    outcome       of the requests that have ended so far; of the last one where each is recorded
+    owed          whether a request of it is counted as sent whose Outcome has not been recorded
+    prepared      seconds that `on_start` of its user took; 0 for a user that had been started before
     """
 
-    __slots__ = ("_claimed", "_now", "outcome", "scheduled_at", "started_at", "user_class")
+    __slots__ = ("_claimed", "_now", "outcome", "owed", "prepared", "scheduled_at", "started_at", "user_class")
 
     def __init__(self, user_class: type[Class], scheduled_at: float, now: Callable[[], float]) -> None:
         self.user_class = user_class
         self.scheduled_at = scheduled_at
         self.started_at: float | None = None
         self.outcome: Outcome | None = None
+        self.owed = True
+        self.prepared = 0.0
         self._claimed = False
         self._now = now
 
@@ -35,6 +41,13 @@ class Arrival(Generic[Class]):
             return self._now()
         self._claimed = True
         return self.scheduled_at
+
+    def renew(self, scheduled_at: float) -> None:
+        """Another request of it is sent, after the ones before have been recorded."""
+        self.scheduled_at = scheduled_at
+        self.started_at = None
+        self.outcome = None
+        self.owed = True
 
     def answered(self, outcome: Outcome) -> None:
         """A request of this arrival ended. An arrival of several requests lasts until the last and fails with any."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,21 +22,25 @@ from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
 from sm_locust.aws.session import Keys, Runtime, runtime
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
+from sm_locust.feeds import Table
 from sm_locust.load.arrival import Arrival
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
+from sm_locust.load.scenario import Player, ScenarioUser
 from sm_locust.load.sender import Sender
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.load.users import ArrivalUser, InvokerUser
-from sm_locust.payloads import Payload, Payloads
+from sm_locust.payloads import Payload
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import CANCELLED, CONNECT, OK, RESET, TASK_ERROR, TIMEOUT, Outcome
 from sm_locust.record.recorder import Recorder
+from sm_locust.record.run import USED_UP
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,7 @@ ISOLATED = "isolated"
 CPU_SAMPLE = 5.0  # seconds
 _CREDENTIALS_PATIENCE = 20.0  # seconds for a source of credentials that does not answer
 _KILL_PATIENCE = 1.0
+_STOP_PATIENCE = 10.0  # seconds for the on_stop of all users, which run beside each other
 _LOOK = 0.01  # how often the drain looks whether all have landed
 
 _QUIET_ENDS = (StopUser, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
@@ -71,6 +75,7 @@ class Generator:
 
     until   real seconds of the run at which arrivals end (infinity without a schedule)
     index   this process's number among its like, from 0: they neither fire in step nor start at the same payload
+    tables  of the configuration's feeds, in their order
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class Generator:
         until: float = math.inf,
         boundaries: tuple[float, ...] = (),
         index: int = 0,
+        tables: tuple[Table, ...] = (),
     ) -> None:
         self.environment = environment
         self.config = config
@@ -107,8 +113,14 @@ class Generator:
         self._senders: list[Sender] = []
         self._idle: dict[type[ArrivalUser], list[Sender]] = {}
         self._invokers: dict[type[InvokerUser], Invoker] = {}
-        self.next_payload = Payloads(payloads, index).next
+        self._index, self._tables = index, tables
+        self._chance = chance(seed, index, "tasks")
+        self._feeds: dict[Feeder | None, Feed] = {None: feed(payloads, config.request.order, seed=seed, index=index)}
+        self.next_payload = self._taking(self._feeds[None])
+        self.on_used_up: Callable[[float], None] | None = None  # told when the run has sent all that it was to send
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
+        self._pausing = 0  # of those, between two requests of a scenario
+        self._cut_short = 0  # runs of a scenario that were ended there
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
@@ -129,6 +141,34 @@ class Generator:
         """`n` more users of a class (fewer, when negative) stand for arrivals from now on."""
         count = self.users[user_class] = self.users.get(user_class, 0) + n
         self._pacer.set_rate(user_class, count * user_class.rate_per_user(self.config))
+
+    def payloads_of(self, user_class: type[InvokerUser]) -> Callable[[], Payload]:
+        """What gives the next payload of a class. Raises ConfigError when its feeder has none."""
+        feeder = user_class.payloads
+        if feeder is not None and feeder not in self._feeds:
+            try:
+                found = feeder.feed(self.config.arrivals.seed, self._index)
+            except Exception as e:  # a function of the user's may raise anything
+                why = str(e) if isinstance(e, ConfigError) else f"{type(e).__name__}: {e}"
+                raise ConfigError(f"{user_class.__name__}.payloads: {why}") from None
+            if found.used_up:
+                raise ConfigError(f"{user_class.__name__}.payloads: {feeder.payloads!r:.60} has nothing left to send")
+            self._feeds[feeder] = found
+        return self._taking(self._feeds[feeder])
+
+    def _taking(self, source: Feed) -> Callable[[], Payload]:
+        if not source.ends:
+            return source.next
+
+        def take() -> Payload:
+            payload = source.next()
+            if source.used_up and not self._is_stopped:
+                self._is_stopped, at = True, self._pacer.end()
+                if self.on_used_up is not None:
+                    self.on_used_up(at)
+            return payload
+
+        return take
 
     def invoker(self, user_class: type[InvokerUser]) -> Invoker:
         invoker = self._invokers.get(user_class)
@@ -158,6 +198,11 @@ class Generator:
                 service, self.runtime.region, _credentials(self._renewal.keys), self._signing_clock
             )
         return self._signers[service]
+
+    @cached_property
+    def player(self) -> Player:
+        """What plays the scenarios. Raises ConfigError for an environment variable that is missing here."""
+        return Player(self, self._tables, self._index)
 
     def _keep_credentials(self, renewal: Renewal) -> None:
         while True:
@@ -195,15 +240,41 @@ class Generator:
     # -- arrivals ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Does before the first arrival what would make it late: invokers, credentials."""
+        """Does before the first arrival what would make it late: invokers, credentials, payloads."""
         for user_class in self.environment.user_classes:
             if issubclass(user_class, InvokerUser):
+                self.payloads_of(user_class)
                 self.invoker(user_class)
+            if issubclass(user_class, ScenarioUser):
+                self.player  # noqa: B018  # made now
+
+    @property
+    def in_flight(self) -> int:
+        """Arrivals under way, without those in a pause between two requests."""
+        return len(self._flying) - self._pausing
+
+    def further(self, arrival: Arrival[Any], scheduled_at: float) -> None:
+        """Another request of an arrival is sent now, after those before it have been recorded."""
+        arrival.renew(scheduled_at)
+        self.recorder.further(scheduled_at)
+
+    def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None:
+        """Records a request of an arrival that may have others."""
+        arrival.outcome, arrival.owed = outcome, False
+        self.recorder.record(outcome)
+
+    def pause_until(self, at: float) -> None:
+        """Lets a run of a scenario wait, in real seconds whatever the speed."""
+        self._pausing += 1
+        try:
+            gevent.sleep(max(0.0, at - self.now()))
+        finally:
+            self._pausing -= 1
 
     def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
         if self.paused is not None:
             self.recorder.dropped(scheduled_at, self.paused)
-        elif len(self._flying) >= self._max_in_flight:
+        elif len(self._flying) - self._pausing >= self._max_in_flight:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
@@ -226,16 +297,22 @@ class Generator:
         user: ArrivalUser | None = None
         try:
             arrival.started_at = self.now()
-            user = sender.ready_user()
+            user = sender.user
+            if user is None:
+                user = sender.ready_user()
+                arrival.prepared = self.now() - arrival.started_at
             tasks: list[Any] = user.tasks
-            task = tasks[0] if len(tasks) == 1 else random.choice(tasks)
+            task = tasks[0] if len(tasks) == 1 else self._chance.choice(tasks)
             user.arrival = arrival
             task(user)
         except GreenletExit:
             self._end_generic(arrival, task, CANCELLED, "still in flight when the run's patience ended")
             return False
-        except _QUIET_ENDS:
-            pass
+        except _QUIET_ENDS as e:
+            if user is None:  # nobody is there to run the task
+                self._end_generic(arrival, task, TASK_ERROR, f"on_start ended with {type(e).__name__}", e)
+        except UsedUp:
+            self._end_generic(arrival, task, CANCELLED, USED_UP)
         except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
             self._end_generic(arrival, task, TIMEOUT, f"the task's own limit ended it: {expired}")
         except Exception as e:
@@ -253,6 +330,11 @@ class Generator:
         """The task ended without an answer of its own: the arrival ends as `kind`, and Locust is told."""
         if arrival.outcome is not None and arrival.outcome.kind == kind:
             return  # the invoker has said so already
+        if not arrival.owed:
+            if kind == CANCELLED:  # in a pause: no request of it was under way
+                self._cut_short += 1
+                return
+            self.further(arrival, self.now())
         now = self.now()
         name = getattr(task, "__name__", arrival.user_class.__name__)
         started_at = now if arrival.started_at is None else arrival.started_at
@@ -269,14 +351,16 @@ class Generator:
         arrival.answered(outcome)
 
     def _landed(self, greenlet: Greenlet, arrival: Arrival[ArrivalUser], task: Any) -> None:
-        """Records the arrival's one Outcome."""
-        if self._flying.pop(greenlet, None) is None:
+        """Records the arrival's Outcome, or that of its last request where those before have been recorded."""
+        if self._flying.pop(greenlet, None) is None or not arrival.owed:
             return
         outcome = arrival.outcome
         if outcome is None:  # a task without a request is measured as a whole
             started_at = arrival.scheduled_at if arrival.started_at is None else arrival.started_at
             name = getattr(task, "__name__", arrival.user_class.__name__)
             outcome = Outcome(name, arrival.scheduled_at, started_at, None, self.now())
+        if arrival.prepared:
+            outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
         self.recorder.record(outcome)
 
     def _on_request(
@@ -292,15 +376,19 @@ class Generator:
         """Locust's `request` event: gives the arrival that is running its Outcome, whichever client sent it."""
         if "outcome" in kwargs:  # one of ours, which the arrival has been given already
             return
-        arrival = self._flying.get(getcurrent())
-        if arrival is None:
+        sender = getcurrent()
+        arrival = self._flying.get(sender)
+        if arrival is None or sender.user is None:  # what on_start sends is no arrival, and no part of one
             return
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)
+        scheduled_at = arrival.claim()
+        if not arrival.owed:
+            self.further(arrival, scheduled_at)
         arrival.answered(
             Outcome(
                 name,
-                arrival.claim(),
+                scheduled_at,
                 max(arrival.scheduled_at, now - (response_time or 0.0) / 1e3),
                 None,
                 now,
@@ -345,6 +433,13 @@ class Generator:
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
                 self._landed(greenlet, arrival, None)
+        if self._cut_short:
+            logger.warning(
+                "%d runs of a scenario were in a pause when the run's patience ended, and what they had yet to "
+                "send was not sent; --stop-timeout gives them longer",
+                self._cut_short,
+            )
+            self._cut_short = 0
 
     def close(self) -> None:
         """Lets go of connections and users; the generator is of no use after. Idempotent."""
@@ -354,8 +449,9 @@ class Generator:
         self.environment.events.request.remove_listener(self._on_request)
         if self._keeper is not None:
             self._keeper.kill(block=False)
-        for sender in self._senders:
-            sender.close()
+        leaving = [sender.leave() for sender in self._senders]
+        gevent.joinall([greenlet for greenlet in leaving if greenlet is not None], timeout=_STOP_PATIENCE)
+        gevent.killall([greenlet for greenlet in leaving if greenlet is not None], block=False)
         for connections in self._connections.values():
             connections.close()
 
@@ -364,7 +460,7 @@ class Generator:
         ahead = None if self._clock_said else self._signing_clock.corrected_by
         self._clock_said = self._signing_clock.corrected_by is not None
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), len(self._flying), self._cpu_sample(), ahead
+            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead
         )
 
     def _cpu_sample(self) -> float | None:

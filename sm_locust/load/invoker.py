@@ -148,10 +148,14 @@ class Invoker:
         Every failure is an Outcome, and so is GreenletExit (the drain's cancel) once the request was begun.
         Raises ValueError, with nothing sent, for headers that cannot be sent.
         """
-        now = self._now
         request = self._composed(content_type, tuple(headers.items()) if headers else ())
-        head = request.head(body, self._clock.now())
-        answer = Answer(expect=self._expect)
+        return self.exchange(
+            Answer(expect=self._expect), request.head(body, self._clock.now()), body, name, scheduled_at
+        )
+
+    def exchange(self, answer: Answer, head: bytes, body: bytes, name: str, scheduled_at: float) -> Outcome:
+        """Send a request that is composed already. What comes is kept in `answer`, what it means is the Outcome."""
+        now = self._now
         started_at = now()
         kind, message = OK, ""
         try:

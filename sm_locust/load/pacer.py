@@ -144,6 +144,13 @@ class Pacer(Generic[Key]):
                 pass
             self._wake_at(math.inf)
 
+    def end(self) -> float:
+        """Nothing more is fired, not even what is late; says up to which moment all that was due has been."""
+        due = min((stream.next_at for stream in self._streams.values()), default=math.inf)
+        self._until, self._stopped = min(self._until, self._now(), due), True
+        self._wake_at(math.inf)
+        return self._until
+
     def _wake_at(self, at: float) -> None:
         """Sets the timer. It calls in the event loop itself: no greenlet is switched to only to look at the clock."""
         if self._timer is not None:

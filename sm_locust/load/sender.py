@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 from gevent import Greenlet, GreenletExit
+from locust import User
 from locust.env import Environment
 
 from sm_locust.load.users import ArrivalUser
@@ -74,13 +75,16 @@ class Sender(Greenlet):  # type: ignore[misc]
             if self in self._idle:
                 self._idle.remove(self)
 
-    def close(self) -> None:
-        """Ends the greenlet and runs the user's `on_stop`; an exception there is logged, as Locust does."""
+    def leave(self) -> Greenlet | None:
+        """Ends the greenlet, and gives one that runs the user's `on_stop`; None where the class has none of its own."""
         if self is not gevent.getcurrent():  # a task may end the run: it has to get to its own end
             self.kill(block=False)
-        if self.user is None:
-            return
+        user = self.user
+        return None if user is None or self._user_class.on_stop is User.on_stop else gevent.spawn(self._stop, user)
+
+    def _stop(self, user: ArrivalUser) -> None:
+        """An exception is logged, as Locust does."""
         try:
-            self.user.on_stop()
+            user.on_stop()
         except Exception:
             logger.exception("on_stop of %s failed", self._user_class.__name__)

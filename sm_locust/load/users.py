@@ -21,6 +21,7 @@ from locust.user.task import LOCUST_STATE_WAITING
 from locust.user.users import UserMeta
 
 from sm_locust.config import ConfigError
+from sm_locust.feeders import ONCE
 from sm_locust.load.http import proxy_for
 from sm_locust.load.invoker import ApiGatewayInvoker, ContainerInvoker, Invoker, invoke_endpoint
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
@@ -28,6 +29,7 @@ from sm_locust.record.outcome import CANCELLED, OK, Outcome
 if TYPE_CHECKING:
     from sm_locust.aws.session import Runtime
     from sm_locust.config import RunConfig
+    from sm_locust.feeders import Feeder
     from sm_locust.load.arrival import Arrival
     from sm_locust.load.http import Connections
     from sm_locust.load.sigv4 import Signer
@@ -46,8 +48,7 @@ class Load(Protocol):
 
     def add_user(self, user_class: type[ArrivalUser], n: int) -> None: ...
 
-    next_payload: Callable[[], Payload]
-
+    def payloads_of(self, user_class: type[InvokerUser]) -> Callable[[], Payload]: ...
     def invoker(self, user_class: type[InvokerUser]) -> Invoker: ...
     def connections(self, url: str, ca_bundle: str | None, proxy: str | None) -> Connections: ...
     def signer(self, service: str) -> Signer: ...
@@ -75,8 +76,12 @@ class ArrivalUser(User, metaclass=ArrivalMeta):
     """A user that stands for `per_user` arrivals a second, whatever the target does (an open model).
 
     Use it before any other user class: `class Shop(ArrivalUser, FastHttpUser)`. Each arrival runs one `@task`, in a
-    greenlet of its own, on an instance no other arrival is using (`on_start` has run on it once). `wait_time` has no
-    part in it, and a TaskSet, which is a loop of its own, is refused.
+    greenlet of its own, on an instance no other arrival is using. `wait_time` has no part in it, and a TaskSet, which
+    is a loop of its own, is refused.
+
+    There are as many instances as arrivals were in flight at once. `on_start` runs once on each, before its first
+    arrival, which waits for it; `on_stop` at the end of the run. What they send is in Locust's statistics, and is no
+    arrival. An `on_start` that raises, StopUser too, fails its arrival as `task_error`; the next has a new instance.
 
     per_user  arrivals a second that one user stands for; None takes `arrivals.per_user` of the configuration
     """
@@ -139,12 +144,18 @@ class InvocationFailed(Exception):
 
 
 class InvokerUser(ArrivalUser):
-    """An arrival that is one request of a prepared Invoker; what is invoked and how it is signed is the subclass's."""
+    """An arrival that is one request of a prepared Invoker; what is invoked and how it is signed is the subclass's.
+
+    payloads  a Feeder: what `invoke()` sends, and in which order; None takes `request` of the configuration
+    """
 
     abstract = True
+    payloads: ClassVar[Feeder | None] = None
     host = "see --sm-config"  # what the web UI shows where other users have a host; nothing is sent there
 
-    _means: tuple[Load, Invoker, str] | None = None  # what an instance sends with; it lives for one run
+    _means: tuple[Load, Invoker, str, Callable[[], Payload]] | None = (
+        None  # what an instance sends with; it lives for one run
+    )
 
     @classmethod
     def make_invoker(cls, load: Load) -> Invoker:
@@ -156,7 +167,7 @@ class InvokerUser(ArrivalUser):
     ) -> Outcome:
         """Sends one request and says what became of it; a failure is an Outcome, never an exception.
 
-        body          what to send; None takes the next payload of the configuration
+        body          what to send; None takes the next payload: of the class's `payloads`, or of the configuration
         content_type  of the body; None takes the payload's, or the configuration's
         name          in the statistics; None takes the class's own
         headers       further headers; underscores stand for dashes: `X_Amzn_SageMaker_Inference_Id="7"`
@@ -168,10 +179,14 @@ class InvokerUser(ArrivalUser):
             raise RuntimeError(f"{type(self).__name__}.invoke() was called outside of a @task")
         if self._means is None:
             generator: Load = self.environment.generator
-            self._means = generator, generator.invoker(type(self)), self.name_of(generator.config)
-        load, invoker, usual_name = self._means
+            user_class = type(self)
+            self._means = (
+                *(generator, generator.invoker(user_class), self.name_of(generator.config)),
+                generator.payloads_of(user_class),
+            )
+        load, invoker, usual_name, next_payload = self._means
         if body is None:
-            payload = load.next_payload()
+            payload = next_payload()
             body, content_type = payload.body, content_type or payload.content_type
         outcome = invoker.invoke(
             body,
@@ -198,9 +213,24 @@ class InvokerUser(ArrivalUser):
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
-        if config.request.body is None and config.request.payloads is None:
-            return f"{cls.__name__} has nothing to send: give request.body or request.payloads in --sm-config FILE"
+        if played := _of_scenarios(cls, config):
+            return played
+        if cls.payloads is not None:
+            try:
+                cls.payloads.check()
+            except ConfigError as e:
+                return f"{cls.__name__}.payloads: {e}"
+        elif config.request.body is None and config.request.payloads is None:
+            return (
+                f"{cls.__name__} has nothing to send: give request.body or request.payloads in --sm-config FILE, "
+                "or payloads = Feeder(…) in the class"
+            )
         return super().problem(config)
+
+    @classmethod
+    def ends_with_payloads(cls, config: RunConfig) -> bool:
+        """Whether a run ends once this class has sent all of its payloads."""
+        return cls.payloads.ends if cls.payloads is not None else config.request.order == ONCE
 
     @classmethod
     def name_of(cls, config: RunConfig) -> str:
@@ -221,7 +251,9 @@ class InvokeEndpointUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or not config.target.endpoint:
-            return f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} invokes an endpoint and none is named: give --sm-endpoint NAME or target.endpoint"
+            )
         return super().problem(config)
 
     @classmethod
@@ -274,7 +306,9 @@ class ApiGatewayUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or config.target.api_gateway is None:
-            return f"{cls.__name__} posts to an API and none is named: give target.api_gateway in --sm-config FILE"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} posts to an API and none is named: give target.api_gateway in --sm-config FILE"
+            )
         return _unsendable(cls, config, "custom_attributes", *_ROUTING) or super().problem(config)
 
     @classmethod
@@ -335,7 +369,9 @@ class ContainerUser(InvokerUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.target is None or config.target.container is None:
-            return f"{cls.__name__} posts to a container and none is named: give target.container in --sm-config FILE"
+            return _of_scenarios(cls, config) or (
+                f"{cls.__name__} posts to a container and none is named: give target.container in --sm-config FILE"
+            )
         return _unsendable(cls, config, *_ROUTING) or super().problem(config)
 
     @classmethod
@@ -363,6 +399,17 @@ class ContainerUser(InvokerUser):
     @staticmethod
     def _url(config: RunConfig) -> str:
         return (config.target.container if config.target else None) or ""
+
+
+def _of_scenarios(cls: type[InvokerUser], config: RunConfig) -> str | None:
+    """Says that a configuration is one of scenarios, which this class would not play."""
+    scenarios = config.scenarios or ()
+    if not scenarios or (config.target is not None and all(len(each.steps) == 1 for each in scenarios)):
+        return None
+    return (
+        f"{cls.__name__} sends one request for an arrival and the configuration has scenarios: run it with "
+        "locustfiles/artillery.py"
+    )
 
 
 _ROUTING = ("inference_component", "target_model", "target_variant")  # keys of `request` that SageMaker routes by

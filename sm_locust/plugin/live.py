@@ -58,6 +58,7 @@ from sm_locust.record.run import (
     RUN_TIME,
     SEARCHED,
     STOPPED,
+    USED_UP,
     WORKER_BACK,
     WORKER_LOST,
     Event,
@@ -112,7 +113,12 @@ class Active:
 
 
 class LiveRun:
-    """Runs of one environment, one after the other."""
+    """Runs of one environment, one after the other. `setup` makes it, of its `environment` and `options`.
+
+    summary   of the run that ended last, a Summary; None before, or where its folder could not be read
+    finished  that run; None before, and while another goes on
+    failed    what kept a run from being sent, or its folder from being written, in one sentence; empty otherwise
+    """
 
     def __init__(self, environment: Environment, options: Options) -> None:
         self._environment = environment
@@ -159,11 +165,17 @@ class LiveRun:
         """
         if self._active is None and (options is not None or self._order is None):
             self._options = options or self._options
+            self._order = None  # should this one be refused, the one before it is not played in its place
             self._order = resolve(self._environment, self._options, picked)
             self._looking = _watch(self._order)
         if self._order is None:
             raise ConfigError("no run has been ordered")
         return self._order
+
+    @property
+    def options(self) -> Options:
+        """Those of the run that goes on, or of the next one."""
+        return self._options
 
     def look(self) -> None:
         """Asks the endpoint to come what there is before the load: to be called where waiting does no harm."""
@@ -258,6 +270,7 @@ class LiveRun:
                 order.payloads,
                 until=until,
                 boundaries=schedule.boundaries if schedule else (),
+                tables=order.tables,
             )
             generator.prepare()
             clock.start_on_the_next_second()  # what was prepared is not part of the run
@@ -275,6 +288,8 @@ class LiveRun:
                 *(order.config, order.speed, schedule, run.meta, self._processes), distributed=generator is None
             )
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
+        if generator is not None:
+            generator.on_used_up = lambda at: self._end_used_up(active, at)
         self._active = active
         if self.exposed is not None:
             self.exposed.begin(order.config.slo.limits(), order.speed)
@@ -505,6 +520,13 @@ class LiveRun:
             active.run.meta["stopped"] = tripped.as_dict()
             self._end(active, STOPPED)
             logger.warning("the run ends: %s", wording.tripped(tripped.as_dict()))
+
+    def _end_used_up(self, active: Active, at: float) -> None:
+        """The plan goes as far as the payloads did."""
+        active.until = min(active.until, at)
+        if self.why is None:
+            logger.info("the run ends: all payloads have been sent")
+            self._end(active, USED_UP)
 
     def _processes(self) -> int:
         """How many make the load."""

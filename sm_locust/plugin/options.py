@@ -21,6 +21,7 @@ class Options:
     rebalancing   whether the share of a worker that is lost, or joins, is dealt out anew
     metrics_port  0 for no metrics
     environment   of an artillery script, the one of its config.environments to merge over its config
+    in_code       whether they were given to `setup`, and are called in errors what it calls them
     """
 
     config: str | Path | RunConfig | None = None
@@ -34,6 +35,11 @@ class Options:
     metrics_port: int = 0
     metrics_host: str = METRICS_HOST
     environment: str | None = None
+    in_code: bool = False
+
+    def called(self, name: str) -> str:
+        """What errors call an option: `--sm-run-dir`, and `run_dir` of `setup`."""
+        return name.replace("-", "_") if self.in_code else f"--sm-{name}"
 
     @classmethod
     def parsed(cls, values: Any) -> Options:

@@ -18,12 +18,15 @@ from locust import LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
+from sm_locust import feeds as feed_files
 from sm_locust import payloads as payload_files
 from sm_locust.analysis import cost
 from sm_locust.analysis.sizing import Sizing
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
+from sm_locust.feeds import Table
+from sm_locust.load.scenario import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.loopback import only_loopback
@@ -33,7 +36,7 @@ from sm_locust.schedule import SPEEDS, Phase, Schedule
 
 logger = logging.getLogger(__name__)
 
-LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers
+LARGEST_SENT = 8 * 1024 * 1024  # bytes of payloads in a message to workers, and as many of feeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Order:
     schedule  in schedule seconds; None when Locust's own user count is the plan
     source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
     searches  whether the shape searches for capacity
+    tables    of the configuration's feeds, in their order
     notes     what of an artillery script has no effect, a sentence each
     speed     schedule seconds for one real second
     """
@@ -56,6 +60,7 @@ class Order:
     run_dir: str
     searches: bool = False
     notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
 
     @property
     def real_schedule(self) -> Schedule | None:
@@ -75,13 +80,17 @@ class Order:
         return [sentence for sentence in said if sentence is not None]
 
     def message(self) -> dict[str, Any]:
-        """What a worker needs of it, in primitives: payloads go along unless they are large, then only their hash."""
+        """What a worker needs of it, in primitives: payloads, and files of feeds, go along unless they are large, then
+        only their hash."""
         real = self.real_schedule
         small = payload_files.total_bytes(self.payloads) <= LARGEST_SENT
+        few = feed_files.total_bytes(self.tables) <= LARGEST_SENT
         return {
             "config": self.config.as_dict(),
             "payloads": payload_files.encode(self.payloads) if small else None,
             "sha256": payload_files.sha256(self.payloads),
+            "feeds": [table.content for table in self.tables] if few else None,
+            "feeds_sha256": feed_files.sha256(self.tables),
             "base": str(self.base),
             "speed": self.speed,
             "boundaries": list(real.boundaries) if real else [],
@@ -96,6 +105,17 @@ def received_payloads(message: dict[str, Any], config: RunConfig) -> tuple[Paylo
     if payload_files.sha256(payloads) != message["sha256"]:
         raise ConfigError(f"request.payloads: {config.request.payloads} holds something else here than on the master")
     return payloads
+
+
+def received_tables(message: dict[str, Any], config: RunConfig) -> tuple[Table, ...]:
+    """A worker's feeds, as its payloads."""
+    if message["feeds"] is not None:
+        return feed_files.parse(config.feeds, message["feeds"])
+    tables = feed_files.load(config.feeds, message["base"])
+    if feed_files.sha256(tables) != message["feeds_sha256"]:
+        named = ", ".join(feed.file for feed in config.feeds)
+        raise ConfigError(f"feeds: {named}: something else here than on the master")
+    return tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +133,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     config, base, notes = _configuration(options)
     if options.speed not in SPEEDS:
         accepted = ", ".join(map(str, SPEEDS))
-        raise ConfigError(f"--sm-speed {options.speed!r} is not accepted: one of {accepted}")
+        raise ConfigError(f"{options.called('speed')} {options.speed!r} is not accepted: one of {accepted}")
     schedule, source = _schedule(picked.shape, config, options)
     searches = isinstance(picked.shape, CapacityShape)
     if searches:
@@ -122,24 +142,26 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None or searches:
-        _follow_a_rate(arrival_classes)
+        _follow_a_rate(picked.user_classes)
+    _payloads_can_end(environment, config, arrival_classes)
     if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
         for user_class in arrival_classes:
             user_class.check_here(config)
     if options.speed != 1:
-        _only_loopback(environment, config, arrival_classes, options.speed)
+        _only_loopback(environment, config, arrival_classes, options)
     if config.target is not None and config.target.endpoint is not None:
         period(config, options.speed)
     config.check_stop_when()
     if not searches:  # which plays no phases, and ends at the guard
         config.check_guard(options.speed, schedule, source)
     payloads = payload_files.load(config.request, base)
+    tables = feed_files.load(config.feeds, base)
     if schedule is not None:
         cost.check(config, schedule, options.speed, payloads)
     elif searches:
         cost.check(config, _longest(config), 1, payloads)
-    _can_be_made(options.run_dir)
-    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes)
+    _can_be_made(options)
+    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes, tables)
 
 
 def _configuration(options: Options) -> tuple[RunConfig, Path, tuple[str, ...]]:
@@ -169,6 +191,19 @@ def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list
     return arrival_classes
 
 
+def _payloads_can_end(environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]]) -> None:
+    """What is to be sent once is sent by one process: nobody deals payloads out."""
+    if not isinstance(environment.runner, MasterRunner):
+        return
+    for user_class in user_classes:
+        if issubclass(user_class, InvokerUser) and user_class.ends_with_payloads(config):
+            what = "request" if user_class.payloads is None else f"{user_class.__name__}.payloads"
+            raise ConfigError(
+                f"{what}: payloads that end a run are not accepted with workers, each of which would send all of them; "
+                "start one process, without --master and --processes"
+            )
+
+
 def _has_a_limit_to_search(config: RunConfig) -> None:
     limits = config.slo.limits()
     if not limits:
@@ -189,8 +224,14 @@ def _longest(config: RunConfig) -> Schedule:
     return Schedule((Phase("search", settings.time_limit, rate),))
 
 
-def _follow_a_rate(user_classes: Iterable[type[ArrivalUser]]) -> None:
+def _follow_a_rate(user_classes: Iterable[type[User]]) -> None:
+    """Locust deals a shape's users out to all classes: each must stand for a rate, and take what it is given."""
     for user_class in user_classes:
+        if not issubclass(user_class, ArrivalUser):
+            raise ConfigError(
+                f"{user_class.__name__} is not an ArrivalUser: it would take a share of the shape's users and send at "
+                f"its own pace; make it class {user_class.__name__}(ArrivalUser, …), or start it apart"
+            )
         if user_class.fixed_count:
             raise ConfigError(
                 f"{user_class.__name__}.fixed_count: {user_class.fixed_count} users do not follow a shape's rate; "
@@ -208,10 +249,16 @@ def _schedule(shape: LoadTestShape | None, config: RunConfig, options: Options) 
     except ValueError as e:
         raise ConfigError(f"{type(shape).__name__}.phases: {e}") from None
     if schedule is None:
-        named = f"{options.config} has none" if options.config else "there is none: give --sm-config FILE"
+        give = "config" if options.in_code else "--sm-config FILE"
+        named = f"{_named(options)} has none" if options.config else f"there is none: give {give}"
         raise ConfigError(f"{type(shape).__name__} plays the phases of the configuration, and {named}")
     source = shape.source()
-    return schedule, f"{source} {options.config}" if source == "config" else source
+    return schedule, f"{source} {_named(options)}" if source == "config" else source
+
+
+def _named(options: Options) -> str:
+    """The configuration, in words: one made in code has no file, and is in run.json as a whole."""
+    return "of the program" if isinstance(options.config, RunConfig) else str(options.config)
 
 
 def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source: str) -> None:
@@ -237,22 +284,23 @@ def the_shape(environment: Environment) -> LoadTestShape | None:
 
 
 def _only_loopback(
-    environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]], speed: int
+    environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]], options: Options
 ) -> None:
     """A compressed run is for the local endpoint: every address that would be sent to must resolve to loopback."""
     urls = {*config.urls(), *(url for c in user_classes for url in c.addresses(config))}
     if config.target is not None and config.target.endpoint is not None:
         urls |= set(addresses(config))  # it is watched, too
-    if environment.host and not all(issubclass(c, InvokerUser) for c in user_classes):
+    if environment.host and not all(issubclass(c, (InvokerUser, ScenarioUser)) for c in user_classes):
         urls.add(environment.host)
-    only_loopback(urls, speed, "--sm-speed")
+    only_loopback(urls, options.speed, options.called("speed"))
 
 
-def _can_be_made(run_dir: str) -> None:
+def _can_be_made(options: Options) -> None:
     """A run whose folder cannot be written must not send anything first."""
+    run_dir, option = options.run_dir, options.called("run-dir")
     try:
         Path(run_dir).mkdir(parents=True, exist_ok=True)
     except OSError as e:
-        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be made: {e.strerror}") from None
+        raise ConfigError(f"{option} {run_dir}: not a folder that can be made: {e.strerror}") from None
     if not os.access(run_dir, os.W_OK | os.X_OK):
-        raise ConfigError(f"--sm-run-dir {run_dir}: not a folder that can be written")
+        raise ConfigError(f"{option} {run_dir}: not a folder that can be written")

@@ -53,7 +53,7 @@ class Searching:
         """What a process has counted, as it was shipped."""
         for row in rows:
             counted = Interval.decode(row, HISTOGRAMS)
-            self._in_flight += counted.sent if counted.name == ARRIVALS else -_ended(counted)
+            self._in_flight += counted.requested if counted.name == ARRIVALS else -_ended(counted)
             second = int(counted.second)
             if second >= self._next:
                 self._seconds.setdefault(second, Interval(float(second), ARRIVALS)).merge(counted)
@@ -62,7 +62,7 @@ class Searching:
         """Hands on what is whole, `now` real seconds after the start; the steps that this has ended."""
         while not self.search.ended and now >= self._next + 1 + self._delay:
             second = self._seconds.get(self._next) or Interval(float(self._next), ARRIVALS)
-            missing = second.sent - _ended(second)
+            missing = second.requested - _ended(second)
             age = now - self._next - 1
             if missing > 0 and age < self._patience:
                 break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,26 +33,44 @@ def setup(
     config: str | Path | RunConfig | None = None,
     *,
     run_dir: str | Path | None = None,
-    speed: int = 1,
+    speed: int | None = None,
 ) -> LiveRun | None:
     """Makes an environment's users stand for arrivals, and each of its runs leave a folder.
 
     For Locust as a library: call it after the runner was created and before it starts. Only this environment's events
-    are listened to. Idempotent: a second call returns the same LiveRun.
+    are listened to. Called again, between runs, it orders the next one: what is not given stays as it was.
 
     config   a YAML file, a RunConfig, or None for the defaults
     run_dir  where each run makes a folder (default `runs`)
-    speed    schedule seconds for one real second; other than 1 only against this machine
+    speed    schedule seconds for one real second (default 1); other than 1 only against this machine
 
-    Returns the LiveRun, whose `finish()` ends the run and returns its folder; None on a worker, which takes everything
-    from its master. Raises ConfigError for a configuration that cannot be run.
+    Returns the environment's one LiveRun, whose `finish()` ends the run and returns its folder; None on a worker, which
+    takes everything from its master. Raises ConfigError, in one sentence, for what cannot be run (nothing is sent until
+    a later call orders what can), and for another order while a run goes on.
     """
-    options = Options(config, str(run_dir or RUN_DIR), speed)
-    live = _attach(environment, options)
-    if live is not None:
-        live.order()
-        live.look()
-    return live
+    known: LiveRun | None = getattr(environment, "live_run", None)
+    if known is None:
+        options = Options(config, str(run_dir or RUN_DIR), 1 if speed is None else speed, in_code=True)
+        live = _attach(environment, options)
+        if live is not None:
+            live.order()
+            live.look()
+        return live
+    if config is not None or run_dir is not None or speed is not None:
+        if known.is_running:
+            raise ConfigError("setup: a run is going on, and takes no other order: call finish() first")
+        before = known.options
+        known.order(
+            replace(
+                before,
+                config=before.config if config is None else config,
+                run_dir=before.run_dir if run_dir is None else str(run_dir),
+                speed=before.speed if speed is None else speed,
+                in_code=True,
+            )
+        )
+        known.look()
+    return known
 
 
 def _attach(environment: Environment, options: Options) -> LiveRun | None:

@@ -30,7 +30,7 @@ from sm_locust.load.generator import ISOLATED, Generator
 from sm_locust.load.users import ApiGatewayUser, InvokeEndpointUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.encoding import encoded
-from sm_locust.plugin.order import received_payloads
+from sm_locust.plugin.order import received_payloads, received_tables
 from sm_locust.record.clock import ClockOffset, RunClock
 
 logger = logging.getLogger(__name__)
@@ -164,9 +164,9 @@ class WorkerSide:
         clock = RunClock(order["origin"] - offset, order["started_at"], order["speed"])
         config, problem = RunConfig.from_dict(order["config"]), ""
         try:
-            payloads = received_payloads(order, config)
+            payloads, tables = received_payloads(order, config), received_tables(order, config)
         except ConfigError as e:
-            payloads, problem = (), str(e)
+            payloads, tables, problem = (), (), str(e)
         generator = Generator(
             self._environment,
             config,
@@ -175,6 +175,7 @@ class WorkerSide:
             until=math.inf if order["until"] is None else order["until"],
             boundaries=tuple(order["boundaries"]),
             index=order["index"],
+            tables=tables,
         )
         warning = ask_for_descriptors(config.arrivals.max_in_flight)
         if warning:

@@ -46,5 +46,8 @@ class Billing:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Billing:
-        """What `as_dict` gave, again."""
-        return cls(tuple(Item(**item) for item in data.get("items", ())), bool(data.get("local")))
+        """What `as_dict` gave, again; what another version says of an item besides is passed over."""
+        items = [
+            {key: value for key, value in item.items() if key in Item.__slots__} for item in data.get("items") or ()
+        ]
+        return cls(tuple(Item(**item) for item in items), bool(data.get("local")))

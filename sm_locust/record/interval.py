@@ -16,6 +16,7 @@ ARRIVALS = ""  # the name under which arrivals are counted: raised before anyone
 
 DUE = "due"  # raised by a pacer
 DROPPED = "dropped:"  # + reason: raised and not sent
+FURTHER = "further"  # requests after the first of an arrival that was sent
 FAILED = "failed:"  # + kind
 
 _NOT_FAILED = frozenset({OK, CANCELLED})
@@ -28,7 +29,7 @@ class Interval:
 
     second    its start in real seconds since the start of the run; whole, or a phase boundary within a second
     name      the request's name, or ARRIVALS
-    counts    `due`, `dropped:<reason>`, `ok`, `cancelled`, `failed:<kind>`
+    counts    `due`, `dropped:<reason>`, `further`, `ok`, `cancelled`, `failed:<kind>`
     received  bytes of answers' bodies
 
     latency         from the schedule: of what was answered well, and of timeouts and cancelled ones at their age
@@ -66,7 +67,7 @@ class Interval:
 
         scheduled_at, started_at, ended_at = outcome.scheduled_at, outcome.started_at, outcome.ended_at
         histogram = self.lateness.counts
-        bucket = bucket_of(started_at - scheduled_at)
+        bucket = bucket_of(started_at - scheduled_at - outcome.prepared)
         histogram[bucket] = histogram.get(bucket, 0) + 1
         bucket = bucket_of(ended_at - scheduled_at)
         if kind == OK or kind in AGED:
@@ -110,6 +111,16 @@ class Interval:
     def sent(self) -> int:
         """Arrivals that were sent; only an interval that counts arrivals knows (`due − dropped`)."""
         return self.due - self.dropped
+
+    @property
+    def further(self) -> int:
+        """Requests after the first of an arrival: those of scenarios. Counted with the arrivals, as `sent` is."""
+        return self.counts.get(FURTHER, 0)
+
+    @property
+    def requested(self) -> int:
+        """Requests that were sent: each ends as one of ok, failed and cancelled."""
+        return self.sent + self.further
 
     @property
     def ok(self) -> int:

@@ -65,6 +65,7 @@ class Outcome:
     body           the answer's body
     request_id     of the answer (x-amzn-RequestId and its kin), for the support case; looked up when somebody asks
     message        what went wrong, in words; empty when nothing did
+    prepared       seconds of the wait for it in which `on_start` of its user ran
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class Outcome:
         "kind",
         "message",
         "name",
+        "prepared",
         "received",
         "scheduled_at",
         "started_at",
@@ -96,6 +98,7 @@ class Outcome:
         body: bytes = b"",
         request_id: str | Callable[[], str] = "",
         message: str = "",
+        prepared: float = 0.0,
     ) -> None:
         self.name = name
         self.scheduled_at = scheduled_at
@@ -109,6 +112,7 @@ class Outcome:
         self.body = body
         self._request_id = request_id
         self.message = message
+        self.prepared = prepared
 
     @property
     def request_id(self) -> str:
@@ -133,8 +137,8 @@ class Outcome:
 
     @property
     def lateness(self) -> float:
-        """Seconds between plan and send: the generator's own delay."""
-        return self.started_at - self.scheduled_at
+        """Seconds between plan and send: the generator's own delay, without what `on_start` of the user took."""
+        return self.started_at - self.scheduled_at - self.prepared
 
     def __repr__(self) -> str:
         return (

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sm_locust.loopback import stand_in
 from sm_locust.record.disk import sync
 from sm_locust.schedule import SPEEDS
 
@@ -108,7 +109,7 @@ class Prior:
             )
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             raise PriorError(f"{path}: cannot be read: {e}") from None
         version = found.get("schema_version") if isinstance(found, dict) else None
         if version != SCHEMA_VERSION:
@@ -143,9 +144,9 @@ class Prior:
 
     @property
     def address(self) -> str | None:
-        """Where AWS stands, if not where AWS is: a local endpoint has the ARNs of every other one."""
+        """The local endpoint's, where one stands in for AWS: its ARNs are those of every other one. None for AWS."""
         target = self.found["config"].get("target") or {}
-        return target.get("url") or target.get("api_gateway")
+        return stand_in(target.get("url"), target.get("api_gateway"))
 
     def is_of(self, arn: str, resource_id: str, address: str | None) -> bool:
         """Whether it is of that resource, and of no other of the same name."""

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-from sm_locust.record.interval import ARRIVALS, DROPPED, DUE, Interval
+from sm_locust.record.interval import ARRIVALS, DROPPED, DUE, FURTHER, Interval
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
 
 FAILURES_KEPT = 20  # of each kind: enough to see what went wrong, never enough to fill a disk
@@ -28,7 +28,7 @@ class Recorder:
         self._open: dict[tuple[float, str], Interval] = {}
         self._failures: list[dict[str, Any]] = []
         self._failures_seen: dict[str, int] = {}
-        self.sent = 0
+        self.sent = 0  # requests
         self.ended = 0
 
     def second_of(self, at: float) -> float:
@@ -48,8 +48,13 @@ class Recorder:
         return interval
 
     def arrived(self, scheduled_at: float) -> None:
-        """An arrival was raised and is being sent."""
+        """An arrival was raised and is being sent: its first request is."""
         self._interval(scheduled_at, ARRIVALS).add(DUE)
+        self.sent += 1
+
+    def further(self, scheduled_at: float) -> None:
+        """Another request of an arrival whose requests before have all been recorded is being sent."""
+        self._interval(scheduled_at, ARRIVALS).add(FURTHER)
         self.sent += 1
 
     def dropped(self, scheduled_at: float, reason: str) -> None:
@@ -59,7 +64,7 @@ class Recorder:
         interval.add(DROPPED + reason)
 
     def record(self, outcome: Outcome) -> None:
-        """The one Outcome of an arrival that was sent."""
+        """The one Outcome of a request that is being sent."""
         self._interval(outcome.scheduled_at, outcome.name).record(outcome)
         self.ended += 1
         if outcome.kind != OK and outcome.kind != CANCELLED:
@@ -82,7 +87,7 @@ class Recorder:
 
     @property
     def in_flight(self) -> int:
-        """Arrivals sent whose Outcome has not been recorded."""
+        """Requests sent whose Outcome has not been recorded."""
         return self.sent - self.ended
 
     def take(self, before: float | None = None) -> list[Interval]:

@@ -16,30 +16,39 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from sm_locust.record.clock import unix
 from sm_locust.record.disk import sync
+from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
 from sm_locust.record.step import Step
-from sm_locust.schedule import SPEEDS
+from sm_locust.schedule import SPEEDS, Schedule
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA_VERSION = 1
 
 COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search over"
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ALL_LOST = "the last worker was lost"
-ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED)  # what run.json says of a run that nobody ended
+USED_UP = "payloads used up"
+ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED, USED_UP)  # what run.json says of a run that nobody ended
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
 
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
+TIMELINE = "timeline.csv"  # derived from the ledger, a row a second
+
+Table = Literal["timeline", "cloudwatch", "scaling", "failures"]  # what to_pandas gives
 
 _COLUMNS = {
     CLOUDWATCH: ("at_s", "source", "metric", "statistic", "value", "unit"),
@@ -118,7 +127,11 @@ class Ledger:
 
 
 class Run:
-    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after."""
+    """One run folder. `Run.create` for the process that makes it, `Run.open` for everyone after.
+
+    folder  its path
+    meta    what run.json says: schedule, config, versions, speed, started_at, ended (why), ended_s (real seconds)
+    """
 
     def __init__(self, folder: Path, meta: dict[str, Any]) -> None:
         self.folder = folder
@@ -293,11 +306,15 @@ class Run:
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{folder}: not a run folder: it has no {META}") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+        except RecursionError:
+            raise RunError(f"{folder}: {META} cannot be read: nested too deeply") from None
+        except (OSError, ValueError) as e:  # a ValueError too: an integer of thousands of digits
             raise RunError(f"{folder}: {META} cannot be read: {e}") from None
         version = meta.get("schema_version") if isinstance(meta, dict) else None
         if version != SCHEMA_VERSION:
             raise RunError(f"{folder}: {META} has schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
+        if "run_id" not in meta:
+            raise RunError(f"{folder}: {META} has no run_id")
         for key, accepted in _wrong(meta):
             raise RunError(f"{folder}: {META}: {key} is not accepted: {accepted}")
         run = cls(folder, meta)
@@ -368,8 +385,19 @@ class Run:
             raise ValueError(f"second {second:g} is long after the run's end")
 
     def failures(self) -> list[dict[str, Any]]:
-        """The failures kept: worker, at (real seconds), kind, name, status, request_id, message."""
-        return [row for _, row in self._lines(FAILURES)]
+        """The failures kept: worker, at (real seconds), kind, name, status, request_id, message.
+
+        Raises RunError for a line that none of us can have written.
+        """
+        found = []
+        for number, row in self._lines(FAILURES):
+            try:
+                found.append(_failure(row))
+            except KeyError as e:
+                raise RunError(f"{self.folder / FAILURES}, line {number}: not a failure: no {e}") from None
+            except ValueError as e:
+                raise RunError(f"{self.folder / FAILURES}, line {number}: not a failure: {e}") from None
+        return found
 
     def observations(self) -> list[Observation]:
         """What CloudWatch said last of each point, by time, source, metric and statistic; empty without AWS."""
@@ -378,6 +406,56 @@ class Run:
     def scaling_events(self) -> list[ScalingEvent]:
         """What became of the instances, each event once, by time; empty without AWS."""
         return _each_once(self._rows(SCALING, ScalingEvent.of))
+
+    def to_pandas(self, table: Table = "timeline") -> pandas.DataFrame:
+        """One of the folder's tables as a DataFrame, in the order of time.
+
+        timeline    a row a real second, as `timeline.csv`: users, planned, sent, dropped, ok, cancelled, failed and
+                    each kind of failure (`failed_KIND`), in_flight, and mean, p50, p90, p99 and max of latency,
+                    service_time and lateness in milliseconds (`latency_p99_ms`), empty where nothing was answered
+        cloudwatch  a row a point: source, metric, statistic, value, unit (ms, count or percent); empty without AWS
+        scaling     a row an event: desired and in_service (instances, or copies; missing where not known), event
+        failures    a row for each failure that was kept, the first 20 of a kind: worker, kind, name, status (0 without
+                    an answer), request_id, message
+
+        Each has `at`, when it was (UTC), and `at_s`, seconds of the schedule since the run's start, before the others:
+        of a period, when it began. Raises ImportError without pandas (extra `pandas`), ValueError for another table,
+        RunError when the folder cannot be read or has no `timeline.csv` yet, which `sm-locust summarize` writes.
+        """
+        kinds: dict[str, str] = {}
+        rows: list[dict[str, Any]]
+        if table == "timeline":
+            rows, columns = self._timeline()
+            kinds = {name: "int64" for name in columns if name not in ("at_s", "planned") and not name.endswith("_ms")}
+        elif table == "cloudwatch":
+            columns = list(_COLUMNS[CLOUDWATCH])
+            rows = [{column: getattr(found, column) for column in columns} for found in self.observations()]
+        elif table == "scaling":
+            columns, kinds = list(_COLUMNS[SCALING]), {"desired": "Int64", "in_service": "Int64"}
+            rows = [{column: getattr(found, column) for column in columns} for found in self.scaling_events()]
+        elif table == "failures":
+            columns = ["at_s", "worker", "kind", "name", "status", "request_id", "message"]
+            rows = sorted(({**row, "at_s": row["at"] * self.speed} for row in self.failures()), key=lambda r: r["at_s"])
+        else:
+            raise ValueError(f"to_pandas({table!r}) is not accepted: one of {', '.join(get_args(Table))}")
+        return frame(rows, columns, started_at(self.folder, self.meta), self.speed, kinds)
+
+    def _timeline(self) -> tuple[list[dict[str, Any]], list[str]]:
+        path = self.folder / TIMELINE
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                header, *lines = csv.reader(file)
+                if "at_s" not in header:
+                    raise ValueError(f"its columns are {','.join(header):.60}")
+                return [
+                    {name: float(cell) if cell else None for name, cell in zip(header, line, strict=True)}
+                    for line in lines
+                ], header
+        except FileNotFoundError:
+            again = f"sm-locust summarize {self.folder} writes it"
+            raise RunError(f"{self.folder}: {TIMELINE} is missing; {again}") from None
+        except (OSError, ValueError, csv.Error) as e:
+            raise RunError(f"{path}: not a timeline: {e}") from None
 
     def _rows(self, name: str, read: Callable[[Sequence[str]], T]) -> Iterator[T]:
         for number, text in self._whole_lines(name):
@@ -416,6 +494,14 @@ class Run:
                 if not text.endswith("\n"):
                     return
                 yield number, text.removesuffix("\n")
+
+
+def started_at(folder: Path, meta: Mapping[str, Any]) -> float:
+    """The start of a run, Unix seconds. Raises RunError where run.json does not say it."""
+    try:
+        return unix(meta["started_at"])
+    except (KeyError, TypeError, ValueError):
+        raise RunError(f"{folder}: {META} does not say when the run started") from None
 
 
 def _size(path: Path) -> int:
@@ -476,14 +562,33 @@ def _step(row: dict[str, Any]) -> Step:
     return step
 
 
+def _failure(row: dict[str, Any]) -> dict[str, Any]:
+    _real(row, "at")
+    for key in ("kind", "name", "request_id", "message"):
+        _text(row, key)
+    _whole(row, "status")
+    return row
+
+
 def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What of run.json would be stumbled over later, and what is accepted. A key that is not there is no fault here."""
+    if _depth(meta) > _DEEPEST:
+        yield "what is nested too deeply", f"{_DEEPEST} levels at the most"
     parts = {f"{name}.": part for name in ("cloudwatch", "endpoint") if isinstance(part := meta.get(name), dict)}
     for parent, found in {"": meta, **parts}.items():
         for key, (is_right, accepted) in _META_KEYS.items():
             name = key.removeprefix(parent)
             if key == parent + name and name in found and "." not in name and not is_right(found[name]):
                 yield key, accepted
+
+
+def _depth(value: object) -> int:
+    """Levels of lists and mappings, up to one more than are accepted."""
+    depth, level = 0, [value]
+    while depth <= _DEEPEST and (level := [item for item in level if isinstance(item, dict | list)]):
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _number(least: float, most: float) -> Callable[[object], bool]:
@@ -502,6 +607,56 @@ def _mapping(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _schedule(value: object) -> bool:
+    if not isinstance(value, dict) or not _or_null(_listed(dict))(value.get("phases")):
+        return False
+    try:
+        return not value.get("phases") or bool(Schedule.from_dicts(value["phases"]).phases)
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _billing(value: object) -> bool:
+    """Whether it is what record.billing.Billing.as_dict gives, and perhaps more."""
+    if not isinstance(value, dict) or not _or_null(_listed(dict))(value.get("items")):
+        return False
+    items: list[dict[str, Any]] = value.get("items") or []
+    return all(
+        isinstance(item.get("what"), str)
+        and _or_null(_number(0, 1e9))(item.get("hourly"))
+        and all(isinstance(item.get(key, ""), str) for key in ("origin", "command", "fault"))
+        for item in items
+    )
+
+
+def _scaling(value: object) -> bool:
+    """Whether it is what aws.scaling.ScalingState.as_dict gives, as far as it is read."""
+    if not isinstance(value, dict) or not _or_null(_listed(dict))(value.get("policies")):
+        return False
+    target = value.get("target")
+    if target is not None and not (
+        isinstance(target, dict)
+        and all(_instances(target.get(key)) for key in ("MinCapacity", "MaxCapacity"))
+        and _or_null(_mapping)(target.get("SuspendedState"))
+    ):
+        return False
+    return all(_tracking(policy.get(_TRACKING)) for policy in value.get("policies") or ())
+
+
+def _tracking(value: object) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not _or_null(_number(0, 1e12))(value.get("TargetValue")):
+        return False
+    for key in ("PredefinedMetricSpecification", "CustomizedMetricSpecification"):
+        metric = value.get(key)
+        if not _or_null(_mapping)(metric):
+            return False
+        if metric and not all(_text_or_null(metric.get(name)) for name in ("PredefinedMetricType", "MetricName")):
+            return False
+    return True
+
+
 def _capacity(value: object) -> bool:
     """Whether it is what analysis.capacity.Capacity.as_dict gives: names and kinds."""
     if not isinstance(value, dict) or value.keys() - _CAPACITY_KEYS or "way" not in value:
@@ -514,6 +669,9 @@ def _stopped(value: dict[str, Any]) -> bool:
     return value.keys() == _STOPPED_KEYS.keys() and all(_STOPPED_KEYS[key](found) for key, found in value.items())
 
 
+_DEEPEST = 100
+_TRACKING = "TargetTrackingScalingPolicyConfiguration"
+_instances = _number(0, 1e6)
 _seconds_of_schedule = _number(-1e9, 1e9)
 _STOPPED_KEYS: dict[str, Callable[[object], bool]] = {
     **dict.fromkeys(("rule", "metric", "why"), lambda v: isinstance(v, str)),
@@ -537,21 +695,19 @@ _META_KEYS: dict[str, tuple[Callable[[object], bool], str]] = {
     "speed": (lambda v: v in SPEEDS and not isinstance(v, bool), f"one of {', '.join(map(str, SPEEDS))}"),
     "ended_s": (_or_null(_number(0, 720 * 3600)), "a number of seconds, 0 to 720 hours"),
     "per_user": (_or_null(_number(0, 1e9)), "a number of arrivals a second"),
-    "schedule": (lambda v: isinstance(v, dict) and _listed(dict)(v.get("phases") or []), "a mapping with phases"),
+    "schedule": (_schedule, "a mapping with phases"),
+    "ended": (lambda v: isinstance(v, str), "a text"),
     "config": (_or_null(_mapping), "a mapping"),
     "users": (_or_null(_listed(str)), "a list of texts"),
     "workers": (_or_null(_listed(str)), "a list of texts"),
     "versions": (_or_null(_mapping), "a mapping"),
-    "billing": (
-        _or_null(lambda v: isinstance(v, dict) and _listed(dict)(v.get("items") or [])),
-        "a mapping with items",
-    ),
+    "billing": (_or_null(_billing), "a mapping with items"),
     "stopped": (_or_null(lambda v: isinstance(v, dict) and _stopped(v)), "a mapping of the rule, as it was"),
     "search": (lambda v: isinstance(v, dict) and _capacity(v.get("capacity")), "a mapping with capacity, as it was"),
-    "scaling": (_or_null(_mapping), "a mapping"),
+    "scaling": (_or_null(_scaling), "a mapping of target and policies, as AWS has them"),
     "endpoint": (_or_null(_mapping), "a mapping"),
     "endpoint.instance_type": (_or_null(lambda v: isinstance(v, str)), "a text"),
-    "endpoint.instances": (_or_null(_number(0, 1e6)), "a number of instances"),
+    "endpoint.instances": (_or_null(_instances), "a number of instances"),
     "cloudwatch": (_or_null(_mapping), "a mapping"),
     "cloudwatch.period_s": (_number(1, 720 * 3600), "a number of seconds, 1 or more"),
     "cloudwatch.missing": (_or_null(_listed(str)), "a list of texts"),

@@ -13,10 +13,10 @@ import json
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.histogram import Histogram
-from sm_locust.record.run import Run
+from sm_locust.record.run import TIMELINE, Run
 from sm_locust.report import junit, markdown, page
 
-TIMELINE, HISTOGRAMS = "timeline.csv", "histograms.hlog"
+HISTOGRAMS = "histograms.hlog"
 SUMMARY_JSON, SUMMARY_MD, REPORT, JUNIT = "summary.json", "summary.md", "report.html", "junit.xml"
 
 TIMED = ("latency", "service_time", "lateness")
@@ -57,6 +57,7 @@ def timeline(summary: Summary) -> str:
         "planned",
         "sent",
         "dropped",
+        *(["further"] if summary.minutes.whole.further else []),
         "ok",
         "cancelled",
         "failed",
@@ -67,13 +68,15 @@ def timeline(summary: Summary) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(header)
     for span in summary.minutes.seconds:
-        rows.writerow(_second(span, kinds))
+        rows.writerow(_second(span, kinds, bool(summary.minutes.whole.further)))
     return text.getvalue()
 
 
-def _second(span: Span, kinds: list[str]) -> list[str | int]:
+def _second(span: Span, kinds: list[str], with_further: bool) -> list[str | int]:
     requests, by_kind = span.requests, span.requests.by_kind
     row: list[str | int] = [f"{span.at_s:.10g}", span.users, f"{span.planned:.10g}", span.sent, span.arrivals.dropped]
+    if with_further:
+        row.append(span.further)
     row += [requests.ok, span.cancelled, requests.failed, *(by_kind.get(kind, 0) for kind in kinds), span.in_flight]
     for name in TIMED:
         in_ms = getattr(requests, name).summary_ms()

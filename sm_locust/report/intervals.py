@@ -9,6 +9,7 @@ from html import escape
 
 from sm_locust.analysis.several import Bounded, Several
 from sm_locust.report import several
+from sm_locust.report.wording import rate
 
 _ROOM = 1.04  # to the right of the highest: what is open goes on there
 
@@ -33,7 +34,7 @@ def _row(name: str, of: Bounded | None, top: float) -> str:
     bar = f'<i style="width:{_share(of.value, top)}"></i>'
     reach = f'<i class="{"open" if of.high is None else "reach"}" style="left:{_share(of.low, top)};'
     reach += f'width:{_share(high - of.low, top)}"></i>'
-    text = f"{several.rate(of.value)} ({several.interval(of)})"
+    text = f"{rate(of.value)} ({several.interval(of)})"
     return f'<div><b>{escape(name)}</b><span class="track">{bar}{reach}</span><span>{escape(text)}</span></div>'
 
 

@@ -31,7 +31,9 @@ LABELS = 11  # columns of what stands before the facts
 def show(plan: Plan, stream: TextIO) -> None:
     """Prints it: in colour and to the terminal's width, or plain where the stream is not one."""
     console = console_for(stream, WIDTH)
-    console.print(Text(f"{plan.arrivals:,.0f} arrivals in {_long(plan.schedule.duration)}", style="bold"))
+    console.print(
+        Text(f"{plan.arrivals:,.0f} arrivals{_requests(plan)} in {_long(plan.schedule.duration)}", style="bold")
+    )
     console.print(Text(f"to {wording.destination(plan.config.as_dict())}", style=DIM))
     if plan.speed != 1:
         console.print(Text(_compressed(plan), style=WARN))
@@ -48,6 +50,11 @@ def show(plan: Plan, stream: TextIO) -> None:
     for warning in plan.warnings:
         console.print()
         console.print(Text(f"Note: {wording.printable(warning)}", style=WARN))
+
+
+def _requests(plan: Plan) -> str:
+    """Where an arrival is more than one."""
+    return "" if plan.requests == plan.arrivals else f", {plan.requests:,.0f} requests,"
 
 
 def _compressed(plan: Plan) -> str:
@@ -124,7 +131,8 @@ def _crossed(reach: Reach) -> str:
 def _bodies(plan: Plan) -> str:
     bodies, sent = plan.bodies, plan.bytes_sent
     if bodies is None or sent is None:
-        return "the user class brings its own: how many bytes is not known"
+        who = "the user class brings its" if plan.config.scenarios is None else "the scenarios have their"
+        return f"{who} own: how many bytes is not known"
     mean = f"{bodies.mean_bytes:,.0f} bytes" if bodies.mean_bytes < 10_000 else size(bodies.mean_bytes)
     of = "" if bodies.count == 1 else f" on average, of {bodies.count:,}"
     return f"{size(sent)}: {mean}{of} a request; headers come on top"

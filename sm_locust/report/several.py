@@ -9,7 +9,7 @@ from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.several import Bounded, Cheapest, Configuration, Several, rates
 from sm_locust.report import wording
-from sm_locust.report.wording import UNKNOWN, Table, ms, number, percent, price, printable
+from sm_locust.report.wording import UNKNOWN, Table, ms, number, percent, price, printable, rate
 
 ADD_UP = (
     "Instances are taken to add up, which extrapolates to numbers of them that were not measured, and to work at their "
@@ -154,11 +154,6 @@ def _label(one: Configuration) -> str:
 
 def _type(one: Configuration) -> str:
     return printable(one.seen.instance_type or "unknown type")
-
-
-def rate(rps: float) -> str:
-    """Arrivals a second."""
-    return f"{rps:,.0f}" if rps >= 100 else f"{rps:,.3g}"
 
 
 def interval(of: Bounded | None) -> str:

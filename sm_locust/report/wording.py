@@ -297,7 +297,9 @@ def arrivals(span: Span) -> list[tuple[str, str]]:
 
 def requests(span: Span) -> list[tuple[str, str]]:
     found = ", ".join(f"{printable(kind)} {number(n)}" for kind, n in _by_count(span.requests.by_kind))
+    further = [("further", f"{number(span.further)}, after the first of an arrival")] if span.further else []
     return [
+        *further,
         ("ok", number(span.requests.ok)),
         ("failed", number(span.requests.failed) + (f" ({found})" if found else "")),
         ("cancelled", number(span.cancelled)),
@@ -328,7 +330,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     ratio = whole.delivered_ratio
     busiest = max((rate for row in summary.minutes.rows if (rate := row.per_minute(row.sent))), default=None)
     return [
-        ("sent", number(whole.sent), f"of {number(whole.planned)} planned"),
+        ("sent", number(whole.sent), f"of {number(whole.planned)} planned{_requested(whole)}"),
         ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
         ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
@@ -336,6 +338,10 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("service time p99", ms(of.service_time.quantile(0.99)), f"from the send; mean {ms(of.service_time.mean)}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),
     ]
+
+
+def _requested(whole: Span) -> str:
+    return f"; {number(whole.requested)} requests" if whole.further else ""
 
 
 # -- what AWS saw ------------------------------------------------------------------------------------------------------
@@ -385,7 +391,7 @@ def periods(summary: Summary) -> Table:
         rows.append(
             (
                 clock(max(0.0, period.at_s)) + (" in part" if period.partial else ""),
-                number(period.client.sent),
+                number(period.client.requested),
                 number(period.arrived),
                 number(period.foreign),
                 number(period.client.requests.failed),

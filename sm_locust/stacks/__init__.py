@@ -33,6 +33,6 @@ def template(endpoint: str | None = None) -> str:
 
     text = _CODE.sub(inlined, text)
     if endpoint is not None:
-        text = _ENDPOINT.sub(rf"\1Description: \2\n\1Default: {endpoint}", text)
-        text = _IN_ARN.sub(rf"\1Description: \2\n\1Default: {endpoint.lower()}", text)
+        text = _ENDPOINT.sub(rf'\1Description: \2\n\1Default: "{endpoint}"', text)
+        text = _IN_ARN.sub(rf'\1Description: \2\n\1Default: "{endpoint.lower()}"', text)
     return text

@@ -5,16 +5,20 @@ An arrival is decided by plain functions of its time, so that a test can state w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise, takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK, Outcome
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Event, Plan, Run, Sample
+from sm_locust.record.run import META, Event, Plan, Run, Sample
 from sm_locust.schedule import Phase, Schedule
 
 REFERENCE = (Phase("warm up", 3600, 200, ramp_to=600), Phase("max load", 3600, 600, ramp_to=800))
@@ -105,10 +109,8 @@ def played(
     end = min(until if until is not None else schedule.duration, schedule.duration)
     run = Run.create(parent, meta(phases, speed, config=config, workers=workers, ended_s=end if finished else None))
     recorders = {worker: Recorder(schedule.boundaries) for worker in workers}
-    n, t = 0, 0.0
-    while (t := _time_of(schedule, n + 0.5, t)) < end:
-        recorder = recorders[workers[n % len(workers)]]
-        n += 1
+    for n, t in enumerate(takewhile(lambda t: t < end, times(schedule)), start=1):
+        recorder = recorders[workers[(n - 1) % len(workers)]]
         if skip(n):
             continue
         fate = answer(t)
@@ -151,15 +153,20 @@ def planned(schedule: Schedule, end: float) -> list[Plan]:
     ]
 
 
-def _time_of(schedule: Schedule, n: float, after: float) -> float:
-    """When `n` arrivals are planned to have been: bisection, the slow and sure way. Infinite past the last."""
-    if n > schedule.total:
-        return float("inf")
-    low, high = after, schedule.duration
-    while high - low > 1e-7:
-        middle = (low + high) / 2
-        low, high = (middle, high) if schedule.expected(middle) < n else (low, middle)
-    return high
+def times(schedule: Schedule) -> Iterator[float]:
+    """When the arrivals are planned: the first once half a one is due, and then after each whole one.
+
+    Where the area under a straight line is so large, by the formula of a quadratic equation; a little later rather than
+    earlier, so that who comes just when a second begins is in it.
+    """
+    due, before = 0.5, 0.0
+    for start, phase in zip(schedule.boundaries, schedule.phases, strict=False):
+        rate, slope = phase.arrival_rate, (phase.end_rate - phase.arrival_rate) / phase.duration
+        while due - before <= phase.arrivals:
+            area = due - before
+            yield start + 2 * area / (rate + math.sqrt(max(0.0, rate * rate + 2 * slope * area))) + 1e-8
+            due += 1
+        before += phase.arrivals
 
 
 def pooled(intervals: Iterable[Interval]) -> Interval:
@@ -208,7 +215,7 @@ def watch(
         at_s = index * period_s - offset_s
         if lost(at_s):
             continue
-        sent = sum(interval.sent for interval in intervals if interval.name == ARRIVALS)
+        sent = sum(interval.requested for interval in intervals if interval.name == ARRIVALS)
         requests = pooled(interval for interval in intervals if interval.name != ARRIVALS)
         latency = requests.service_time
 
@@ -241,9 +248,42 @@ def watch(
 
 def before_and_after(parent: Path, config: dict[str, Any] | None = None) -> tuple[Run, Run]:
     """The reference experiment at speed 60: one instance that breaks, then a second one from minute 37 on."""
-    before = played(parent, REFERENCE, reference_answer, speed=60, config=config)
+    before, after = (made.again(parent, config) for made in _before_and_after())
+    return before, after
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run that many tests begin with, and that takes long to play: what run.json has of it, and its other files."""
+
+    meta: dict[str, Any]
+    files: dict[str, bytes]
+
+    @classmethod
+    def of(cls, run: Run) -> Made:
+        return cls(
+            {key: value for key, value in run.meta.items() if key not in ("schema_version", "run_id")},
+            {file.name: file.read_bytes() for file in run.folder.iterdir() if file.name != META},
+        )
+
+    def again(self, parent: Path, config: dict[str, Any] | None) -> Run:
+        """A run of its own, to be changed at will."""
+        run = Run.create(parent, {**self.meta, "config": config if config is not None else {}})
+        for name, content in self.files.items():
+            (run.folder / name).write_bytes(content)
+        return Run.open(run.folder)
+
+
+@cache
+def _before_and_after() -> tuple[Made, ...]:
+    with TemporaryDirectory() as parent:
+        return tuple(map(Made.of, _played_before_and_after(Path(parent))))
+
+
+def _played_before_and_after(parent: Path) -> tuple[Run, Run]:
+    before = played(parent, REFERENCE, reference_answer, speed=60)
     watch(before, events=[ScalingEvent(0.0, 1, 1, "")])
-    after = played(parent, REFERENCE, lambda at: (OK, 0.0085 + 0.0004 * (int(at * 997) % 5)), speed=60, config=config)
+    after = played(parent, REFERENCE, lambda at: (OK, 0.0085 + 0.0004 * (int(at * 997) % 5)), speed=60)
     watch(
         after,
         lambda at_s: 1 if at_s < 37 * 60 else 2,

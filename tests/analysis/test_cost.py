@@ -136,6 +136,14 @@ def test_an_address_that_the_environment_gives_is_this_machine_too(monkeypatch: 
     assert not cost(config()).free
 
 
+def test_an_endpoint_costs_what_it_costs_whatever_the_steps_of_scenarios_call() -> None:
+    there = [{"name": "s", "steps": [{"method": "post", "url": "https://api.example.com/x"}]}]
+    here = [{"name": "s", "steps": [{"method": "post", "url": "http://localhost:9000/x"}]}]
+    assert not cost(config(scenarios=here, prices=ALL)).free
+    assert not cost(config({**ENDPOINT, "url": "http://127.0.0.1:8500"}, scenarios=there)).free
+    assert cost(config({**ENDPOINT, "url": "http://127.0.0.1:8500"}, scenarios=here)).free
+
+
 # The guard
 
 
@@ -181,6 +189,20 @@ def test_past_the_guard_or_not_known_it_is_refused_in_one_sentence(
 def test_a_guard_needs_to_know_how_many_instances_there_are() -> None:
     assert "the configuration does not say how many instances" in refusal(config(prices=ALL, guard={"max_cost": 99}))
     assert "has no target" in refusal(RunConfig.from_dict({"guard": {"max_cost": 99}}))
+
+
+@pytest.mark.parametrize(
+    ("host", "free", "unknown"),
+    [
+        ("127.0.0.1:8000", "All of it stays on this machine: nothing is billed.", ""),
+        ("shop.example.com", "", "what the hosts of the scenarios bill: the configuration has no target"),
+    ],
+)
+def test_scenarios_without_a_target_cost_what_their_hosts_bill(host: str, free: str, unknown: str) -> None:
+    step = {"method": "get", "url": f"http://{host}/"}
+    config = RunConfig.from_dict({"scenarios": [{"name": "look", "steps": [step]}]})
+    cost = Cost.of(config, Schedule((Phase("steady", 60, 10),)), Prices.of(config))
+    assert (cost.free, cost.unknown) == (free, unknown)
 
 
 def test_only_what_the_cache_said_grows_old() -> None:

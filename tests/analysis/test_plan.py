@@ -116,7 +116,7 @@ def test_bodies_that_differ_are_counted_by_their_mean() -> None:
     [
         (
             config((600, 500, None), scaling=scaling(5_000)),
-            "the busiest minute has 30,000 arrivals, and max_instances (4) take 20,000 at the target: raise "
+            "the busiest minute has 30,000 requests, and max_instances (4) take 20,000 at the target: raise "
             "max_instances, or expect them to be overloaded",
         ),
         (

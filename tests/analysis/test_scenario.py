@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sm_locust.analysis.scenario import Asked, Scenario
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.whatif import PROVISION
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.prices import INSTANCE_HOUR, Cache, Seen
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase
@@ -90,6 +92,22 @@ def test_another_load_and_its_scaling_against_the_same_curve(summary: Summary) -
     assert (found.asked.policy.scale_out_cooldown, found.limit) == (60, ("service_time_mean", 0.05))
     assert found.cost(found.asked) == pytest.approx(found.asked.instance_hours * 0.5)
     assert found.as_dict()["asked"]["cost"] == pytest.approx(found.asked.instance_hours * 0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("type_", "usd"), [("ml.m4.xlarge", 0.28), (None, None)])
+def test_an_hour_costs_what_the_run_s_instances_cost_and_not_those_that_were_seen_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: str | None, usd: float | None
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache, today = Cache.read(), datetime.date(2026, 11, 1)
+    cache.keep_price("us-east-1", INSTANCE_HOUR, 0.28, today, "ml.m4.xlarge")
+    cache.keep_price("us-east-1", INSTANCE_HOUR, 5.0, today, "ml.g5.12xlarge")
+    cache.keep_seen("us-east-1", "e", "AllTraffic", Seen("ml.g5.12xlarge", 1))
+    cache.write()
+    run = run_of(tmp_path / "run", target={"endpoint": "e", "region": "us-east-1"})
+    run.finish(endpoint={"instance_type": type_, "instances": 1})
+    price = Scenario.of(Summary.of(run), Asked()).price
+    assert (price and price.usd) == usd
 
 
 def test_a_load_without_scaling_takes_the_run_s(summary: Summary) -> None:

@@ -25,7 +25,8 @@ from sm_locust.record.interval import ARRIVALS, Interval
 from tests.analysis.virtual_search import ON_TIME, counted, searched
 from tests.oracles.queues import MD1, Degrading, Failing, HardLimit, LinearLatency, MMc, Never, Oracle
 
-REPETITIONS = 200
+REPETITIONS = 200  # where arrivals come by chance, and no answer is as another
+OF_ITSELF = 50  # where it is that of even arrivals: of 200, a hard limit has 4 different ones, and with failures 12
 SETTINGS = CapacitySearch(start=50, max=2000)
 
 
@@ -38,14 +39,24 @@ class Known:
     truth: float
     by_chance: bool = False
     width: float = 0.08
-    repetitions: int = REPETITIONS
+    repetitions: int = OF_ITSELF
 
 
 KNOWN = {
     "a hard limit": Known(lambda seed: HardLimit(350), {"latency_p99": 0.050}, 350),
-    "M/D/1": Known(lambda seed: MD1(0.0025), {"latency_mean": 0.010}, MD1(0.0025).truth(0.010), by_chance=True),
+    "M/D/1": Known(
+        lambda seed: MD1(0.0025),
+        {"latency_mean": 0.010},
+        MD1(0.0025).truth(0.010),
+        by_chance=True,
+        repetitions=REPETITIONS,
+    ),
     "M/M/4": Known(
-        lambda seed: MMc(4, 0.010, seed), {"latency_mean": 0.020}, MMc(4, 0.010).truth(0.020), by_chance=True
+        lambda seed: MMc(4, 0.010, seed),
+        {"latency_mean": 0.020},
+        MMc(4, 0.010).truth(0.020),
+        by_chance=True,
+        repetitions=REPETITIONS,
     ),
     "M/M/4, a percentile": Known(
         lambda seed: MMc(4, 0.010, seed),

@@ -40,7 +40,7 @@ def test_summary_json_has_the_keys_of_the_contract_in_order(reference: Summary) 
         *("capacity", "recommendation", "cost", "cloudwatch", "reconciliation", "scaling", "workers", "stopped"),
     ]
     assert set(summary["arrivals"]) >= {"planned", "due", "sent", "dropped", "delivered_ratio"}
-    assert set(summary["requests"]) == {"ok", "failed", "cancelled", "error_rate", "by_kind"}
+    assert set(summary["requests"]) == {"ok", "failed", "cancelled", "further", "error_rate", "by_kind"}
     for part in (summary, *summary["phases"], *summary["by_name"].values()):
         for name in ("latency_ms", "service_time_ms", "failed_latency_ms", "lateness_ms"):
             assert set(part[name]) == DISTRIBUTION

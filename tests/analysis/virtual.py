@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sm_locust.local.settings import Settings
@@ -10,7 +12,7 @@ from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase
-from tests.analysis.folders import REFERENCE, SCALED, UNSCALED, Answer, played, watch
+from tests.analysis.folders import REFERENCE, SCALED, UNSCALED, Answer, Made, played, watch
 from tests.local.virtual import World
 
 NETWORK = 0.0005  # seconds of our service time that are not the endpoint's
@@ -26,6 +28,16 @@ def virtual_run(
     **settings: Any,
 ) -> Run:
     """A load played against a World; scaled as the reference experiment's AFTER is."""
+    return _made(phases, speed, scaled, tuple(sorted(settings.items()))).again(parent, config)
+
+
+@lru_cache(32)
+def _made(phases: tuple[Phase, ...], speed: int, scaled: bool, settings: tuple[tuple[str, Any], ...]) -> Made:
+    with TemporaryDirectory() as parent:
+        return Made.of(_played(Path(parent), phases, speed, scaled, dict(settings)))
+
+
+def _played(parent: Path, phases: tuple[Phase, ...], speed: int, scaled: bool, settings: dict[str, Any]) -> Run:
     world = World(Settings(**settings), speed)
     if scaled:
         world.register(1, 4)
@@ -45,7 +57,7 @@ def virtual_run(
         note(at)
         return ("unavailable", 0.002) if latency is None else (OK, latency + NETWORK)
 
-    run = played(parent, phases, answer, speed=speed, config=config)
+    run = played(parent, phases, answer, speed=speed)
     levels = [(event.at_s, event.in_service) for event in events if event.in_service is not None]
     return watch(
         run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -84,9 +85,8 @@ def _count(interval: Interval, latencies: Seconds, ok: Any, late: float) -> None
 
 def counted(durations: Seconds) -> dict[int, int]:
     """As Histogram.record of each, all at once."""
-    us = np.clip((durations * 1e6 + 0.5).astype(np.int64), LOWEST_US, HIGHEST_US)
+    us = np.minimum(np.maximum((durations * 1e6 + 0.5).astype(np.int64), LOWEST_US), HIGHEST_US)
     bits = np.frexp(us.astype(np.float64))[1]  # exactly int.bit_length, for whole numbers below 2**53
     shift = np.maximum(bits - _EXACT_BITS, 0)
     buckets = np.where(shift > 0, (shift << (_EXACT_BITS - 1)) + (us >> shift), us)
-    found, counts = np.unique(buckets, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+    return Counter(np.sort(buckets).tolist())  # sorted: sums of seconds do not depend on the order of arrivals

@@ -13,6 +13,7 @@ import gevent
 
 import pytest
 
+from sm_locust.aws import session
 from sm_locust.aws.billing import still_billing
 from sm_locust.cli import billing as at_the_end_of_a_command
 from sm_locust.config import RunConfig
@@ -35,6 +36,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def aws_at(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The calls around a run go there, while the requests of the load would not."""
+    session._control_plane.cache_clear()
     for service in SERVICES:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", url)
 
@@ -129,6 +131,16 @@ def test_an_instance_without_a_price_makes_the_price_unknown(monkeypatch: pytest
 def test_what_was_seen_is_remembered_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, told())
     assert Prices.of(told()).seen == Seen("ml.m4.xlarge", 2)
+
+
+def test_instances_are_forgotten_only_where_the_variant_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    found(monkeypatch, told())
+    found(monkeypatch, told(), DescribeEndpointConfig=refused("AccessDeniedException", "no"))
+    assert Prices.of(told()).seen == Seen("ml.m4.xlarge", 2)
+    of_late = {"VariantName": "AllTraffic", "CurrentServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}
+    answer = said({"EndpointStatus": "InService", "EndpointConfigName": "d", "ProductionVariants": [of_late]})
+    found(monkeypatch, told(), DescribeEndpoint=answer, DescribeEndpointConfig=said({"ProductionVariants": [of_late]}))
+    assert Prices.of(told()).seen == Seen(None, None)
 
 
 def test_a_type_that_may_not_be_known_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

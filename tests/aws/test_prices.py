@@ -164,6 +164,19 @@ def test_for_a_target_on_this_machine_nothing_is_asked_and_nothing_kept() -> Non
     assert Cache.read().seen("us-east-1", "mine", "AllTraffic") == Seen(None, None)
 
 
+def test_what_was_not_told_this_time_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(CONFIG, "ml.m4.xlarge", 2)
+    remember(CONFIG, None, 3)
+    assert Prices.of(CONFIG).seen == Seen("ml.m4.xlarge", 3)
+    with scripted({"GetProducts": catalog}) as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
+        found = refresh(CONFIG, None)  # whoever may not describe the endpoint
+    assert found.seen == Seen("ml.m4.xlarge", 3)
+    assert found.known["instance_hour"].usd == pytest.approx(0.31)
+    remember(CONFIG, None, None, serverless=True)
+    assert Prices.of(CONFIG).seen == Seen(None, None)
+
+
 def test_the_configuration_still_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     priced = RunConfig.from_dict(
         {"target": {"endpoint": "mine", "region": "eu-west-1"}, "prices": {"as_of": "2026-01-02", "instance_hour": 9}}

@@ -129,6 +129,15 @@ def test_what_cannot_be_found_is_a_sentence_and_the_usual_names_are_tried(
     assert found.found[-1].usual
 
 
+@pytest.mark.parametrize("url", ["https://models.example.com", API.removesuffix("/DummyStage/DT") + "/"])
+def test_an_api_without_a_stage_costs_its_own_metrics_and_no_others(aws: AnswerServer, url: str) -> None:
+    found = subjects.find(through(url))
+    (sentence,) = found.missing
+    assert sentence.endswith("without a path names no stage, so the API's metrics are missing")
+    assert [(s.kind, s.label) for s in found.found[1:]] == [("function", "InvokeDecisionTreeSMEP")]
+    assert all(value for subject in found.found for _, value in subject.dimensions)  # or CloudWatch is not even asked
+
+
 def test_an_api_of_the_local_endpoint_has_the_names_of_the_stack() -> None:
     with scripted({"DescribeEndpoint": described("AllTraffic")}) as aws:
         found = subjects.find(through(f"{aws.url}/DummyStage/DT"))

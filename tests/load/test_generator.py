@@ -12,11 +12,14 @@ from locust.env import Environment
 import pytest
 
 from sm_locust.config import RunConfig, parse
+from sm_locust.feeders import Feeder
 from sm_locust.load.generator import Generator
-from sm_locust.load.users import ArrivalUser, InvokeEndpointUser
+from sm_locust.load.invoker import Invoker
+from sm_locust.load.users import ArrivalUser, InvokeEndpointUser, InvokerUser
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.outcome import Outcome
 
 
 class Bench:
@@ -307,6 +310,44 @@ def test_poisson_arrivals_are_those_of_the_seed_and_differ_from_process_to_proce
     mean = sum(together) / len(together)
     assert mean == pytest.approx(160, rel=0.02)
     assert sum((n - mean) ** 2 for n in together) / len(together) == pytest.approx(mean, rel=0.35)
+
+
+def test_a_feeder_of_a_class_is_sent_once_and_arrivals_that_find_nothing_left_are_cancelled(
+    benches: list[Bench],
+) -> None:
+    class Answered(Invoker):  # a socket would add nothing: what is asked here is which payloads are taken
+        def __init__(self, now: Any) -> None:
+            self.now, self.sent = now, list[bytes]()
+
+        def invoke(self, body: bytes, **given: Any) -> Outcome:
+            self.sent.append(body)
+            gevent.sleep(0.05)
+            return Outcome("one", given["scheduled_at"], self.now(), None, self.now(), status=200)
+
+    class Twice(InvokerUser):
+        payloads = Feeder([str(n) for n in range(5)], "once")
+
+        @task
+        def two(self) -> None:
+            self.invoke()
+            self.invoke()
+
+        @classmethod
+        def make_invoker(cls, load: Any) -> Invoker:
+            return Answered(load.now)
+
+    bench = Bench(Twice)
+    benches.append(bench)
+    told: list[float] = []
+    bench.generator.on_used_up = told.append
+    bench.run(users=100, seconds=0.3)
+    whole = bench.end()
+    invoker = bench.generator.invoker(Twice)
+    assert isinstance(invoker, Answered)
+    assert sorted(invoker.sent) == [b"0", b"1", b"2", b"3", b"4"]
+    assert whole.due == whole.sent == whole.cancelled == 5, "all began before any second half"
+    assert len(told) == 1
+    assert 0 < told[0] < 0.3
 
 
 def test_a_paused_generator_drops_with_the_reason_and_goes_on_when_it_is_not(benches: list[Bench]) -> None:

@@ -223,11 +223,11 @@ class MMc(Oracle):
 
     def _answers(self, arrivals: Seconds) -> tuple[Seconds, Oks]:
         services = self._services.exponential(self.service, len(arrivals))
-        free, ends = self._free, []
+        free, ends, replace = self._free, [], heapq.heapreplace
         for at, service in zip(arrivals.tolist(), services.tolist(), strict=True):
             first = free[0]
             end = (at if at > first else first) + service
-            heapq.heapreplace(free, end)
+            replace(free, end)
             ends.append(end)
         return np.array(ends) - arrivals, np.ones(len(arrivals), bool)
 

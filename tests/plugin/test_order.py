@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from locust import task
+from locust import LoadTestShape, User, task
 from locust.env import Environment
 
 import msgpack
 import pytest
 
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.load.shapes import CapacityShape
-from sm_locust.load.users import ContainerUser
+from sm_locust.feeders import Feeder
+from sm_locust.load.scenario import ScenarioUser
+from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
+from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.order import LARGEST_SENT, _say_what_is_not_played, received_payloads, resolve
+from sm_locust.plugin.order import (
+    LARGEST_SENT,
+    _say_what_is_not_played,
+    received_payloads,
+    received_tables,
+    resolve,
+)
+from sm_locust.plugin.setup import setup
 from sm_locust.schedule import Phase, Schedule
 
 PHASES: dict[str, Any] = {"phases": [{"name": "mine", "duration": "20m", "arrival_rate": 10}]}
@@ -47,6 +58,19 @@ def test_a_guard_that_a_shape_goes_past_names_the_shape() -> None:
     config.check_guard(1)
     with pytest.raises(ConfigError, match="the schedule of shape WarmUpMaxLoad sends 1,440,000 requests and guard"):
         config.check_guard(1, OTHER, "shape WarmUpMaxLoad")
+
+
+HERE = RunConfig()
+ELSEWHERE = RunConfig.from_dict({**PHASES, "target": {"container": "http://192.0.2.1"}})
+
+
+class Anybody(ArrivalUser):
+    @task
+    def nothing(self) -> None: ...
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        return config.urls()
 
 
 class Container(ContainerUser):
@@ -120,3 +144,155 @@ def test_payloads_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_pat
     file.unlink()
     with pytest.raises(ConfigError, match="bodies"):
         received_payloads(message, config)
+
+
+class Rows(Container):
+    payloads = Feeder(["1", "2"], "once")
+
+
+class Numbers(Container):
+    payloads = Feeder(map(str, range(9)))
+
+
+class Again(Container):
+    payloads = Feeder(["1", "2"])
+
+
+@pytest.mark.parametrize(
+    ("user_class", "order", "said"),
+    [
+        (Container, "once", "request: payloads that end a run are not accepted with workers"),
+        (Rows, "sequential", "Rows.payloads: payloads that end a run"),
+        (Numbers, "sequential", "Numbers.payloads: payloads that end a run"),
+        (Again, "once", ""),
+        (Container, "random", ""),
+    ],
+)
+def test_what_is_sent_once_is_sent_by_one_process(
+    tmp_path: Path, user_class: type[ContainerUser], order: str, said: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("1\n2\n")
+    written = {
+        "target": {"container": "http://127.0.0.1:9"},
+        "request": {"payloads": str(tmp_path / "rows.csv"), "order": order},
+    }
+    options = Options(RunConfig.from_dict(written), str(tmp_path))
+    environment = Environment(user_classes=[user_class])
+    resolve(environment, options)
+    runner = environment.create_master_runner("127.0.0.1", 0)
+    try:
+        refused = pytest.raises(ConfigError, match=f"^{said}.*start one process, without --master and --processes$")
+        with refused if said else contextlib.nullcontext():
+            resolve(environment, options)
+    finally:
+        runner.quit()
+
+
+def test_a_class_whose_feeder_cannot_be_read_is_refused_by_name_and_one_with_a_feeder_needs_no_other(
+    tmp_path: Path,
+) -> None:
+    target = {"target": {"container": "http://127.0.0.1:9"}}
+    options = Options(RunConfig.from_dict(target), str(tmp_path))
+    resolve(Environment(user_classes=[Again]), options)
+    with pytest.raises(ConfigError, match=r"Container has nothing to send: .*payloads = Feeder"):
+        resolve(Environment(user_classes=[Container]), options)
+
+    class Absent(Container):
+        payloads = Feeder("absent.csv")
+
+    with pytest.raises(ConfigError, match=r"^Absent\.payloads: absent\.csv: No such file"):
+        resolve(Environment(user_classes=[Absent]), options)
+
+
+class Played(ConfigShape):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"speed": 5}, "speed 5 is not accepted: one of 1, 2, 3, 6, 12, 60"),
+        ({"speed": 60, "config": ELSEWHERE}, "speed 60 is for a local endpoint only: 192.0.2.1 is 192.0.2.1"),
+        ({"run_dir": "/proc/nowhere"}, "run_dir /proc/nowhere: not a folder that can be made"),
+        ({"config": HERE}, "Played plays the phases of the configuration, and of the program has none"),
+        ({}, "Played plays the phases of the configuration, and there is none: give config"),
+    ],
+)
+def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_what_can_be_run(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    environment = Environment(user_classes=[Anybody], shape_class=Played())
+    environment.create_local_runner()
+    good: dict[str, Any] = {"config": RunConfig.from_dict({**PHASES, "arrivals": {"per_user": 2}}), "run_dir": tmp_path}
+    with pytest.raises(ConfigError) as refused:
+        setup(environment, **{**(good if given else {}), **given})
+    assert str(refused.value).startswith(said)
+    live = setup(environment, **{**good, "speed": 1})
+    assert live is not None
+    assert live.order().config.arrivals.per_user == 2
+    assert setup(environment, speed=60) is live
+    assert (live.order().speed, live.order().run_dir) == (60, str(tmp_path))
+    assert live.order().config.arrivals.per_user == 2, "what is not given stays as it was"
+
+
+class Loops(User):
+    @task
+    def browse(self) -> None: ...
+
+
+class Steady(PhasesShape):
+    phases = (Phase("steady", 60, 10),)
+
+
+@pytest.mark.parametrize("shape", [Steady, Find])
+@pytest.mark.parametrize("others", [[Again], []], ids=["beside arrivals", "alone"])
+def test_a_user_that_loops_is_refused_beside_a_shape_of_ours_which_it_would_take_users_of(
+    tmp_path: Path, shape: type[LoadTestShape], others: list[type[User]]
+) -> None:
+    written = {"target": {"container": "http://127.0.0.1:9"}, "slo": {"error_rate": "1%"}}
+    options = Options(RunConfig.from_dict(written), str(tmp_path))
+    resolve(Environment(user_classes=[*others, Loops]), options)  # without a shape each has the users that Locust gives
+    with pytest.raises(
+        ConfigError, match=r"^Loops is not an ArrivalUser: .*; make it class Loops\(ArrivalUser, …\), or"
+    ):
+        resolve(Environment(user_classes=[*others, Loops], shape_class=shape()), options)
+
+
+FEED = {"file": "users.csv", "fields": ["id"]}
+STEP = {"method": "get", "url": "http://127.0.0.1:9/{{ id }}"}
+
+
+class Plays(ScenarioUser):
+    @task
+    def one(self) -> None:
+        self.play()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_feeds_go_along_with_the_order_or_are_the_same_on_each_worker(tmp_path: Path, more: int) -> None:
+    file = tmp_path / "users.csv"
+    file.write_bytes(b"1" * (LARGEST_SENT - 2) + b"\n2" + b"3" * more)
+    written = {"feeds": [{**FEED, "file": str(file)}], "scenarios": [{"name": "a", "steps": [STEP]}]}
+    config = RunConfig.from_dict(written)
+    order = resolve(Environment(user_classes=[Plays]), Options(config, str(tmp_path)))
+    message = msgpack.loads(msgpack.dumps(order.message()))
+    assert (len(msgpack.dumps(message)) < 10_000) == bool(more)
+    assert received_tables(message, config) == order.tables
+    file.write_bytes(file.read_bytes()[:-1] + b"9")
+    if not more:
+        assert received_tables(message, config) == order.tables
+        return
+    with pytest.raises(ConfigError, match=r"feeds: .*users\.csv: something else here than on the master"):
+        received_tables(message, config)
+
+
+def test_feeds_and_the_environment_are_looked_at_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SHOP_TOKEN", raising=False)
+    environment, where = Environment(user_classes=[Plays]), str(tmp_path)
+    secret = {**STEP, "headers": {"a": "{{ $env.SHOP_TOKEN }}"}}
+    for step, said in ((STEP, r"feeds\[0\].file: .*users\.csv: No such file"), (secret, "variable SHOP_TOKEN")):
+        config = RunConfig.from_dict({"feeds": [FEED], "scenarios": [{"name": "a", "steps": [step]}]})
+        with pytest.raises(ConfigError, match=said):
+            resolve(environment, Options(config, where))

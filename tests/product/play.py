@@ -3,7 +3,8 @@
     python -m tests.product.play FOLDER < blocks.json
 
 A block is a JSON object {"name", "text"}. A block that makes user classes or a shape is a locustfile: what it makes is
-played for half a second, a shape alone with the user class before it, and at least one request has to be answered well.
+played for half a second, and on a busy machine until its first request has been answered; a shape alone with the user
+class before it. At least one request has to be answered well.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from locust.env import Environment
 import sm_locust
 
 SECONDS = 0.5
+PATIENCE = 30.0  # seconds for the first answer
 ARRIVALS = 20  # a second
 
 
@@ -59,6 +61,9 @@ def play(users: list[type], shapes: list[type]) -> None:
     else:
         environment.runner.start(ARRIVALS, spawn_rate=ARRIVALS)
     gevent.sleep(SECONDS)
+    deadline = time.monotonic() + PATIENCE
+    while not answered and not raised and len(failures) < ARRIVALS and time.monotonic() < deadline:
+        gevent.sleep(0.05)
     environment.runner.quit()
     live.finish()
     assert answered and not raised, f"answered {len(answered)}, failed {failures[:1]}, raised {raised[:1]}"

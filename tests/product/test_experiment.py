@@ -141,14 +141,50 @@ class Experiment:
                 self.process.wait()
 
 
+# What is wrong is said in a program's own words, and a program goes on to hear Ctrl-C.
+PROGRAM = """
+import json, signal, sys, threading
+from sm_locust import ConfigError, ExperimentError, RunConfig, run_experiment
+
+def tried(**arguments):
+    try:
+        run_experiment(config, "experiment", **arguments)
+    except (ConfigError, ExperimentError) as e:
+        print(f"{type(e).__name__}: {e}")
+
+config = RunConfig.from_dict(json.loads(sys.argv[1]))
+tried(speed=7)
+tried(endpoint="not_a_name")
+thread = threading.Thread(target=tried)
+thread.start()
+thread.join()
+found = run_experiment(config, "experiment", speed=60)
+print(found.before.summary.folder, found.after.summary.folder)
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
 def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_path: Path) -> None:
     with endpoint(tmp_path, SPEED, workers=1, service_time=0.005, backlog=20, provisioning_time=60) as local:
-        experiment = Experiment(tmp_path, str(config(tmp_path, local.url, slo={"error_rate": "1%"})))
-        code = experiment.wait()
+        document = yaml.safe_load(config(tmp_path, local.url, slo={"error_rate": "1%"}).read_text())
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, json.dumps(document)],
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=str(Path(__file__).parents[2])),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            preexec_fn=hears_ctrl_c,
+        )
         served = local.counts()["invocations"]
         left = client(local.url, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
-    assert code == 0, experiment.output
-    folder = experiment.folder
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0] == "ConfigError: speed 7 is not accepted: one of 1, 2, 3, 6, 12, 60"
+    assert said[1].startswith("ConfigError: endpoint: 'not_a_name' is not accepted")
+    assert said[2].startswith("ExperimentError: run_experiment: called in a thread")
+    assert said[3:] == ["experiment/before experiment/after", "True"], done.stderr
+    folder = tmp_path / "experiment"
     before, after = (accounted(summary(folder / side)) for side in ("before", "after"))
     assert before["slo"]["passed"] is False
     assert before["scaling"]["instances"] == {"start": 1, "end": 1, "most": 1}

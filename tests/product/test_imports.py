@@ -15,7 +15,10 @@ import sm_locust
 
 ROOT = Path(__file__).parents[2]
 
-PURE = ["ConfigError", "Outcome", "Phase", "Run", "RunConfig", "Schedule", "Summary"]
+PURE = [
+    *("Comparison", "ConfigError", "ExperimentError", "Feeder", "Outcome", "Payload", "Phase", "Run", "RunConfig"),
+    *("RunError", "Schedule", "Summary", "run_experiment"),
+]
 LOCUST_FACING = [
     *("ApiGatewayUser", "ArrivalUser", "CapacityShape", "ConfigShape", "ContainerUser", "InvokeEndpointUser"),
     *("LiveRun", "PhasesShape", "requests_auth", "setup"),

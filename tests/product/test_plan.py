@@ -35,6 +35,16 @@ sys.meta_path.insert(0, Forbid())
 """
 
 
+SCRIPT = """
+config:
+  target: http://shop.example.com
+  phases: [{duration: 60, arrivalRate: 2}]
+  payload: {path: users.csv, fields: [id]}
+scenarios:
+  - flow: [{get: {url: "/{{ id }}"}}, {think: 1}, {get: {url: /}}, {get: {url: /}}]
+"""
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Path:
     (tmp_path / "sitecustomize.py").write_text(ALONE)
@@ -72,8 +82,11 @@ def test_the_test_would_notice(alone: Path) -> None:
 def test_it_asks_nobody_and_says_in_one_sentence_what_is_wrong(alone: Path) -> None:
     guarded = written(alone, guard={"max_cost": 5})
     (alone / "empty.yaml").write_text("")
+    (alone / "script.yml").write_text(SCRIPT)
+    (alone / "short.yml").write_text(SCRIPT.replace("[id]", "[id, word]"))
+    (alone / "users.csv").write_text("1\n2\n")
     with ThreadPoolExecutor() as side_by_side:
-        text, as_json, refused, refused_json, empty, absent, option = side_by_side.map(
+        text, as_json, refused, refused_json, empty, absent, option, script, short = side_by_side.map(
             lambda arguments: plan(alone, *arguments),
             [
                 [ROOT / "configs/decision_trees.yaml"],
@@ -83,6 +96,8 @@ def test_it_asks_nobody_and_says_in_one_sentence_what_is_wrong(alone: Path) -> N
                 ["empty.yaml"],
                 ["absent.yaml"],
                 [guarded, "--endpoint", "-wrong-"],
+                ["script.yml"],
+                ["short.yml"],
             ],
         )
     assert (text.returncode, text.stderr) == (0, "")
@@ -99,6 +114,13 @@ def test_it_asks_nobody_and_says_in_one_sentence_what_is_wrong(alone: Path) -> N
     assert json.loads(refused_json.stdout)["guard"]["refusals"]
     assert refused_json.stderr == refused.stderr
 
+    assert script.returncode == 0, script.stderr
+    assert "120 arrivals, 360 requests, in 1m" in script.stdout
+    assert (short.returncode, short.stdout) == (2, "")
+    assert short.stderr.endswith(
+        "sm-locust: feeds[0].file: users.csv: line 1 has no value for word; accepted: a CSV file in UTF-8, a value in "
+        "each row for each of fields\n"
+    )
     for done, line in (
         (empty, "sm-locust: phases: missing; required: the load to plan, a list of one phase or more\n"),
         (absent, "sm-locust: absent.yaml: cannot be read: No such file or directory; accepted: a YAML file\n"),

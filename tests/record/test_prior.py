@@ -82,6 +82,7 @@ def test_whether_a_registration_is_ours_is_what_a_record_says_of_the_same_resour
     [
         (None, "not a folder of an experiment or of scaling apply: no experiment.json and no scaling.json"),
         ("{", "experiment.json: cannot be read: "),
+        ("[" * 100_000, "experiment.json: cannot be read: maximum recursion"),
         ("[]", "experiment.json: schema_version None; this sm-locust reads 1"),
         ('{"schema_version": 7}', "experiment.json: schema_version 7; this sm-locust reads 1"),
         ('{"schema_version": 1}', "experiment.json: at: missing, or no str: it was not written by this sm-locust"),

@@ -228,6 +228,9 @@ def test_no_more_than_twenty_failures_of_a_kind_are_kept_over_all_workers(tmp_pa
         ("{", "run.json cannot be read"),
         ("[]", "schema_version None"),
         (json.dumps({"schema_version": 99}), "schema_version 99; this sm-locust reads 1"),
+        (json.dumps({"schema_version": 1, "speed": 1}), "run.json has no run_id"),
+        ('{"x": ' + "9" * 5000 + "}", "run.json cannot be read: Exceeds the limit"),
+        ("[" * 100_000 + "]" * 100_000, "run.json cannot be read: nested too deeply"),
     ],
 )
 def test_what_is_not_a_run_folder_is_refused_in_one_sentence(tmp_path: Path, content: str | None, says: str) -> None:
@@ -323,12 +326,18 @@ def test_a_broken_line_of_csv_is_an_error_that_names_it(tmp_path: Path, content:
         ({"speed": 7}, "speed is not accepted: one of 1, 2, 3, 6, 12, 60"),
         ({"ended_s": 1e308}, "ended_s is not accepted: a number of seconds, 0 to 720 hours"),
         ({"schedule": {"phases": "x"}}, "schedule is not accepted: a mapping with phases"),
+        ({"schedule": {"phases": [{"name": "p", "duration": -10}]}}, "schedule is not accepted: a mapping with phases"),
+        ({"ended": 5}, "ended is not accepted: a text"),
         ({"workers": 5}, "workers is not accepted: a list of texts"),
         ({"billing": {"items": "x"}}, "billing is not accepted: a mapping with items"),
+        ({"billing": {"items": [{"hourly": 1}]}}, "billing is not accepted: a mapping with items"),
         ({"endpoint": ["x"]}, "endpoint is not accepted: a mapping"),
         ({"endpoint": {"instance_type": 5}}, "endpoint.instance_type is not accepted: a text"),
         ({"endpoint": {"instances": -1}}, "endpoint.instances is not accepted: a number of instances"),
         ({"scaling": "x"}, "scaling is not accepted: a mapping"),
+        ({"scaling": {"target": {"MinCapacity": 1}}}, "scaling is not accepted: a mapping of target and policies"),
+        ({"scaling": {"policies": ["x"]}}, "scaling is not accepted: a mapping of target and policies"),
+        ({"config": {"x": json.loads("[" * 200 + "]" * 200)}}, "what is nested too deeply is not accepted: 100 levels"),
         ({"search": "x"}, "search is not accepted: a mapping with capacity"),
         ({"search": {}}, "search is not accepted: a mapping with capacity"),
         ({"search": {"capacity": {}}}, "search is not accepted: a mapping with capacity"),
@@ -349,6 +358,16 @@ def test_a_run_json_that_was_changed_by_hand_is_named_with_what_is_accepted(
     run.finish(**changed)
     with pytest.raises(RunError, match=re.escape(f"run.json: {says}")):
         Run.open(run.folder)
+
+
+@pytest.mark.parametrize("line", ["{}", '{"at": 1, "kind": "reset", "name": "e", "status": "x", "request_id": ""}'])
+def test_a_failure_that_none_of_us_has_written_is_an_error_that_names_the_line(tmp_path: Path, line: str) -> None:
+    run = Run.create(tmp_path, {"speed": 1})
+    run.append("w", failures=[failure("reset", "gone")])
+    with open(run.folder / FAILURES, "a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RunError, match=r"failures.jsonl, line 2: not a failure: "):
+        Run.open(run.folder).failures()
 
 
 def test_what_another_version_says_of_a_step_is_passed_over(tmp_path: Path) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Event, Run, RunError
 from sm_locust.report import folder
 from sm_locust.schedule import Phase
-from tests.analysis.folders import REFERENCE, meta, played, reference_answer
+from tests.analysis.folders import REFERENCE, SCALED, meta, played, reference_answer, watch
 
 DERIVED = ["histograms.hlog", "junit.xml", "report.html", "summary.json", "summary.md", "timeline.csv"]
 RAMP = (Phase("up", 20, 10, ramp_to=30), Phase("flat", 10.5, 20))
@@ -143,3 +149,97 @@ def test_what_the_ledger_says_of_workers_is_in_the_summary(tmp_path: Path) -> No
     run = played(tmp_path, RAMP, workers=("a", "b"), events=[Event(5.0, "worker lost", "b")])
     folder.write(run)
     assert "Worker b was lost in minute 0" in (run.folder / "summary.md").read_text()
+
+
+# -- damaged ones, and those of another version ------------------------------------------------------------------------
+
+FULL: dict[str, Any] = {
+    "users": ["U"],
+    "per_user": 1,
+    "endpoint": {"instance_type": "ml.m4.xlarge", "instances": 1},
+    "scaling": SCALED,
+    "billing": {"local": False, "items": [{"what": "endpoint e", "hourly": 0.2, "origin": "config", "command": "x"}]},
+    "cloudwatch": {
+        "period_s": 60,
+        "settled": True,
+        "missing": ["the rest"],
+        "endpoint_at_start": "InService",
+        "clock_offset_s": 0.0,
+        "subjects": [{"kind": "variant", "label": "", "dimensions": {"VariantName": "v"}, "ours": True, "live": True}],
+    },
+    "ended": "stopped by stop_when",
+    "stopped": {"rule": "r", "metric": "m", "why": "w", "value": 0.4, "since_s": 1, "until_s": 5, "at_s": 6},
+}
+CONFIG = {
+    "target": {"endpoint": "e", "region": "us-east-1"},
+    "slo": {"latency_mean": "15ms"},
+    "scaling": {
+        "min_instances": 1,
+        "max_instances": 4,
+        "metric": "SageMakerVariantInvocationsPerInstance",
+        "target": 9,
+    },
+}
+WRONG: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0.5,
+    1e308,
+    "",
+    "x",
+    [],
+    [1],
+    ["x"],
+    [None],
+    [{}],
+    {},
+    {"x": 1},
+    json.loads("[" * 99 + "]" * 99),
+)
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small run whose run.json has all that one can have."""
+    run = played(tmp_path_factory.mktemp("full"), (Phase("p", 60, 0.5),), lambda at: ("reset" if at > 50 else OK, 0.01))
+    run.meta["config"] = CONFIG
+    watch(run)
+    run.finish(**FULL)
+    return run
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield (*at, key)
+        yield from places(item, (*at, key))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_run_json_that_was_damaged_is_read_or_refused_in_one_sentence(full: Run, data: st.DataObject) -> None:
+    damaged = copy.deepcopy(full.meta)
+    *way, last = data.draw(st.sampled_from(sorted(places(full.meta), key=str)), "place")
+    there: Any = damaged
+    for key in way:
+        there = there[key]
+    if data.draw(st.sampled_from([False, False, False, True]), "dropped"):
+        del there[last]
+    else:
+        there[last] = data.draw(st.sampled_from(WRONG), "value")
+    (full.folder / "run.json").write_text(json.dumps(damaged))
+    with contextlib.suppress(RunError):
+        folder.write(Run.open(full.folder))
+
+
+def test_what_a_later_version_says_besides_is_passed_over(full: Run) -> None:
+    later = copy.deepcopy(full.meta)
+    for place in [(), *places(full.meta)]:
+        there: Any = later
+        for key in place:
+            there = there[key]
+        if isinstance(there, dict) and place[:1] not in (("config",), ("stopped",)):
+            there["of_a_later_version"] = 1
+    (full.folder / "run.json").write_text(json.dumps(later))
+    folder.write(Run.open(full.folder))

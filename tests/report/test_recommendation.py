@@ -6,6 +6,7 @@ import io
 import json
 import re
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -54,17 +55,25 @@ def recommended(
     return found
 
 
-def words_of(call: str) -> list[str]:
-    """What a shell makes of it. (shlex would: but for the line that goes on in the next.)"""
-    script = f"aws() {{ printf '%s\\0' \"$@\"; }}\n{call}"
+def words_of(calls: Sequence[str]) -> list[list[str]]:
+    """What a shell makes of each. (shlex would: but for the line that goes on in the next.)"""
+    script = "\n".join(["aws() { printf '%s\\0' $# \"$@\"; }", *calls])
     said = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
     assert not said.stderr
-    return said.stdout.decode().split("\0")[:-1]
+    words, found = iter(said.stdout.decode().split("\0")[:-1]), []
+    for count in words:
+        found.append([next(words) for _ in range(int(count))])
+    assert len(found) == len(calls)
+    return found
 
 
-def sent_by(call: str) -> tuple[str, dict[str, Any], dict[str, str]]:
-    """The operation of an `aws` command line, its parameters as the CLI would send them, and the other options."""
-    service, command, *words = words_of(call)
+def sent_by(calls: Sequence[str]) -> list[tuple[str, dict[str, Any], dict[str, str]]]:
+    """Of each `aws` command line the operation, its parameters as the CLI would send them, and the other options."""
+    return [_sent_by(words) for words in words_of(calls)]
+
+
+def _sent_by(call: list[str]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    service, command, *words = call
     assert service == "application-autoscaling"
     operation = "".join(part.title() for part in command.split("-"))
     shape = MODEL.operation_model(operation).input_shape
@@ -97,7 +106,7 @@ def test_the_section_and_the_calls_say_the_same_and_what_scaling_apply_would_sen
     applied = RunConfig.from_dict({**data, "scaling": section.model_dump(exclude_none=True)})
     what = aws_capacity.scaled(applied)
     named = {"ServiceNamespace": "sagemaker", "ResourceId": what.resource_id, "ScalableDimension": what.dimension}
-    (register, bounds, _), (put, policy, _) = map(sent_by, recommendation.calls(found))
+    (register, bounds, _), (put, policy, _) = sent_by(recommendation.calls(found))
     assert (register, put) == ("RegisterScalableTarget", "PutScalingPolicy")
     assert bounds == {**named, "MinCapacity": section.min_instances, "MaxCapacity": section.max_instances}
     assert policy == {**named, **aws_scaling.policy(applied)}
@@ -105,24 +114,22 @@ def test_the_section_and_the_calls_say_the_same_and_what_scaling_apply_would_sen
 
 @pytest.mark.parametrize("data", [INSTANCES, COPIES], ids=["instances", "copies"])
 def test_botocore_accepts_the_calls(data: dict[str, Any]) -> None:
-    for call in recommendation.calls(recommended(data)):
-        operation, parameters, _ = sent_by(call)
+    for operation, parameters, _ in sent_by(recommendation.calls(recommended(data))):
         validate_parameters(parameters, MODEL.operation_model(operation).input_shape)
 
 
 def test_the_calls_go_where_the_configuration_goes() -> None:
     local = {"target": {"endpoint": "e", "region": "eu-central-1", "url": "http://127.0.0.1:8500"}}
     there = {"--region": "eu-central-1", "--endpoint-url": "http://127.0.0.1:8500"}
-    assert [sent_by(call)[2] for call in recommendation.calls(recommended(local))] == [there, there]
-    assert [sent_by(call)[2] for call in recommendation.calls(recommended(COPIES))] == [{}, {}]
+    assert [others for _, _, others in sent_by(recommendation.calls(recommended(local)))] == [there, there]
+    assert [others for _, _, others in sent_by(recommendation.calls(recommended(COPIES)))] == [{}, {}]
 
 
 @given(st.text(min_size=1).filter(lambda name: "\0" not in name))
 def test_no_name_is_more_than_a_word_for_a_shell(name: str) -> None:
     found = recommended()
     hostile = replace(found, scaled=replace(found.scaled, resource_id=name, region=name))
-    for call in recommendation.calls(hostile):
-        _, parameters, others = sent_by(call)
+    for _, parameters, others in sent_by(recommendation.calls(hostile)):
         assert (parameters["ResourceId"], others["--region"]) == (name, name)
 
 

@@ -19,7 +19,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.cli import main
 from sm_locust.prices import Seen
 from sm_locust.record.run import Run
-from sm_locust.report import compare, compare_page, pair, several
+from sm_locust.report import compare, compare_page, pair, several, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.analysis.test_several import capacity, one
@@ -72,6 +72,13 @@ def test_the_headline_answers_for_the_load(three: Several) -> None:
         "For 1,000 requests a second, 60,000 a minute (as asked).",
         "Cheapest that keeps latency_mean ≤ 15 ms, error_rate ≤ 5%: 3 × ml.c5.large, $0.357 an hour.",
     ]
+
+
+@pytest.mark.parametrize(("rps", "text"), [(450.6, "450.6"), (99.4567, "99.5"), (1234.5, "1,234")])
+def test_a_capacity_has_the_digits_that_it_has_in_the_report_of_its_run(rps: float, text: str) -> None:
+    found = several.capacity(Capacity("ramp", rps, rps, None, instances=1))
+    assert found == f"{text} ({text} or more) for one instance"
+    assert text == wording.rate(rps)
 
 
 def test_intervals_that_overlap_are_told() -> None:

@@ -276,9 +276,10 @@ def accounted(found: dict[str, Any]) -> dict[str, Any]:
     for part in (found, *found["phases"]):
         arrivals, requests = part["arrivals"], part["requests"]
         assert arrivals["due"] == arrivals["sent"] + arrivals["dropped"]
-        assert requests["ok"] + requests["failed"] + requests["cancelled"] == arrivals["sent"]
+        requested = arrivals["sent"] + requests["further"]
+        assert requests["ok"] + requests["failed"] + requests["cancelled"] == requested
         assert sum(requests["by_kind"].values()) == requests["failed"]
-        assert part["lateness_ms"]["count"] == arrivals["sent"]
+        assert part["lateness_ms"]["count"] == requested
     return found
 
 

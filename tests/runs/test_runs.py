@@ -328,12 +328,31 @@ def test_a_locustfile_of_ones_own_becomes_an_open_model_by_one_import(tmp_path: 
     assert found["by_name"]["stumble"]["requests"]["failed"] == found["requests"]["failed"] > 40
 
 
-def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> None:
+def test_payloads_that_are_sent_once_end_the_run_with_the_last_of_them(tmp_path: Path, local: Endpoint) -> None:
+    bodies = tmp_path / "rows.csv"
+    bodies.write_text("".join(f"{n},3.5,1.3,0.3\n" for n in range(123)))
+    request = {"payloads": str(bodies), "order": "once"}
+    path = config(tmp_path, local.url, {"name": "all", "duration": 60, "arrival_rate": 60}, request=request)
+    with locust(
+        tmp_path,
+        *("-f", files("locustfiles/invoke_endpoint.py", "shapes/from_config.py"), "--sm-config", str(path)),
+        "--headless",
+    ) as run:
+        code, folder = run.wait(), run.the_folder()
+    found = accounted(summary(folder))
+    assert code == {True: 0, False: 3}[found["verdict"]["valid"]], run.output
+    assert json.loads((folder / "run.json").read_text())["ended"] == "payloads used up"
+    assert found["arrivals"]["sent"] == found["requests"]["ok"] == local.served() == 123
+    assert found["arrivals"]["planned"] == pytest.approx(123, abs=1)
+    assert found["stopped"] is None
+
+
+def test_locust_as_a_library_needs_one_call_and_another_for_another_order(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url)
     program = tmp_path / "program.py"
     program.write_text(
         "import gevent, sys\n"
-        "from sm_locust import InvokeEndpointUser, setup\n"
+        "from sm_locust import ConfigError, InvokeEndpointUser, RunConfig, setup\n"
         "from locust import task\n"
         "from locust.env import Environment\n"
         "class Invoke(InvokeEndpointUser):\n"
@@ -346,20 +365,33 @@ def test_locust_as_a_library_needs_one_call(tmp_path: Path, local: Endpoint) -> 
         "assert setup(environment) is live\n"
         "runner.start(30, spawn_rate=30)\n"
         "gevent.sleep(3)\n"
+        "try:\n"
+        "    setup(environment, speed=60)\n"
+        "except ConfigError as e:\n"
+        "    print(e)\n"
         "run = live.finish()\n"
         "assert live.finish() is run\n"
-        "runner.quit()\n"
         "print(run.folder)\n"
+        "runner.stop()\n"
+        "config = RunConfig.from_dict({**run.meta['config'], 'arrivals': {'per_user': 0.5}})\n"
+        "assert setup(environment, config) is live\n"
+        "runner.start(30, spawn_rate=30)\n"
+        "gevent.sleep(2)\n"
+        "runner.quit()\n"
+        "print(live.finish().folder)\n"
     )
     import subprocess
     import sys
 
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == 0, done.stderr
-    folder = Path(done.stdout.strip())
-    found = accounted(summary(folder))
-    assert found["arrivals"]["sent"] == local.served()
-    assert 55 <= found["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
+    refused, *folders = done.stdout.splitlines()
+    assert refused == "setup: a run is going on, and takes no other order: call finish() first"
+    first, second = (accounted(summary(Path(folder))) for folder in folders)
+    assert first["arrivals"]["sent"] + second["arrivals"]["sent"] == local.served()
+    assert 55 <= first["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
+    assert 10 <= second["arrivals"]["sent"] <= 33, "two seconds at half the rate, less that wait"
+    assert Path(folders[0]).parent == Path(folders[1]).parent == tmp_path / "runs"
 
 
 def _state(page: str) -> str:

@@ -102,5 +102,12 @@ def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> N
     assert given["Outputs"] == rendered["Outputs"]
 
 
+@pytest.mark.parametrize("name", ["123", "1e5", "null", "true", "on", "0x1F", "2024-01-01"])
+def test_a_name_that_yaml_reads_as_something_else_is_a_name_all_the_same(name: str) -> None:
+    parameters = read(template(name))["Parameters"]
+    assert parameters["EndpointName"]["Default"] == name
+    assert parameters["EndpointInArn"]["Default"] == name.lower()
+
+
 def test_the_plan_reckons_with_the_memory_that_the_function_has(rendered: dict[str, Any]) -> None:
     assert rendered["Resources"]["Function"]["Properties"]["MemorySize"] == LAMBDA_GB * 1024

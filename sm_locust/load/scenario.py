@@ -1,0 +1,232 @@
+"""Users whose arrivals are runs of `scenarios`: one request after the other, each an Outcome of its own.
+
+A run of a scenario goes on after an answer that is an error and ends with a request that was not answered, as a virtual
+user of artillery's does. It keeps the cookies that answers set, for itself alone; a pause keeps no connection. How a
+request is written is script's, sending it the invoker's, counting it the generator's.
+"""
+
+from __future__ import annotations
+
+import email.message
+import os
+import urllib.request
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from http.cookiejar import CookieJar
+from random import Random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gevent import GreenletExit
+
+from sm_locust import scenario, templates
+from sm_locust.config import ConfigError
+from sm_locust.feeds import Rows, Table
+from sm_locust.load.answer import Answer
+from sm_locust.load.http import proxy_for
+from sm_locust.load.invoker import EXCERPT, Invoker
+from sm_locust.load.script import Script, plain_numbers
+from sm_locust.load.users import ArrivalUser, InvocationFailed, Load
+from sm_locust.record.outcome import CANCELLED, OK, TASK_ERROR, Outcome
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
+    from sm_locust.load.arrival import Arrival
+
+
+class PlayLoad(Load, Protocol):
+    """What runs of scenarios need of the load of their process beside what all users do."""
+
+    @property
+    def player(self) -> Player: ...
+    def further(self, arrival: Arrival[Any], scheduled_at: float) -> None: ...
+    def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None: ...
+    def pause_until(self, at: float) -> None: ...
+
+
+class Player:
+    """The scenarios of one process: what is sent, with which values, over which connections.
+
+    tables  of `feeds`, in their order
+    index   this process's number among its like
+    Raises ConfigError for an environment variable that is missing here.
+    """
+
+    def __init__(self, load: PlayLoad, tables: Sequence[Table], index: int) -> None:
+        config = load.config
+        scenarios, seed = config.scenarios or (), config.arrivals.seed
+        self._load = load
+        self._expect = (config.request.expect or "").encode()
+        self._script = Script(scenarios)
+        self._random = Random(None if seed is None else seed + 1009 * index)
+        self._rows = [Rows(table, index, self._random) for table in tables]
+        variables = {name: plain_numbers(value) for name, value in config.variables.items()}
+        self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
+        self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
+        self._constant[templates.ENV] = _environment(scenarios)
+        bundle = os.environ.get("AWS_CA_BUNDLE") or None
+        self._invokers = {
+            address: Invoker(
+                load.connections(address, bundle, proxy_for(address)),
+                "/",
+                now=load.now,
+                timeout=config.request.timeout,
+            )
+            for address in dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
+        }
+
+    def play(self, user: ArrivalUser, arrival: Arrival[Any]) -> None:
+        """Runs one scenario from its first request to its last, or to the first without an answer.
+
+        Raises GreenletExit where the run's patience ended with a request in flight.
+        """
+        load = self._load
+        flow = self._script.pick(self._random)
+        values = self._values(flow.names)
+        cookies: _Cookies | None = None
+        due = arrival.claim()
+        is_first = True
+        for call in flow.calls:
+            if not is_first:
+                due += call.pause
+                if call.pause:
+                    load.pause_until(due)
+            if not arrival.owed:
+                load.further(arrival, due)
+            is_first = False
+            answer = Answer(expect=self._expect, to_head=call.is_head)
+            try:
+                kept = None if cookies is None else partial(cookies.of, call.address)
+                target, head, body = call.compose(values, self._random, kept)
+            except ValueError as error:
+                outcome = _not_sent(call.name, due, load.now(), error)
+            else:
+                outcome = self._invokers[call.address].exchange(answer, head, body, call.name, due)
+            load.ended(arrival, outcome)
+            load.fire_request(
+                request_type=call.method,
+                name=call.label,
+                response_time=outcome.latency * 1e3,
+                response_length=outcome.received,
+                exception=None if outcome.kind == OK else InvocationFailed(outcome),
+                context=user.context(),
+                outcome=outcome,
+            )
+            if outcome.kind == CANCELLED:
+                raise GreenletExit  # the run is over: the rest of the task must not go on sending
+            if not outcome.status:
+                return
+            if set_cookies := answer.cookies:
+                cookies = cookies or _Cookies()
+                cookies.take(call.address + target, set_cookies)
+            due = outcome.ended_at
+
+    def _values(self, names: frozenset[str]) -> Mapping[str, Any]:
+        """Drawn once for a run of a scenario; rows are used up by every run, whether it needs them or not."""
+        rows = [table.next() for table in self._rows]
+        if not names:
+            return {}
+        values: dict[str, Any] = {}
+        for row in rows:
+            values.update(row)
+        for name, several in self._drawn:
+            values[name] = self._random.choice(several)
+        values.update(self._constant)
+        if templates.UUID in names:
+            values[templates.UUID] = str(uuid.uuid4())
+        return values
+
+
+class _Cookies:
+    """Those that answers set in one run of a scenario, by the rules of the standard library."""
+
+    def __init__(self) -> None:
+        self._jar = CookieJar()
+
+    def of(self, address: str, target: str) -> str:
+        """What to send to a path and query; empty for nothing."""
+        request = urllib.request.Request(address + target)
+        self._jar.add_cookie_header(request)
+        return str(request.get_header("Cookie", ""))
+
+    def take(self, url: str, set_cookies: Iterable[str]) -> None:
+        headers = email.message.Message()
+        for value in set_cookies:
+            headers["Set-Cookie"] = value  # one more
+        response: Any = _Head(headers)
+        self._jar.extract_cookies(response, urllib.request.Request(url))
+
+
+class _Head:
+    """As much of an answer as a CookieJar asks for."""
+
+    def __init__(self, headers: email.message.Message) -> None:
+        self._headers = headers
+
+    def info(self) -> email.message.Message:
+        return self._headers
+
+
+def _not_sent(name: str, due: float, now: float, why: ValueError) -> Outcome:
+    return Outcome(name, due, now, None, now, TASK_ERROR, message=f"nothing was sent: {why}"[:EXCERPT])
+
+
+def _environment(scenarios: Iterable[scenario.Scenario]) -> dict[str, str]:
+    """What `{{ $env.NAME }}` stands for. Raises ConfigError for a variable that this process has not."""
+    names = sorted(scenario.environment(scenarios))
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"scenarios need the environment variable {missing[0]} ({{{{ $env.{missing[0]} }}}}), and it is not set"
+        )
+    return {name: os.environ[name] for name in names}
+
+
+class ScenarioUser(ArrivalUser):
+    """Plays `scenarios` of the configuration: an arrival is one run of one of them, picked by its weight.
+
+    Requests are unsigned, and no redirect is followed. A script for artillery converts to such a configuration.
+    """
+
+    abstract = True
+    host = "see --sm-config"  # what the web UI shows where other users have a host; nothing is sent there
+
+    def play(self) -> None:
+        """Runs one scenario to its end; each of its requests is counted, and told to Locust, as one.
+
+        Fires Locust's `request` event for each, with the latency from when it was to be sent, and the Outcome.
+        """
+        if self.arrival is None:
+            raise RuntimeError(f"{type(self).__name__}.play() was called outside of a @task")
+        self.environment.generator.player.play(self, self.arrival)
+
+    @classmethod
+    def problem(cls, config: RunConfig) -> str | None:
+        if config.scenarios is None:
+            return (
+                f"{cls.__name__} plays scenarios and the configuration has none: give scenarios in --sm-config FILE"
+                f"{_otherwise(config)}"
+            )
+        try:
+            Script(config.scenarios)
+        except ValueError as error:
+            return str(error)
+        return super().problem(config)
+
+    @classmethod
+    def check_here(cls, config: RunConfig) -> None:
+        _environment(config.scenarios or ())
+
+    @classmethod
+    def addresses(cls, config: RunConfig) -> Iterable[str]:
+        steps = (step.address for each in config.scenarios or () for step in each.steps)
+        return tuple(dict.fromkeys(filter(None, steps)))
+
+
+def _otherwise(config: RunConfig) -> str:
+    """The locustfile for a configuration that says of a target what it would have said of scenarios."""
+    target = config.target
+    if target is None:
+        return ""
+    name = "container" if target.container else "api_gateway" if target.api_gateway else "invoke_endpoint"
+    return f", or run it with locustfiles/{name}.py"

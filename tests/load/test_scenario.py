@@ -1,0 +1,261 @@
+"""Runs of scenarios in one process, against a server that remembers what it was asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+from locust import task
+from locust.env import Environment
+
+import pytest
+
+from sm_locust import feeds
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.load.generator import Generator
+from sm_locust.load.scenario import ScenarioUser
+from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
+from sm_locust.record.clock import RunClock
+from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.outcome import CANCELLED
+from tests.oracles import shop
+from tests.oracles.shop import Shop, counted
+
+
+class Script(ScenarioUser):
+    @task
+    def run_one(self) -> None:
+        self.play()
+
+
+class Twice(ScenarioUser):
+    """Another task than the shipped one: two runs, and a fault of its own at the end."""
+
+    @task
+    def run_two(self) -> None:
+        self.play()
+        self.play()
+        raise ValueError("mine")
+
+
+@pytest.fixture(scope="module")
+def open_shop() -> Iterator[Shop]:
+    with shop.running() as found:
+        yield found
+
+
+class Played:
+    """What came of a number of arrivals at once.
+
+    seen     by the server
+    whole    counts of all names together
+    by_name  counts of each
+    events   Locust's `request` events, in order
+    """
+
+    def __init__(self, open_shop: Shop, scenarios: list[dict[str, Any]], arrivals: int, **more: Any) -> None:
+        user_class: type[ArrivalUser] = more.pop("user_class", Script)
+        patience, wait = more.pop("patience", 5.0), more.pop("wait", 0.0)
+        tables, check = more.pop("tables", ()), more.pop("check", lambda generator: None)
+        more = {"arrivals": more.pop("limits", {}), **more}
+        config = RunConfig.from_dict({"scenarios": scenarios, **more}, "test")
+        assert not (problem := user_class.problem(config)), problem
+        environment = Environment(user_classes=[user_class])
+        self.events: list[dict[str, Any]] = []
+        environment.events.request.add_listener(lambda **event: self.events.append(event))
+        generator = Generator(environment, config, RunClock.start(), (), tables=tables)
+        environment.generator = generator  # type: ignore[attr-defined]
+        try:
+            generator.prepare()
+            for _ in range(arrivals):
+                generator._arrive(user_class, generator.now())
+            gevent.sleep(wait)
+            check(generator)
+            generator.drain(patience)
+            self.intervals = generator.shipment().intervals
+        finally:
+            generator.close()
+        self.whole, self.by_name = Interval(0.0, ARRIVALS), dict[str, Interval]()
+        for interval in self.intervals:
+            self.whole.merge(interval)
+            self.by_name.setdefault(interval.name, Interval(0.0, interval.name)).merge(interval)
+        self.seen = open_shop.seen()
+        whole = self.whole
+        assert whole.ok + whole.failed + whole.cancelled == whole.sent + whole.further
+        assert len(self.events) == whole.sent + whole.further
+
+
+@pytest.fixture
+def play(open_shop: Shop) -> Callable[..., Played]:
+    def of(*steps: dict[str, Any], arrivals: int = 1, **more: Any) -> Played:
+        given = [
+            {key: open_shop.url + value if key == "url" else value for key, value in step.items()} for step in steps
+        ]
+        given = [step if "think" in step else {"method": "get", **step} for step in given]
+        return Played(open_shop, [{"name": "a", "steps": given}], arrivals, **more)
+
+    return of
+
+
+def test_steps_follow_each_other_and_each_is_an_outcome_of_its_own(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/b", "method": "post", "json": {}}, {"url": "/c", "name": "third"}, arrivals=7)
+    assert counted(found.seen) == {"GET /a": 7, "POST /b": 7, "GET /c": 7}
+    assert (found.whole.sent, found.whole.further, found.whole.ok) == (7, 14, 21)
+    assert {name: interval.ok for name, interval in found.by_name.items() if name} == {
+        "GET /a": 7, "POST /b": 7, "third": 7
+    }  # fmt: skip
+    told = [(event["request_type"], event["name"]) for event in found.events]
+    assert set(told) == {("GET", "/a"), ("POST", "/b"), ("GET", "third")}
+
+
+def test_a_later_request_is_scheduled_when_the_one_before_was_answered_and_the_pause_over(
+    play: Callable[..., Played],
+) -> None:
+    found = play({"url": "/a"}, {"url": "/b"}, {"think": "300ms"}, {"url": "/c"})
+    a, b, c = (event["outcome"] for event in found.events)
+    assert b.scheduled_at == a.ended_at
+    assert c.scheduled_at == pytest.approx(b.ended_at + 0.3)
+    assert c.started_at >= c.scheduled_at
+    assert c.latency < 0.3
+
+
+def test_an_error_goes_on_and_a_connection_that_breaks_ends_the_run_of_the_scenario(
+    play: Callable[..., Played],
+) -> None:
+    steps = ({"url": "/status/500"}, {"url": "/status/302"}, {"url": "/a"}, {"url": "/broken"}, {"url": "/never"})
+    found = play(*steps)
+    assert [event["outcome"].kind for event in found.events] == ["internal", "redirect", "ok", "reset"]
+    assert "GET /never" not in counted(found.seen)
+    assert (found.whole.sent, found.whole.further, found.whole.failed, found.whole.ok) == (1, 3, 3, 1)
+
+
+def test_every_method_is_sent_and_an_answer_to_head_ends_with_its_head(play: Callable[..., Played]) -> None:
+    methods = ["get", "post", "put", "patch", "delete", "head", "options"]
+    found = play(*({"url": "/a", "method": method} for method in [*methods, "head", "get"]))
+    assert [each["method"] for each in found.seen] == [method.upper() for method in [*methods, "head", "get"]]
+    assert found.whole.ok == 9
+    assert sum(interval.connect.count for interval in found.intervals) == 1  # that of the first served all of them
+
+
+def test_cookies_are_kept_for_one_run_of_a_scenario(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/cookie/k/1"}, {"url": "/b"}, {"url": "/only"}, arrivals=2)
+    sent = {(each["target"], each["headers"].get("cookie")) for each in found.seen}
+    assert sent == {("/a", None), ("/cookie/k/1", None), ("/b", "k=1"), ("/only", "other=1; k=1")}
+
+
+def test_values_are_drawn_once_for_a_run_of_a_scenario(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "t0ken")
+    feed = {"file": "ids.csv", "fields": ["id", "colour"]}
+    config = RunConfig.from_dict({"feeds": [feed]}, "test")
+    tables = feeds.parse(config.feeds, [b"1,x\n2,x\n3,x\n"])
+    headers = {"a": "{{ $env.SHOP_TOKEN }}"}
+    found = play(
+        {"url": "/{{ id }}?c={{ colour }}&u={{ $uuid }}", "headers": headers},
+        {"url": "/again/{{ id }}?c={{ colour }}&u={{ $uuid }}"},
+        arrivals=40,
+        tables=tables,
+        feeds=[feed],
+        variables={"colour": ["red", "blue"]},  # which wins over the column
+    )
+    first = [each for each in found.seen if not each["target"].startswith("/again")]
+    again = {each["target"].removeprefix("/again") for each in found.seen} - {each["target"] for each in first}
+    assert again == set()
+    assert len({each["target"].partition("&u=")[2] for each in first}) == 40
+    ids = counted(first)
+    assert sorted(ids.values()) == [13, 13, 14]
+    assert {each["target"].partition("c=")[2].partition("&")[0] for each in first} == {"red", "blue"}
+    assert {each["headers"]["a"] for each in first} == {"t0ken"}
+    assert set(found.by_name) == {ARRIVALS, "GET /{{ id }}", "GET /again/{{ id }}"}
+
+
+def test_a_value_that_is_not_there_fails_one_request_and_ends_its_run(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/{{ user.name }}"}, {"url": "/b"}, variables={"user": [{"id": 1}]})
+    assert counted(found.seen) == {"GET /a": 1}
+    assert [event["outcome"].kind for event in found.events] == ["ok", "task_error"]
+    assert found.events[1]["outcome"].message == "nothing was sent: {{ user.name }} has no value"
+
+
+def test_a_pause_takes_no_place_in_flight_and_is_not_counted_as_one(play: Callable[..., Played]) -> None:
+    def check(generator: Generator) -> None:
+        assert generator.recorder.in_flight == generator.in_flight == 0
+        for _ in range(2):
+            generator._arrive(Script, generator.now())
+
+    steps = ({"url": "/a"}, {"think": "500ms"}, {"url": "/b"})
+    found = play(*steps, arrivals=2, wait=0.2, check=check, limits={"max_in_flight": 2})
+    assert (found.whole.dropped, found.whole.sent, found.whole.further) == (0, 4, 4)
+
+
+def test_a_run_that_is_cut_short_in_a_pause_owes_no_outcome_and_says_so(
+    play: Callable[..., Played], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = play({"url": "/a"}, {"think": "1m"}, {"url": "/b"}, arrivals=3, wait=0.2, patience=0.05)
+    assert (found.whole.sent, found.whole.further, found.whole.ok, found.whole.cancelled) == (3, 0, 3, 0)
+    assert "3 runs of a scenario were in a pause when the run's patience ended" in caplog.text
+
+
+def test_a_request_that_is_cut_short_is_cancelled_and_ends_its_run(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/slow"}, {"url": "/b"}, wait=0.2, patience=0.05)
+    assert [event["outcome"].kind for event in found.events] == ["ok", CANCELLED]
+    assert (found.whole.sent, found.whole.further, found.whole.cancelled) == (1, 1, 1)
+
+
+def test_a_task_may_run_several_and_its_own_fault_is_one_more(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/b"}, user_class=Twice)
+    assert counted(found.seen) == {"GET /a": 2, "GET /b": 2}
+    assert [event["outcome"].kind for event in found.events] == ["ok"] * 4 + ["task_error"]
+    assert (found.whole.sent, found.whole.further) == (1, 4)
+
+
+# -- before the run ----------------------------------------------------------------------------------------------------
+
+STEP = {"method": "get", "url": "http://127.0.0.1:8000/"}
+SCENARIOS = {"scenarios": [{"name": "a", "steps": [STEP, STEP]}]}
+
+
+@pytest.mark.parametrize("user_class", [InvokeEndpointUser, ContainerUser, ApiGatewayUser])
+@pytest.mark.parametrize("target", [{}, {"target": {"container": "http://127.0.0.1:8000/"}}])
+def test_a_class_that_would_not_play_scenarios_names_the_locustfile_that_does(
+    user_class: type[ArrivalUser], target: dict[str, Any]
+) -> None:
+    problem = user_class.problem(RunConfig.from_dict({**SCENARIOS, **target}, "test"))
+    assert problem == (
+        f"{user_class.__name__} sends one request for an arrival and the configuration has scenarios: run it with "
+        "locustfiles/artillery.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "instead"),
+    [
+        ({}, ""),
+        ({"target": {"endpoint": "a"}}, ", or run it with locustfiles/invoke_endpoint.py"),
+        ({"target": {"container": "http://127.0.0.1:8080/invocations"}}, ", or run it with locustfiles/container.py"),
+    ],
+)
+def test_a_configuration_without_scenarios_names_the_locustfile_for_it(config: dict[str, Any], instead: str) -> None:
+    problem = Script.problem(RunConfig.from_dict(config, "test"))
+    assert (
+        problem == f"Script plays scenarios and the configuration has none: give scenarios in --sm-config FILE{instead}"
+    )
+
+
+def test_an_environment_variable_that_is_missing_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SHOP_TOKEN", raising=False)
+    step = {**STEP, "headers": {"a": "{{ $env.SHOP_TOKEN }}"}}
+    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [step]}]}, "test")
+    with pytest.raises(ConfigError, match=r"need the environment variable SHOP_TOKEN .*, and it is not set"):
+        Script.check_here(config)
+    monkeypatch.setenv("SHOP_TOKEN", "x")
+    Script.check_here(config)
+
+
+def test_a_header_that_cannot_be_sent_is_refused_before_the_run() -> None:
+    step = {**STEP, "headers": {"connection": "close"}}
+    problem = Script.problem(RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [step]}]}, "test"))
+    assert problem == "scenarios[0].steps[0]: header 'connection': the connection sets it itself, leave it out"

@@ -1,0 +1,152 @@
+"""Feeders: who is next in each order, what ends, and what is refused before anything is sent."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+import pytest
+
+from sm_locust.config import ConfigError
+from sm_locust.feeders import Feed, Feeder, UsedUp, feed
+from sm_locust.payloads import Payload
+
+THREE = (Payload(b"one", "a/a"), Payload(b"two", "b/b"), Payload(b"three", "c/c"))
+
+
+def taken(source: Feed, n: int) -> list[str]:
+    return [source.next().body.decode() for _ in range(n)]
+
+
+def test_in_turn_they_are_sent_again_and_each_worker_begins_with_its_own() -> None:
+    assert taken(feed(THREE, "sequential"), 7) == ["one", "two", "three", "one", "two", "three", "one"]
+    workers = [feed(THREE, "sequential", index=index) for index in range(4)]
+    assert [worker.next().body for worker in workers] == [b"one", b"two", b"three", b"one"]
+    assert taken(workers[1], 2) == ["three", "one"]
+
+
+def test_at_random_they_are_even_and_those_of_the_seed() -> None:
+    counts = Counter(taken(feed(THREE, "random", seed=7), 3000))
+    assert all(counts[name] == pytest.approx(1000, abs=130) for name in ("one", "two", "three"))  # 5 sigma
+    drawn = [taken(feed(THREE, "random", seed=7, index=index), 50) for index in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert taken(feed(THREE, "random"), 50) != taken(feed(THREE, "random"), 50)
+
+
+def test_weights_say_how_often_each_is_taken() -> None:
+    counts = Counter(taken(Feeder(["a", "b", "c"], "random", weights=[3, 1, 0]).feed(seed=1), 4000))
+    assert counts["a"] == pytest.approx(3000, abs=140)
+    assert counts.total() == 4000
+    assert counts["c"] == 0
+
+
+def test_once_the_last_is_known_when_it_is_taken_and_then_there_is_none() -> None:
+    source = feed(THREE, "once")
+    assert [(source.next().body, source.used_up) for _ in range(3)] == [
+        *((b"one", False), (b"two", False)),
+        (b"three", True),
+    ]
+    with pytest.raises(UsedUp):
+        source.next()
+
+
+def test_without_payloads_there_is_no_next_one_however_often_it_is_asked() -> None:
+    source = feed((), "sequential")
+    for _ in range(2):
+        with pytest.raises(LookupError, match=r"request\.body or request\.payloads"):
+            source.next()
+
+
+def test_bodies_are_bytes_texts_or_payloads_and_a_path_is_read_as_the_configurations(tmp_path: Path) -> None:
+    source = Feeder([b"1", "é", Payload(b"2", "b/b")], content_type="a/a").feed()
+    assert [source.next() for _ in range(3)] == [
+        Payload(b"1", "a/a"),
+        Payload("é".encode(), "a/a"),
+        Payload(b"2", "b/b"),
+    ]
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+    path = tmp_path / "rows.csv"
+    assert Feeder(path, header=True).feed().next() == Payload(b"1,2", "text/csv")
+    assert Feeder(str(path), content_type="x/y").feed().next() == Payload(b"a,b", "x/y")
+    assert Feeder(tmp_path).feed().next().body == path.read_bytes()
+
+
+def three_texts() -> Iterator[str]:
+    yield from ("one", "two", "three")
+
+
+def test_a_function_is_called_again_for_each_round_and_each_run() -> None:
+    feeder = Feeder(three_texts)
+    assert not feeder.ends
+    assert taken(feeder.feed(), 5) == ["one", "two", "three", "one", "two"]
+    once = Feeder(three_texts, "once")
+    assert once.ends
+    for _ in range(2):
+        source = once.feed()
+        assert taken(source, 3) == ["one", "two", "three"]
+        assert source.used_up
+
+
+def test_an_iterator_ends_and_need_not_be_held_in_memory() -> None:
+    feeder = Feeder(map(str, range(3)))
+    assert feeder.ends
+    source = feeder.feed()
+    assert taken(source, 3) == ["0", "1", "2"]
+    assert source.used_up
+    assert feeder.feed().used_up
+    assert taken(Feeder(map(str, itertools.count())).feed(), 2) == ["0", "1"]
+
+
+def test_arrivals_that_ask_while_a_source_waits_get_a_payload_each() -> None:
+    def slow() -> Iterator[str]:
+        for n in range(4):
+            gevent.sleep(0.01)
+            yield str(n)
+
+    source, got = Feeder(slow, "once").feed(), list[str]()
+    gevent.joinall([gevent.spawn(lambda: got.extend(taken(source, 1))) for _ in range(4)], timeout=5)
+    assert sorted(got) == ["0", "1", "2", "3"]
+
+
+def test_a_source_that_fails_says_so_and_has_ended() -> None:
+    def broken() -> Iterator[str]:
+        yield "one"
+        yield "two"
+        raise OSError("the disk is gone")
+
+    source = Feeder(broken).feed()
+    assert taken(source, 1) == ["one"]
+    with pytest.raises(OSError, match="the disk is gone"):
+        source.next()
+    assert source.used_up
+
+
+WRONG: list[tuple[Any, dict[str, Any], str]] = [
+    ("absent.csv", {}, "absent.csv: No such file or directory; accepted: a .csv file"),
+    ([], {}, "[] is not accepted: at least one body"),
+    (b"1,2", {}, "b'1,2' is not accepted: a path, bodies in a list, or a function that gives bodies"),
+    (7, {}, "7 is not accepted: a path"),
+    ([7], {}, "7 is not accepted: bytes, a text or a Payload, not empty"),
+    ([""], {}, "'' is not accepted: bytes, a text or a Payload, not empty"),
+    (["a"], {"order": "weighted"}, "order: 'weighted' is not accepted: one of sequential, random, once"),
+    (["a"], {"weights": [1]}, "weights: not accepted: only with order random"),
+    (["a", "b"], {"order": "random", "weights": [1]}, "weights: 1 for 2 payloads are not accepted: a number for each"),
+    (["a"], {"order": "random", "weights": [-1]}, "weights: -1 is not accepted: a number for each payload, 0 or more"),
+    (["a"], {"order": "random", "weights": ["x"]}, "weights: 'x' is not accepted"),
+    (["a"], {"order": "random", "weights": [0]}, "weights: all of them are 0"),
+    (three_texts, {"order": "random"}, "order: random is not accepted: what a function or an iterator gives"),
+    ("rows.jsonl", {"header": True}, "header: True is not accepted: only with a .csv file"),
+]
+
+
+@pytest.mark.parametrize(("payloads", "keys", "said"), WRONG, ids=[said[:40] for *_, said in WRONG])
+def test_what_cannot_be_sent_is_refused_in_one_line(payloads: Any, keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Feeder(payloads, **keys).check()
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)

@@ -331,8 +331,12 @@ def _refused(capacity: Capacity, scaled: Scaled, watched: Watched | None) -> str
     """Why nothing can be said; empty where something can."""
     if capacity.refused:
         return capacity.refused
-    if not _sustained(capacity):
+    if not capacity.max_rps:
         return "the SLO held at no rate"
+    if not _sustained(capacity):
+        return (
+            f"the SLO held at {capacity.max_rps:,.4g} a second, but too seldom to know a rate at which it always does"
+        )
     if capacity.instances is None:
         served = "instances" if scaled.unit == "instance" else "copies"
         return f"how many {served} served is not known, and so not what one of them sustains"

@@ -19,14 +19,12 @@ from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.watched import PER_INSTANCE, Watched
+from sm_locust.analysis.watched import OF_COPIES, PER_COPY, PER_INSTANCE, Watched
 from sm_locust.analysis.whatif import PROVISION, Load, Policy, predict
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
-
-PER_COPY = "SageMakerInferenceComponentInvocationsPerCopy"
 
 AWS_SAFETY = 0.5
 MOST_SAFETY = 0.9  # a tenth stays free for what no plan shows: chance, and a router that does not share out evenly
@@ -68,8 +66,7 @@ class Scaled:
             return None
         of_components = None if scaling is None else scaling.of_components
         if component is not None and of_components is not False:
-            dimension = "sagemaker:inference-component:DesiredCopyCount"
-            return cls(f"inference-component/{component}", dimension, PER_COPY, "copy", target.region, target.url)
+            return cls(f"inference-component/{component}", OF_COPIES, PER_COPY, "copy", target.region, target.url)
         if of_components:
             return None
         resource_id = f"endpoint/{target.endpoint}/variant/{target.variant}"
@@ -389,9 +386,9 @@ def _now(config: RunConfig, watched: Watched | None) -> tuple[Option | None, str
     instances that nothing scales."""
     setting, scaling = None if watched is None else watched.setting, config.scaling
     state: Mapping[str, Any] = (watched.state if watched is not None else None) or {}
-    if setting is not None and setting.target is not None and "Invocations" in (setting.metric or ""):
+    if setting is not None and setting.per_minute is not None:
         cooldowns = _cooldowns(state)
-        found = Option(NOW, setting.target, setting.min_instances, setting.max_instances, *cooldowns)
+        found = Option(NOW, setting.per_minute, setting.min_instances, setting.max_instances, *cooldowns)
         return found, "found at the start" + (", suspended" if setting.suspended else "")
     if scaling is not None and scaling.per_minute is not None:
         given = (scaling.scale_out_cooldown, scaling.scale_in_cooldown)

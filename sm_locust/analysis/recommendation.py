@@ -498,7 +498,7 @@ def _reasons(
     else:
         yield f"{sustains}."
     yield _about_wait(wait)
-    yield _about_safety(found, wait)
+    yield _about_safety(found)
     yield _about_minimum(found, recommended, schedule)
     yield _about_maximum(found, recommended, schedule)
     yield (
@@ -527,7 +527,7 @@ def _about_wait(wait: Wait) -> str:
     )
 
 
-def _about_safety(found: Recommendation, wait: Wait) -> str:
+def _about_safety(found: Recommendation) -> str:
     growth, safety = found.growth, found.safety or 0.0
     if growth is None:
         return f"Safety factor {safety:g}, AWS's first: no load is planned from which another would follow."

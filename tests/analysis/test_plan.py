@@ -87,10 +87,18 @@ def test_no_minute_is_busier_than_the_busiest(phases: list[tuple[float, float, f
     assert rates[plan.busiest[0]] == pytest.approx(max(rates), abs=1e-3)
 
 
-def test_a_piece_of_a_minute_is_no_whole_one_unless_it_is_all_there_is() -> None:
-    assert planned(config((60, 10, None), (0.5, 1000, None))).busiest == (0, pytest.approx(600))
-    assert planned(config((60, 10, None), (30, 1000, None))).busiest == (1, pytest.approx(30_000))
-    assert planned(config((30, 1000, None))).busiest == (0, pytest.approx(60_000))
+@pytest.mark.parametrize(
+    ("phases", "busiest"),
+    [
+        (((60, 10, None), (0.5, 1000, None)), (0, 600)),
+        (((60, 10, None), (30, 1000, None)), (1, 30_000)),
+        (((30, 1000, None),), (0, 60_000)),
+    ],
+)
+def test_a_piece_of_a_minute_is_no_whole_one_unless_it_is_all_there_is(
+    phases: tuple[tuple[float, float, float | None], ...], busiest: tuple[int, float]
+) -> None:
+    assert planned(config(*phases)).busiest == pytest.approx(busiest)
 
 
 @given(st.integers(1, 200))

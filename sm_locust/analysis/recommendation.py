@@ -255,7 +255,7 @@ class Recommendation:
     @classmethod
     def of_run(
         cls,
-        capacity: Capacity | None,
+        capacity: Capacity,
         config: RunConfig,
         phases: Sequence[Mapping[str, Any]],
         minutes: Minutes,
@@ -266,10 +266,8 @@ class Recommendation:
 
         phases  that were played, as run.json has them; without any the configuration's are the planned load
 
-        None without a capacity, too.
+        None where the configuration names nothing that can be scaled.
         """
-        if capacity is None:
-            return None
         try:
             curve = Curve.of(minutes, watched, even=config.arrivals.spacing == "even")
         except CurveError:

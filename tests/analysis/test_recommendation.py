@@ -457,7 +457,6 @@ def test_a_run_has_all_that_it_takes(tmp_path: Path) -> None:
     assert found.wait.serving_s == pytest.approx(300)  # crossed with minute 32, in service with minute 37
     assert found.recommended.worst_mean is not None
     assert found.now_is == "found at the start"
-    assert Recommendation.of_run(None, *given) is None
 
 
 def test_a_run_without_phases_of_its_own_has_those_of_its_configuration(tmp_path: Path) -> None:

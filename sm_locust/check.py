@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Check:
     run_dir      where runs are kept: an experiment that was not put back is looked for there
     environment  of an artillery script, the one of its config.environments to use
     allow        names of ALLOWABLE whose failure is only a warning
+    note         is called with each sentence about what of a script has no effect here
     """
 
     config: Path
@@ -57,10 +58,11 @@ class Check:
     run_dir: str = "runs"
     allow: frozenset[str] = frozenset()
     environment: str | None = None
+    note: Callable[[str], object] | None = None
 
     def resolved(self) -> RunConfig:
         """The configuration. Raises ConfigError, also for a speed other than 1 that leads off this machine."""
-        config = load(self.config, self.environment).with_overrides(
+        config = load(self.config, self.environment, self.note or (lambda _: None)).with_overrides(
             endpoint=self.endpoint, region=self.region, url=self.url
         )
         if config.target is None and config.scenarios is not None:

@@ -197,5 +197,5 @@ def _came(points: int) -> str:
     return (
         f"CloudWatch was asked for what was missing: {points:,} more points"
         if points
-        else ("CloudWatch was asked for what was missing, and has nothing more")
+        else "CloudWatch was asked for what was missing, and has nothing more"
     )

@@ -238,7 +238,7 @@ def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
     """The experiment of a record; its configuration is a file in the folder, whatever has become of the first one."""
     found, folder = record.found, record.folder
     config = custody.config_of(record)
-    if NOT_KEPT in json.dumps(config.as_dict().get("scenarios")):
+    if NOT_KEPT in json.dumps(config.as_dict()):  # of scenarios, and of the variables that they send
         raise ConfigError(
             f"{record.path}: cannot be resumed: its scenarios send passwords or keys, which no record keeps; "
             f"`sm-locust scaling restore {folder}` puts scaling back"

@@ -658,6 +658,32 @@ def test_a_fault_names_the_file_and_the_script_s_own_key() -> None:
     assert str(error.value).startswith("script.yml: config.phases[0].duration: '833h20m' is not accepted: a duration")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check"],
+        ["check", "--policy", "run"],
+        ["whatif", "no run", "--config"],
+        ["stack", "deploy"],
+        ["stack", "delete"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_takes_an_environment_and_says_what_has_no_effect(tmp_path: Path, command: list[str]) -> None:
+    path = tmp_path / "script.yml"
+    sections = {"environments": {"fast": {"target": "http://mars"}}, "target": "http://venus"}
+    path.write_text(yaml.safe_dump(script(sections, _trace=True)))
+    # Each is refused or answered before anything is asked of AWS: there is no region.
+    done = CliRunner(env={"AWS_DEFAULT_REGION": "", "AWS_CONFIG_FILE": "/dev/null"}).invoke(
+        main, [*command, str(path), "--environment", "fast"]
+    )
+    assert done.exit_code in (0, 2)
+    assert f"sm-locust: {path}: _trace: no effect here" in done.stderr
+    none = CliRunner().invoke(main, [*command, str(path), "--environment", "slow"])
+    assert none.exit_code == 2
+    assert none.stderr == f"sm-locust: {path}: config.environments: 'slow' is not among them; there are: fast\n"
+
+
 def test_plan_and_check_take_an_environment_and_say_what_has_no_effect(tmp_path: Path) -> None:
     path = tmp_path / "script.yml"
     path.write_text(yaml.safe_dump(script({"environments": {"fast": {"phases": [{"arrivalRate": 50}]}}}, _trace=True)))

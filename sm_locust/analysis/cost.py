@@ -23,9 +23,11 @@ Played = Literal["run", "experiment"]
 
 BETWEEN = 300.0  # seconds between BEFORE and AFTER at the least, on the schedule: see experiment.QUIET
 
-# What the watch beside a run asks CloudWatch for, at most: see plugin/watch and plugin/settling.
+# What the watch beside a run asks CloudWatch for: see plugin/watch and plugin/settling. About that: where there are
+# more than two variants it asks for a little more, and when the load is over for every metric once or twice.
 METRICS_A_PULL = 12
 PULL_EVERY = 5.0  # real seconds at the least; else a period
+PULL_FOR_A_RULE = 2.0  # the same where a rule of `stop_when` is on a metric of CloudWatch's
 PULLS_AFTER = 72  # six minutes of waiting for the last of it
 
 # A Lambda function's memory in the shipped stack, and the time of one call where no SLO says what is expected.
@@ -128,10 +130,11 @@ class Cost:
                 ("Lambda time", "lambda_gb_second", *_twice(requests * lambda_seconds(config) * LAMBDA_GB)),
             ]
         if target.endpoint is not None:
-            pulls = schedule.duration / max(PULL_EVERY, config.cloudwatch.period / speed) + PULLS_AFTER
-            asked = METRICS_A_PULL + sum(rule.cloudwatch is not None for rule in config.stop_when)
+            rules = sum(rule.cloudwatch is not None for rule in config.stop_when)
+            every = max(PULL_FOR_A_RULE if rules else PULL_EVERY, config.cloudwatch.period / speed)
+            pulls, asked = schedule.duration / every + PULLS_AFTER, METRICS_A_PULL + rules
             metrics = times * pulls * asked / 1000
-            items.append(("CloudWatch, most", "get_metric_data_thousand", *_twice(metrics)))
+            items.append(("CloudWatch, about", "get_metric_data_thousand", *_twice(metrics)))
         return cls(tuple(Item(*item, prices.known.get(item[1])) for item in items), unknown=unknown)
 
     @property

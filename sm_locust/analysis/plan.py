@@ -233,6 +233,8 @@ class Plan:
 def busiest_minute(schedule: Schedule) -> tuple[int, float]:
     """The minute with most arrivals, the first of several, and its rate a minute.
 
+    What is left after the last whole minute is a minute in which nothing more comes, unless it is all there is.
+
     Between two boundaries the rate is a straight line, so that no minute is busier than those beside a boundary.
     """
     last = max(0, math.ceil(schedule.duration / 60) - 1)
@@ -240,7 +242,8 @@ def busiest_minute(schedule: Schedule) -> tuple[int, float]:
 
     def rate(minute: int) -> float:
         start, end = minute * 60.0, min((minute + 1) * 60.0, schedule.duration)
-        return (schedule.expected(end) - schedule.expected(start)) / (end - start) * 60
+        arrivals = schedule.expected(end) - schedule.expected(start)
+        return arrivals if minute else arrivals / end * 60
 
     return max(((minute, rate(minute)) for minute in sorted(beside)), key=lambda found: (round(found[1], 6), -found[0]))
 

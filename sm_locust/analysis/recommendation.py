@@ -19,14 +19,12 @@ from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.watched import PER_INSTANCE, Watched
+from sm_locust.analysis.watched import OF_COPIES, PER_COPY, PER_INSTANCE, Watched
 from sm_locust.analysis.whatif import PROVISION, Load, Policy, predict
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
-
-PER_COPY = "SageMakerInferenceComponentInvocationsPerCopy"
 
 AWS_SAFETY = 0.5
 MOST_SAFETY = 0.9  # a tenth stays free for what no plan shows: chance, and a router that does not share out evenly
@@ -68,8 +66,7 @@ class Scaled:
             return None
         of_components = None if scaling is None else scaling.of_components
         if component is not None and of_components is not False:
-            dimension = "sagemaker:inference-component:DesiredCopyCount"
-            return cls(f"inference-component/{component}", dimension, PER_COPY, "copy", target.region, target.url)
+            return cls(f"inference-component/{component}", OF_COPIES, PER_COPY, "copy", target.region, target.url)
         if of_components:
             return None
         resource_id = f"endpoint/{target.endpoint}/variant/{target.variant}"
@@ -258,7 +255,7 @@ class Recommendation:
     @classmethod
     def of_run(
         cls,
-        capacity: Capacity | None,
+        capacity: Capacity,
         config: RunConfig,
         phases: Sequence[Mapping[str, Any]],
         minutes: Minutes,
@@ -269,10 +266,8 @@ class Recommendation:
 
         phases  that were played, as run.json has them; without any the configuration's are the planned load
 
-        None without a capacity, too.
+        None where the configuration names nothing that can be scaled.
         """
-        if capacity is None:
-            return None
         try:
             curve = Curve.of(minutes, watched, even=config.arrivals.spacing == "even")
         except CurveError:
@@ -331,8 +326,12 @@ def _refused(capacity: Capacity, scaled: Scaled, watched: Watched | None) -> str
     """Why nothing can be said; empty where something can."""
     if capacity.refused:
         return capacity.refused
-    if not _sustained(capacity):
+    if not capacity.max_rps:
         return "the SLO held at no rate"
+    if not _sustained(capacity):
+        return (
+            f"the SLO held at {capacity.max_rps:,.4g} a second, but too seldom to know a rate at which it always does"
+        )
     if capacity.instances is None:
         served = "instances" if scaled.unit == "instance" else "copies"
         return f"how many {served} served is not known, and so not what one of them sustains"
@@ -385,9 +384,9 @@ def _now(config: RunConfig, watched: Watched | None) -> tuple[Option | None, str
     instances that nothing scales."""
     setting, scaling = None if watched is None else watched.setting, config.scaling
     state: Mapping[str, Any] = (watched.state if watched is not None else None) or {}
-    if setting is not None and setting.target is not None and "Invocations" in (setting.metric or ""):
+    if setting is not None and setting.per_minute is not None:
         cooldowns = _cooldowns(state)
-        found = Option(NOW, setting.target, setting.min_instances, setting.max_instances, *cooldowns)
+        found = Option(NOW, setting.per_minute, setting.min_instances, setting.max_instances, *cooldowns)
         return found, "found at the start" + (", suspended" if setting.suspended else "")
     if scaling is not None and scaling.per_minute is not None:
         given = (scaling.scale_out_cooldown, scaling.scale_in_cooldown)
@@ -497,7 +496,7 @@ def _reasons(
     else:
         yield f"{sustains}."
     yield _about_wait(wait)
-    yield _about_safety(found, wait)
+    yield _about_safety(found)
     yield _about_minimum(found, recommended, schedule)
     yield _about_maximum(found, recommended, schedule)
     yield (
@@ -526,7 +525,7 @@ def _about_wait(wait: Wait) -> str:
     )
 
 
-def _about_safety(found: Recommendation, wait: Wait) -> str:
+def _about_safety(found: Recommendation) -> str:
     growth, safety = found.growth, found.safety or 0.0
     if growth is None:
         return f"Safety factor {safety:g}, AWS's first: no load is planned from which another would follow."

@@ -53,9 +53,9 @@ class Bounded:
         return {"value": round(self.value, 6), "low": round(self.low, 6), "high": high}
 
 
-def rates(found: Capacity | None) -> Bounded | None:
+def rates(found: Capacity) -> Bounded | None:
     """A capacity in arrivals a second; None where there is none, or it was refused."""
-    if found is None or found.refused or not found.max_rps:
+    if found.refused or not found.max_rps:
         return None
     return Bounded(found.max_rps, found.low or 0.0, found.high)
 
@@ -96,26 +96,26 @@ class Configuration:
 
     name      of its folder
     run_id    as run.json has it
+    capacity  what one instance sustains, or why nobody can say
     speed     schedule seconds for one real second
     invalid   why it is not valid, in sentences; empty where it is
     limits    its SLO: metric → seconds, or a fraction for error_rate
     told      what of its configuration decides how much work a request is: see `told`
     busiest   arrivals a second in the busiest minute of its schedule; None without one
     seen      type and number of its instances when it began, as far as anybody saw them
-    capacity  None where it has none
     near      the latency close to it
     price     of an hour of one instance; None where nobody has said it
     """
 
     name: str
     run_id: str
+    capacity: Capacity
     speed: int = 1
     invalid: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     told: Mapping[str, Any] = field(default_factory=dict)
     busiest: float | None = None
     seen: Seen = NOT_SEEN
-    capacity: Capacity | None = None
     near: Near | None = None
     price: Price | None = None
 
@@ -135,7 +135,7 @@ class Configuration:
             busiest=busiest_minute(Schedule.from_dicts(phases))[1] / 60 if phases else None,
             seen=there,
             capacity=capacity,
-            near=None if capacity is None else Near.of(summary.minutes, summary.watched, capacity),
+            near=Near.of(summary.minutes, summary.watched, capacity),
             # Never that of the type which the cache saw last: this run may have had another.
             price=Prices.of(config, cache, seen=there).known.get(INSTANCE_HOUR),
         )
@@ -148,7 +148,7 @@ class Configuration:
     @property
     def is_of_the_endpoint(self) -> bool:
         """Whether the rates of its capacity are the endpoint's, since nobody knows how many instances served."""
-        return self.capacity is not None and self.capacity.instances is None
+        return self.capacity.instances is None
 
     @property
     def rates(self) -> Bounded | None:
@@ -259,7 +259,7 @@ class Several:
         if one.limits != self.configurations[0].limits:
             found.append("was held to another SLO than the first run: their capacities cannot be compared")
         if one.rates is None:
-            found.append(f"has no capacity: {_no_capacity(one.capacity)}")
+            found.append(f"has no capacity: {one.capacity.refused or 'the SLO held at no rate that was played'}")
         elif one.for_one is None:
             found.append("has no capacity of one instance: nobody knows how many served")
         if one.price is None:
@@ -330,7 +330,7 @@ class Several:
             "instance_type": one.seen.instance_type,
             "instances": one.instances,
             "slo": dict(one.limits),
-            "capacity": None if one.capacity is None else one.capacity.as_dict(),
+            "capacity": one.capacity.as_dict(),
             "latency_near_capacity_ms": one.near and {"mean": _ms(one.near.mean), "p99": _ms(one.near.p99)},
             "endpoint_rps": one.endpoint and one.endpoint.as_dict(),
             "price_an_hour": price and {"usd": price.usd, "as_of": price.as_of.isoformat(), "from": price.origin},
@@ -379,12 +379,6 @@ def told(meta: Mapping[str, Any]) -> dict[str, Any]:
         "arrivals.spacing": arrivals.get("spacing"),
         "target": next((way for way in ("container", "api_gateway", "endpoint") if target.get(way)), None),
     }
-
-
-def _no_capacity(found: Capacity | None) -> str:
-    if found is None:
-        return "the run does not tell it"
-    return found.refused or "the SLO held at no rate that was played"
 
 
 def _no_price(one: Configuration) -> str:

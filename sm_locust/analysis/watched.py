@@ -43,7 +43,9 @@ from sm_locust.record.run import Run
 SAGEMAKER = "AWS/SageMaker"
 API_GATEWAY, LAMBDA = "AWS/ApiGateway:", "AWS/Lambda:"  # how their sources begin; the names follow
 SHARED = ("InvocationsPerInstance", "InvocationsPerCopy")  # of a variant, of an inference component
-PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"  # the scaling metric whose target is a rate a minute
+# The scaling metrics whose target is a rate a minute: of a variant's instance, of an inference component's copy.
+PER_INSTANCE, PER_COPY = "SageMakerVariantInvocationsPerInstance", "SageMakerInferenceComponentInvocationsPerCopy"
+OF_COPIES = "sagemaker:inference-component:DesiredCopyCount"  # what scaling counts, of an inference component
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target
@@ -294,6 +296,7 @@ class Setting:
     """The automatic scaling that a run started with.
 
     target  of `metric`, as its target tracking policy has it; None without such a policy
+    copies  whether it counts those of an inference component, and not instances
     """
 
     min_instances: int
@@ -301,6 +304,7 @@ class Setting:
     suspended: bool
     metric: str | None
     target: float | None
+    copies: bool = False
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Setting | None:
@@ -322,12 +326,18 @@ class Setting:
             bool(suspended.get("DynamicScalingOutSuspended")),
             specification.get("PredefinedMetricType") or specification.get("MetricName"),
             first.get("TargetValue"),
+            state.get("dimension") == OF_COPIES,
         )
 
     @property
+    def per_minute(self) -> float | None:
+        """The invocations a minute that an instance or a copy is to have, suspended or not; None of another metric."""
+        return self.target if self.metric in (PER_INSTANCE, PER_COPY) else None
+
+    @property
     def per_instance(self) -> float | None:
-        """The invocations a minute for one instance that it holds on to; None while it holds on to none."""
-        return self.target if self.metric == PER_INSTANCE and not self.suspended else None
+        """The invocations a minute for one instance or copy that it holds on to; None while it holds on to none."""
+        return None if self.suspended else self.per_minute
 
 
 @dataclass(frozen=True, slots=True)

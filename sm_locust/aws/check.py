@@ -70,7 +70,7 @@ def _questions(
         yield ("endpoint",), lambda: hosting.findings(config, found)
         if found.watched:
             yield ("component",), lambda: hosting.component(config, found)
-            yield ("scaling",), lambda: _scaling(config, found)
+            yield ("scaling",), lambda: _scaling(config)
             yield ("instance-quota",), lambda: quotas.instances(config, found)
     yield ("cloudwatch", "live-traffic"), lambda: _cloudwatch(config, found, speed)
     yield ("prices",), lambda: _prices(config, found)
@@ -112,7 +112,7 @@ def _prices(config: RunConfig, found: Hosting | None) -> Iterator[Finding]:
 # Scaling
 
 
-def _scaling(config: RunConfig, found: Hosting) -> Iterator[Finding]:
+def _scaling(config: RunConfig) -> Iterator[Finding]:
     name, wanted = "scaling", config.scaling
     try:
         state = scaling.read(config)

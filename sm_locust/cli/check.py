@@ -11,9 +11,9 @@ import click
 from sm_locust.aws.policy import ACCOUNT_ID, ENDPOINT_NAME, KINDS, REGION, Kind, Place
 from sm_locust.aws.policy import policy as least
 from sm_locust.cli.ending import INTERRUPTED, WRONG, refuse
-from sm_locust.cli.options import SPEED_CHOICES
+from sm_locust.cli.options import SPEED_CHOICES, environment_option, note, read
 from sm_locust.cli.stack import NAME
-from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL
 
 
@@ -29,7 +29,7 @@ from sm_locust.finding import ALLOWABLE, FAIL
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
 @click.option("--region", metavar="NAME", help="Instead of target.region.")
 @click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
-@click.option("--environment", metavar="NAME", help="Of an artillery script, the one of its environments to use.")
+@environment_option
 @click.option("--run-dir", default="runs", show_default=True, help="Where runs are kept.")
 @click.option(
     "--allow",
@@ -69,7 +69,8 @@ def check(
     from sm_locust.report import check as report
 
     try:
-        findings = Check(config, int(speed), endpoint, region, url, run_dir, frozenset(allow), environment).findings()
+        allowed, said = frozenset(allow), note(config)
+        findings = Check(config, int(speed), endpoint, region, url, run_dir, allowed, environment, said).findings()
         if as_json:
             found = list(findings)
             click.echo(report.as_json(found))
@@ -93,8 +94,11 @@ def _print_policy(
 ) -> None:
     unnamed = RunConfig.from_dict({"target": {"endpoint": ENDPOINT_NAME}})
     try:
-        told = load(config, environment) if config is not None else unnamed
-        place = Place.of(told.with_overrides(endpoint=endpoint, region=region, url=url), NAME)
+        if config is not None:
+            told = read(config, environment, endpoint, region, url)
+        else:
+            told = unnamed.with_overrides(endpoint=endpoint, region=region, url=url)
+        place = Place.of(told, NAME)
     except ConfigError as e:
         refuse(e)
     text = json.dumps(least(kind, place), indent=2)

@@ -11,10 +11,9 @@ import click
 
 from sm_locust import feeds, payloads
 from sm_locust.analysis.plan import Plan
-from sm_locust.cli import ending
 from sm_locust.cli.ending import refuse
-from sm_locust.cli.options import SPEED_CHOICES
-from sm_locust.config import ConfigError, load
+from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
+from sm_locust.config import ConfigError
 from sm_locust.prices import Prices
 
 
@@ -30,7 +29,7 @@ from sm_locust.prices import Prices
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
 @click.option("--region", metavar="NAME", help="Instead of target.region.")
 @click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
-@click.option("--environment", metavar="NAME", help="Of an artillery script, the one of its environments to use.")
+@environment_option
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
 def plan(
     config: Path,
@@ -49,7 +48,7 @@ def plan(
     from sm_locust.report.plan import show
 
     try:
-        told = load(config, environment, ending.note(config)).with_overrides(endpoint=endpoint, region=region, url=url)
+        told = read(config, environment, endpoint, region, url)
         bodies = payloads.load(told.request, config.parent)
         feeds.load(told.feeds, config.parent)  # which a run would refuse
         found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=int(speed))

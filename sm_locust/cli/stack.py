@@ -10,7 +10,8 @@ import click
 
 from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
-from sm_locust.config import ConfigError, RunConfig, Target, load
+from sm_locust.cli.options import environment_option, read
+from sm_locust.config import ConfigError, RunConfig, Target
 
 NAME = "sm-locust-api"
 
@@ -45,6 +46,7 @@ def template(endpoint: str | None) -> None:
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
 @_region
 @_url
+@environment_option
 @click.option(
     "--auth",
     default="iam",
@@ -76,6 +78,7 @@ def deploy(
     endpoint: str | None,
     region: str | None,
     url: str | None,
+    environment: str | None,
     auth: str,
     concurrency: int,
     rate: int,
@@ -90,7 +93,7 @@ def deploy(
 
     begun = False
     try:
-        known = load(config).with_overrides(endpoint=endpoint, region=region, url=url)
+        known = read(config, environment, endpoint, region, url)
         parameters = stacks.Parameters(watched(known).endpoint, auth, concurrency, rate, burst, int(log_days))
         there = stacks.find(known, name)
         verb = "create" if there is None else "update"
@@ -122,9 +125,18 @@ def deploy(
 @_name
 @_region
 @_url
+@environment_option
 @_wait
 @click.option("--yes", is_flag=True, help="Do it; without, it is only said what would be done.")
-def delete(config: Path | None, name: str, region: str | None, url: str | None, wait: bool, yes: bool) -> None:
+def delete(
+    config: Path | None,
+    name: str,
+    region: str | None,
+    url: str | None,
+    environment: str | None,
+    wait: bool,
+    yes: bool,
+) -> None:
     """Deletes a stack that `deploy` made, and the log of its function. CONFIG says the region, as --region does."""
     from sm_locust.aws import stack as stacks
     from sm_locust.aws.session import AwsFault
@@ -132,8 +144,14 @@ def delete(config: Path | None, name: str, region: str | None, url: str | None, 
     begun = False
     try:
         # The endpoint behind it has no part in this: a name has to stand there all the same.
-        known = load(config) if config else RunConfig(target=Target(endpoint="any"))
-        known = known.with_overrides(region=region, url=url)
+        if config is None and environment is not None:
+            raise ConfigError(f"--environment {environment}: is not accepted without CONFIG: it is one of a script's")
+        nobodys = RunConfig(target=Target(endpoint="any"))
+        known = (
+            nobodys.with_overrides(region=region, url=url)
+            if config is None
+            else read(config, environment, region=region, url=url)
+        )
         there = stacks.find(known, name)
         if there is None:
             refuse(f"there is no stack {name} in {stacks.region(known)}")

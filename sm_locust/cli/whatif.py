@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from sm_locust.cli.ending import refuse
-from sm_locust.cli.options import SPEED_CHOICES
-from sm_locust.config import ConfigError, load, parse_duration
+from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
+from sm_locust.config import ConfigError, parse_duration
 from sm_locust.record.run import Run, RunError
 
 MOST_INSTANCES = 10_000  # as in the configuration
@@ -36,6 +36,7 @@ LONGEST_PROVISION = 7200.0  # seconds
     help="From wanted to in service, such as 240s. [default: as the run measured it, or else 240s]",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Another load: its phases, and its scaling.")
+@environment_option
 @click.option(
     "--speed", type=click.Choice(SPEED_CHOICES), help="Replay N times faster; 1 is reality. [default: the run's]"
 )
@@ -55,6 +56,7 @@ def whatif(
     most: int | None,
     provision: str | None,
     config: Path | None,
+    environment: str | None,
     speed: str | None,
     instances: int,
     html: Path | None,
@@ -78,7 +80,9 @@ def whatif(
             speed=None if speed is None else int(speed),
             instances=instances,
         )
-        other = None if config is None else load(config)
+        if config is None and environment is not None:
+            raise ConfigError(f"--environment {environment}: is not accepted without --config: it is one of a script's")
+        other = None if config is None else read(config, environment)
         found = Scenario.of(Summary.of(Run.open(run)), asked, other)
         if html is not None:
             html.write_text(report.render(found), encoding="utf-8")

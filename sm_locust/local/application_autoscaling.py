@@ -56,7 +56,7 @@ class ApplicationAutoScaling:
         return {"ScalableTargetARN": arn}
 
     def _deregister_scalable_target(self, parameters: Members, now: float) -> Members:
-        self._autoscaling.deregister_scalable_target(**_target(parameters), now=now)
+        self._autoscaling.deregister_scalable_target(**_target(parameters))
         return {}
 
     def _describe_scalable_targets(self, parameters: Members, now: float) -> Members:
@@ -82,14 +82,13 @@ class ApplicationAutoScaling:
         arn, alarms = self._autoscaling.put_scaling_policy(
             name=parameters["PolicyName"],
             **_target(parameters),
-            policy_type=policy_type,
             configuration=configuration,
             now=now,
         )
         return {"PolicyARN": arn, "Alarms": alarms}
 
     def _delete_scaling_policy(self, parameters: Members, now: float) -> Members:
-        self._autoscaling.delete_scaling_policy(name=parameters["PolicyName"], **_target(parameters), now=now)
+        self._autoscaling.delete_scaling_policy(name=parameters["PolicyName"], **_target(parameters))
         return {}
 
     def _describe_scaling_policies(self, parameters: Members, now: float) -> Members:

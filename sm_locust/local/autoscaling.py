@@ -166,7 +166,7 @@ class AutoScaling:
             cause = f"maximum capacity was set to {target.max_capacity}"
             self._set_desired(bounds.max_capacity, cause, now, by_policy=False)
 
-    def deregister_scalable_target(self, *, resource_id: str, dimension: str, now: float) -> None:
+    def deregister_scalable_target(self, *, resource_id: str, dimension: str) -> None:
         """Its policies, their alarms and its scheduled actions go with it; the instances stay as they are."""
         self._registered(resource_id, dimension)
         self._forget()
@@ -287,19 +287,12 @@ class AutoScaling:
         name: str,
         resource_id: str,
         dimension: str,
-        policy_type: str | None,
-        configuration: dict[str, Any] | None,
+        configuration: dict[str, Any],
         now: float,
     ) -> tuple[str, list[dict[str, str]]]:
         """Its ARN and its alarms (AlarmName, AlarmARN). An existing one of that name gets the new configuration."""
         self._registered(resource_id, dimension)
         known = self._policies.get(name)
-        if policy_type not in (None, "TargetTrackingScaling"):
-            raise _invalid(f"PolicyType {policy_type}: the local endpoint supports TargetTrackingScaling")
-        if configuration is None:
-            if known is None:
-                raise _invalid("TargetTrackingScalingPolicyConfiguration is required for a new scaling policy")
-            configuration = known.configuration
         rule, watched = self._tracked(configuration)
         path = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{self._resource_id}:policyName/{name}"
         arn = known.arn if known else self._arn("autoscaling", path)
@@ -314,7 +307,7 @@ class AutoScaling:
         policy = self._policies[name] = _Policy(name, arn, configuration, rule, watched, high, low, created_at)
         return arn, _listed(policy)
 
-    def delete_scaling_policy(self, *, name: str, resource_id: str, dimension: str, now: float) -> None:
+    def delete_scaling_policy(self, *, name: str, resource_id: str, dimension: str) -> None:
         """Its alarms go with it."""
         self._check_resource(resource_id, dimension, unknown="ObjectNotFoundException")
         if self._policies.pop(name, None) is None:

@@ -1,4 +1,4 @@
-"""What CloudWatch knows of the API and its function: every request counted once, by the real second of its arrival.
+"""What CloudWatch knows of the API and its function: every request counted once, by the real second of its answer.
 
 As `metrics` does for the endpoint. Which of them a request is, the gateway and the function say.
 Sources: API Gateway Developer Guide, Amazon API Gateway dimensions and metrics; Lambda Developer Guide, Types of

@@ -96,7 +96,9 @@ class Settings(BaseModel):
             values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
+        except RecursionError:
+            raise SettingsError(f"{path}: is not YAML: nested too deeply") from None
+        except (ValueError, yaml.YAMLError) as error:  # a ValueError too: a date that there is not, bytes of no text
             raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
         if values is None:
             values = {}

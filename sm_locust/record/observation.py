@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One point of a CloudWatch metric of the watched variant.
+    """One point of a CloudWatch metric: of the watched variant, or of another subject of the run (aws/subjects).
 
     at_s       schedule seconds since the run's start at which its period began; below 0 for one that began before it
-    source     the namespace: AWS/SageMaker or /aws/sagemaker/Endpoints
+    source     the namespace, such as AWS/SageMaker; of another subject than the watched variant, with a colon and its
+               label, such as AWS/SageMaker:variant/B
     metric     CloudWatch's name
     statistic  CloudWatch's name: Sum, Average, SampleCount, Maximum, p50 … p99.9
     value      latencies in milliseconds, counts and percentages as CloudWatch gave them

@@ -232,9 +232,6 @@ class Run:
         self.note(worker, intervals, rows, failures)
         self.flush()
 
-    def append_failures(self, worker: str, failures: Iterable[dict[str, Any]]) -> None:
-        self.append(worker, failures=failures)
-
     def append_observations(self, observations: Iterable[Observation]) -> None:
         """Adds what CloudWatch said. A point may be said again: its last line counts."""
         self._append(CLOUDWATCH, self._csv_lines(CLOUDWATCH, observations))

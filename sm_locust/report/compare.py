@@ -2,7 +2,7 @@
 
 Two runs are a BEFORE and an AFTER; two that differ in their instances are configurations too, and more than two are
 nothing else. Written from the same folders, and for configurations with the same prices, they are the same bytes. What
-is compared is computed once; this file and the renderers beside it lay it out.
+is compared the analysis computes; this file and the renderers beside it lay it out.
 """
 
 from __future__ import annotations

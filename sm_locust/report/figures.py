@@ -25,10 +25,10 @@ def of(summary: Summary) -> list[Chart]:
     whole = summary.minutes.whole
     if not summary.minutes.rows or not (whole.planned or whole.sent):
         return []
-    return [_complete(summary, chart) for chart in _Figures(summary).all()]
+    return [_complete(chart) for chart in _Figures(summary).all()]
 
 
-def _complete(summary: Summary, chart: Chart) -> Chart:
+def _complete(chart: Chart) -> Chart:
     """A picture whose curves hold nothing is none."""
     if any(y is not None for curve in chart.curves for y in curve.y) or chart.heat:
         return chart

@@ -36,7 +36,7 @@ _LOG_HEAD = """#[sm_locust run {run_id}, values in microseconds, maxima in milli
 def write(run: Run) -> Summary:
     """Writes timeline.csv, histograms.hlog, summary.json, summary.md, junit.xml and report.html; finished run or not.
 
-    Raises RunError when the ledger cannot be read, OSError when a file cannot be written.
+    Raises RunError when the ledger cannot be read or a file cannot be written.
     """
     summary = Summary.of(run)
     run.write_text(TIMELINE, timeline(summary))

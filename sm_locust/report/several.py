@@ -163,17 +163,17 @@ def interval(of: Bounded | None) -> str:
     return f"{rate(of.low)} or more" if of.high is None else f"{rate(of.low)} to {rate(of.high)}"
 
 
-def capacity(found: Capacity | None) -> str:
+def capacity(found: Capacity) -> str:
     """`453 (441 to 467) for one instance`."""
     of = rates(found)
-    if found is None or of is None:
+    if of is None:
         return UNKNOWN
     return f"{rate(of.value)} ({interval(of)}) for {'the endpoint' if found.instances is None else 'one instance'}"
 
 
-def limit(found: Capacity | None) -> str:
+def limit(found: Capacity) -> str:
     """The rule that broke first, or that none did."""
-    if found is None or rates(found) is None:
+    if rates(found) is None:
         return UNKNOWN
     return printable(found.limited_by or "unknown") if found.reached else "not reached"
 
@@ -209,7 +209,7 @@ def _bounded(value: str, low: str, high: str | None) -> str:
 
 
 def _confidence(several: Several) -> str:
-    found = {one.capacity.confidence for one in several.configurations if one.capacity is not None}
+    found = {one.capacity.confidence for one in several.configurations}
     return " or ".join(f"{confidence:.0%}" for confidence in sorted(found)) or UNKNOWN
 
 

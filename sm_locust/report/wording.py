@@ -490,7 +490,8 @@ def scaling(watched: Watched | None) -> str:
         return "none"
     if setting.suspended:
         return "suspended"
-    bounds = f"{number(setting.min_instances)} to {number(setting.max_instances)} instances"
+    counted = "copies" if setting.copies else "instances"
+    bounds = f"{number(setting.min_instances)} to {number(setting.max_instances)} {counted}"
     return bounds if setting.target is None else f"{bounds}, {_target(setting)}"
 
 

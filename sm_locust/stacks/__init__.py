@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 FUNCTION = "InvokeDecisionTreeSMEP"
-API, STAGE, RESOURCE = "DecisionTreeAPI", "DummyStage", "DT"
+API = "DecisionTreeAPI"
 
 _HERE = Path(__file__).parent
 _CODE = re.compile(r"^( +)ZipFile: .*invoke_endpoint\.py.*$", re.MULTILINE)

@@ -122,7 +122,7 @@ def played(
                 recorder.record(outcome(t, *fate, late=late(t)))
     for worker, recorder in recorders.items():
         run.append(worker, recorder.take())
-        run.append_failures(worker, recorder.take_failures())
+        run.append(worker, failures=recorder.take_failures())
     run.append("", rows=planned(schedule, end))
     seconds = range(1, int(end) + 1)
     for worker in workers:

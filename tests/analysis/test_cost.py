@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.analysis.cost import METRICS_A_PULL, UNITS, Cost, check_cost, dollars
+from sm_locust.analysis.cost import METRICS_A_PULL, PULL_EVERY, PULL_FOR_A_RULE, UNITS, Cost, check_cost, dollars
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import KEYS, Cache, Prices, Seen
 from sm_locust.schedule import Phase, Schedule
@@ -71,6 +71,13 @@ def test_an_endpoint_is_billed_by_the_hour_and_the_byte_and_not_by_the_request()
     data, asked = found.items[1:]
     assert data.low == data.high == pytest.approx(3.96)  # 3.96 million × 1 kB
     assert asked.high == pytest.approx((7200 / 60 + 72) * METRICS_A_PULL / 1000)
+
+
+def test_the_metrics_that_are_asked_for_are_counted_as_often_as_the_watch_asks() -> None:
+    rule = {"metric": "CPUUtilization", "above": "95%", "for": "1m"}
+    for rules, every, asked in (([], PULL_EVERY, METRICS_A_PULL), ([rule], PULL_FOR_A_RULE, METRICS_A_PULL + 1)):
+        told = config(stop_when=rules, cloudwatch={"period": "1s"}) if rules else config(cloudwatch={"period": "1s"})
+        assert cost(told).items[-1].high == pytest.approx((7200 / every + 72) * asked / 1000)
 
 
 def test_a_request_through_the_api_is_billed_by_three() -> None:

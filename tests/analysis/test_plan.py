@@ -81,9 +81,24 @@ def test_no_minute_is_busier_than_the_busiest(phases: list[tuple[float, float, f
     rates = []
     for minute in range(math.ceil(schedule.duration / 60)):
         start, end = minute * 60.0, min(minute * 60 + 60.0, schedule.duration)
-        rates.append((schedule.expected(end) - schedule.expected(start)) / (end - start) * 60)
+        arrivals = schedule.expected(end) - schedule.expected(start)
+        rates.append(arrivals if minute else arrivals / end * 60)
     assert plan.busiest[1] == pytest.approx(max(rates), abs=1e-3)
     assert rates[plan.busiest[0]] == pytest.approx(max(rates), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("phases", "busiest"),
+    [
+        (((60, 10, None), (0.5, 1000, None)), (0, 600)),
+        (((60, 10, None), (30, 1000, None)), (1, 30_000)),
+        (((30, 1000, None),), (0, 60_000)),
+    ],
+)
+def test_a_piece_of_a_minute_is_no_whole_one_unless_it_is_all_there_is(
+    phases: tuple[tuple[float, float, float | None], ...], busiest: tuple[int, float]
+) -> None:
+    assert planned(config(*phases)).busiest == pytest.approx(busiest)
 
 
 @given(st.integers(1, 200))

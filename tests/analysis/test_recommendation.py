@@ -265,6 +265,10 @@ def test_without_a_lower_bound_the_estimate_counts() -> None:
         (Capacity("ramp", refused="the endpoint became slower over time"), "the endpoint became slower over time"),
         (Capacity("ramp", reached=True, fails_at=10, instances=1), "the SLO held at no rate"),
         (replace(MEASURED, max_rps=0.0, low=0.0), "the SLO held at no rate"),
+        (
+            replace(MEASURED, max_rps=10.0, low=0.0),
+            "the SLO held at 10 a second, but too seldom to know a rate at which",
+        ),
         (replace(MEASURED, instances=None), "how many instances served is not known, and so not what one of them"),
         (replace(MEASURED, low=0.001), "the planned load needs more than 10,000 instances"),
     ],
@@ -453,7 +457,6 @@ def test_a_run_has_all_that_it_takes(tmp_path: Path) -> None:
     assert found.wait.serving_s == pytest.approx(300)  # crossed with minute 32, in service with minute 37
     assert found.recommended.worst_mean is not None
     assert found.now_is == "found at the start"
-    assert Recommendation.of_run(None, *given) is None
 
 
 def test_a_run_without_phases_of_its_own_has_those_of_its_configuration(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def capacity(max_rps: float, low: float, high: float | None, instances: float | 
 
 def one(
     name: str,
-    capacity: Capacity | None = REACHED,
+    capacity: Capacity = REACHED,
     price: float | None = 0.28,
     *,
     type: str | None = "ml.m4.xlarge",
@@ -107,13 +107,12 @@ def test_where_nothing_failed_fewer_may_do() -> None:
 @pytest.mark.parametrize(
     "nothing",
     [
-        None,
         Capacity("ramp", refused="it changed over time"),
         Capacity("search", None, None, 10.0, True, "latency_mean", 10.0, 1),
         replace(REACHED, refused="it changed over time"),
     ],
 )
-def test_without_a_capacity_nothing_is_reckoned(nothing: Capacity | None) -> None:
+def test_without_a_capacity_nothing_is_reckoned(nothing: Capacity) -> None:
     found = one("a", nothing)
     assert (found.rates, found.for_one, found.endpoint, found.per_million) == (None,) * 4
     assert (found.needed(100.0), found.cost(100.0), found.headroom(100.0)) == (None,) * 3
@@ -184,7 +183,6 @@ def test_intervals_that_overlap_are_named_and_the_same_type_measured_twice_is_no
         (one("b", invalid=("Requests left late.",)), "is not valid: Requests left late."),
         (one("b", limits={"latency_mean": 0.05, "error_rate": 0.05}), "was held to another SLO than the first run"),
         (one("b", limits={}), "was held to another SLO than the first run"),
-        (one("b", None), "has no capacity: the run does not tell it"),
         (one("b", Capacity("ramp", refused="it changed over time")), "has no capacity: it changed over time"),
         (one("b", Capacity("search", high=9.0, reached=True)), "has no capacity: the SLO held at no rate"),
         (one("b", capacity(400.0, 380.0, 410.0, None)), "has no capacity of one instance: nobody knows how many"),
@@ -202,7 +200,7 @@ def test_what_cannot_be_compared_says_why_and_is_never_the_cheapest(other: Confi
 
 
 def test_without_anything_to_compare_there_is_no_cheapest() -> None:
-    found = Several.among([one("a", None), one("b", price=None)])
+    found = Several.among([one("a", Capacity("ramp", refused="no")), one("b", price=None)])
     assert found.cheapest is None
     assert found.as_dict()["cheapest"] is None
 

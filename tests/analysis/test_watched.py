@@ -14,6 +14,7 @@ from sm_locust.analysis.watched import ModelLatency, Setting, Watched
 from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
+from sm_locust.report import wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import OVERHEAD, SCALED, before_and_after, played, watch
 
@@ -441,6 +442,21 @@ OTHER = {
     ],
 }
 
+COPIES: dict[str, Any] = {
+    **SCALED,
+    "dimension": "sagemaker:inference-component:DesiredCopyCount",
+    "policies": [
+        {
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 1000.0,
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"
+                },
+            }
+        }
+    ],
+}
+
 
 @pytest.mark.parametrize(
     ("state", "setting", "per_instance"),
@@ -450,8 +466,9 @@ OTHER = {
         (SUSPENDED, Setting(1, 4, True, "SageMakerVariantInvocationsPerInstance", 25_000.0), None),
         (OTHER, Setting(1, 4, False, "CPUUtilization", 60.0), None),
         ({**SCALED, "policies": []}, Setting(1, 4, False, None, None), None),
+        (COPIES, Setting(1, 4, False, "SageMakerInferenceComponentInvocationsPerCopy", 1000.0, copies=True), 1000.0),
     ],
-    ids=["none", "tracking", "suspended", "another metric", "without a policy"],
+    ids=["none", "tracking", "suspended", "another metric", "without a policy", "copies"],
 )
 def test_the_scaling_that_a_run_started_with(
     state: dict[str, Any], setting: Setting | None, per_instance: float | None
@@ -459,6 +476,11 @@ def test_the_scaling_that_a_run_started_with(
     found = Setting.of(state)
     assert found == setting
     assert (found.per_instance if found else None) == per_instance
+
+
+def test_copies_are_not_called_instances() -> None:
+    told = Watched(60.0, True, (), (), (), COPIES, {}, None)
+    assert wording.scaling(told) == "1 to 4 copies, 1,000 a minute for each"
 
 
 # -- summary.json ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sm_locust.plugin.watch import Watch
+from sm_locust.analysis.cost import PULL_EVERY, PULL_FOR_A_RULE
+from sm_locust.plugin.watch import POLL_EVERY, POLL_FOR_A_RULE, Watch
 from sm_locust.prices import Seen
 from tests.aws.harness import Answers, config, refused, scripted
 from tests.aws.test_capacity import component
@@ -35,3 +36,7 @@ def test_an_endpoint_that_may_not_be_described_was_not_seen() -> None:
 def test_copies_are_no_instances() -> None:
     answers: Answers = {"DescribeInferenceComponent": component("InService", 2, 2)}
     assert looked(answers, request={"inference_component": "trees"}).hosted is None
+
+
+def test_a_plan_reckons_with_the_watch_asking_as_often_as_it_does() -> None:
+    assert (PULL_EVERY, PULL_FOR_A_RULE) == (POLL_EVERY, POLL_FOR_A_RULE)

@@ -143,7 +143,7 @@ def attack(run: Run, n: int) -> None:
         recorder.record(outcome(float(at), evil("kind"), name=evil("request")))
     recorder.dropped(30.0, evil("reason"))
     run.append(evil("worker"), recorder.take())
-    run.append_failures(evil("worker"), [failure("message", evil("message")), failure("long", LONG * 4)])
+    run.append(evil("worker"), failures=[failure("message", evil("message")), failure("long", LONG * 4)])
     run.append_scaling([ScalingEvent(600.0 + n, 1, 1, evil("event")), ScalingEvent(700.0, 1, 1, LONG)])
     policy = {**SCALED["policies"][0], "PolicyName": evil("policy")}
     run.finish(

@@ -148,7 +148,7 @@ class TestRegistering:
         world = scaled()
         world.load(15, 10)
         assert world.fleet.in_service == 2
-        world.scaling.deregister_scalable_target(resource_id=RESOURCE, dimension=DIMENSION, now=world.unix())
+        world.scaling.deregister_scalable_target(resource_id=RESOURCE, dimension=DIMENSION)
         assert world.scaling.scalable_targets() == world.scaling.scaling_policies() == world.scaling.alarms() == []
         assert world.fleet.in_service == 2
         assert world.scaling.scaling_activities()
@@ -159,7 +159,7 @@ class TestRegistering:
     @pytest.mark.parametrize("operation", ["deregister", "put", "delete"])
     def test_without_a_target_or_policy_it_is_not_found(self, operation: str) -> None:
         world = World()
-        named = {"resource_id": RESOURCE, "dimension": DIMENSION, "now": START}
+        named = {"resource_id": RESOURCE, "dimension": DIMENSION}
         status, code, message = {
             "deregister": lambda: refused(world.scaling.deregister_scalable_target, **named),
             "put": lambda: refused(world.put),
@@ -249,7 +249,7 @@ class TestPolicies:
         assert [policy["PolicyName"] for policy in world.scaling.scaling_policies(["other"])] == ["other"]
         assert world.scaling.scaling_policies(resource_id="endpoint/other/variant/AllTraffic") == []
         assert len(world.scaling.alarms()) == 4
-        world.scaling.delete_scaling_policy(name="other", resource_id=RESOURCE, dimension=DIMENSION, now=world.unix())
+        world.scaling.delete_scaling_policy(name="other", resource_id=RESOURCE, dimension=DIMENSION)
         assert [policy["PolicyName"] for policy in world.scaling.scaling_policies()] == ["keep-up"]
         assert len(world.scaling.alarms()) == 2
 
@@ -277,16 +277,6 @@ class TestPolicies:
         assert (status, code) == (400, "ValidationException")
         assert says in message
         assert world.scaling.scaling_policies() == []
-
-    def test_step_scaling_is_refused_by_name(self) -> None:
-        world = World()
-        world.register()
-        named = {"name": "steps", "resource_id": RESOURCE, "dimension": DIMENSION, "now": START}
-        status, code, message = refused(
-            world.scaling.put_scaling_policy, policy_type="StepScaling", configuration=None, **named
-        )
-        assert (status, code) == (400, "ValidationException")
-        assert message == "PolicyType StepScaling: the local endpoint supports TargetTrackingScaling"
 
 
 class TestScaling:

@@ -38,6 +38,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("endpoint: my_endpoint", ["endpoint 'my_endpoint'", "match pattern"]),
         ("- workers", ["must be a mapping of settings", "['workers']"]),
         ("workers: [", ["is not YAML"]),
+        ("region: 2026-13-45", ["is not YAML: month must be in 1..12"]),
+        ("region: " + "[" * 10_000, ["is not YAML: nested too deeply"]),
     ],
 )
 def test_a_wrong_file_is_one_sentence_with_file_key_value_and_what_is_accepted(

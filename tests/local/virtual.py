@@ -74,7 +74,6 @@ class World:
             name=name,
             resource_id=RESOURCE,
             dimension=DIMENSION,
-            policy_type="TargetTrackingScaling",
             configuration={key: value for key, value in configuration.items() if value is not None},
             now=self.unix(),
         )

@@ -17,7 +17,8 @@ import yaml
 from click.testing import CliRunner
 
 from sm_locust.cli import main
-from sm_locust.record.prior import APPLIED, Prior
+from sm_locust.config import RunConfig
+from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior
 from sm_locust.record.run import Run
 from tests.runs.harness import (
     Endpoint,
@@ -360,3 +361,21 @@ def test_what_cannot_be_resumed_is_said_in_one_sentence(
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"sm-locust: {said}")
     assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "variables"),
+    [({"Authorization": "Bearer abc"}, {}), ({"Authorization": "{{ token }}"}, {"token": "abc"})],
+)
+def test_what_sends_a_password_cannot_be_resumed(
+    tmp_path: Path, headers: dict[str, str], variables: dict[str, str]
+) -> None:
+    """A record keeps none: what would be sent in its place is `(not kept)`."""
+    step = {"method": "post", "url": "http://localhost:9000/x", "headers": headers}
+    told = {"target": {"endpoint": "e"}, "variables": variables, "scenarios": [{"name": "s", "steps": [step]}]}
+    kept = RunConfig.from_dict(told).recorded()
+    before: dict[str, Any] = {}
+    Prior.create(tmp_path / EXPERIMENT, resource_id="r", arn="a", config=kept, speed=1, scaling_before=before).release()
+    refused = CliRunner().invoke(main, ["experiment", "--resume", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "cannot be resumed: its scenarios send passwords or keys, which no record keeps" in refused.stderr

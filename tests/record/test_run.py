@@ -216,7 +216,7 @@ def test_a_run_for_which_there_is_no_room_leaves_nothing(tmp_path: Path) -> None
 def test_no_more_than_twenty_failures_of_a_kind_are_kept_over_all_workers(tmp_path: Path) -> None:
     run = Run.create(tmp_path, {"speed": 1})
     for worker in ("a", "b"):
-        run.append_failures(worker, [failure("reset", worker)] * 15)
+        run.append(worker, failures=[failure("reset", worker)] * 15)
     assert len(run.failures()) == 20
     assert len((run.folder / FAILURES).read_text().splitlines()) == 20
 

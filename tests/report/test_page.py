@@ -238,7 +238,7 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path, where: str) -> None:
     recorder.record(outcome(1.0, evil("kind", "unavailable"), name=evil("request", "invoke")))
     run.append(worker, recorder.take())
     failure = {"at": 1.0, "kind": "unavailable", "name": "invoke", "status": 503, "request_id": "", "message": ""}
-    run.append_failures(worker, [{**failure, "message": evil("error", "no room")}])
+    run.append(worker, failures=[{**failure, "message": evil("error", "no room")}])
     watch(
         run,
         scaling=SCALED,

@@ -46,7 +46,7 @@ def test_each_price_stands_with_where_and_when_it_comes_from() -> None:
     rows = [line.split() for line in lines]
     assert ["ml.m4.xlarge", "2", "to", "8", "hours", "$0.25", "cache", "2026-11-24", "$0.50", "to", "2.00"] in rows
     assert ["data", "in", "0.0515", "GB", "–", "unknown", "–"] in rows
-    assert ["CloudWatch,", "most", "2.3", "thousand", "$0.0125", "config", "2026-11-24", "$0.03"] in rows
+    assert ["CloudWatch,", "about", "2.3", "thousand", "$0.0125", "config", "2026-11-24", "$0.03"] in rows
     assert ["run,", "at", "least", "$0.53", "to", "2.03"] in rows
 
 

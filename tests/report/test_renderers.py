@@ -38,8 +38,8 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Summary:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     """Every text that comes from outside is an attack."""
     run = played(tmp_path_factory.mktemp("runs"), (Phase(EVIL, 20, 10), Phase("b", 20, 10)), workers=(EVIL,))
-    run.append_failures(
-        EVIL, [{"at": 1.0, "kind": EVIL, "name": EVIL, "status": 500, "request_id": EVIL, "message": EVIL}]
+    run.append(
+        EVIL, failures=[{"at": 1.0, "kind": EVIL, "name": EVIL, "status": 500, "request_id": EVIL, "message": EVIL}]
     )
     recorder = Recorder()
     for at in (1.0, 2.0):

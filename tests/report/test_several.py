@@ -167,7 +167,9 @@ def test_the_tables_hold_what_one_sustains_and_what_it_costs(three: Several) -> 
 
 
 def test_rates_of_a_whole_endpoint_are_marked() -> None:
-    table = several.capacities(Several.among([one("a", capacity(400.0, 380.0, 410.0, None)), one("b", None)]))
+    table = several.capacities(
+        Several.among([one("a", capacity(400.0, 380.0, 410.0, None)), one("b", Capacity("ramp", refused="no"))])
+    )
     assert [row[0] for row in table.rows] == ["1 × ml.m4.xlarge (a)*", "1 × ml.m4.xlarge (b)"]
     assert table.note.endswith("* of the whole endpoint: nobody knows how many instances served.")
     assert table.rows[1][2:] == (UNKNOWN,) * 6
@@ -334,5 +336,5 @@ def test_a_run_given_twice_or_not_there_is_refused_and_nothing_is_written(
 
 
 def test_a_configuration_is_told_by_what_was_seen_of_it(three: Several) -> None:
-    bare = Configuration(name="a", run_id="a", seen=Seen("ml.m4.xlarge", None))
+    bare = Configuration(name="a", run_id="a", capacity=Capacity("ramp", refused="no"), seen=Seen("ml.m4.xlarge", None))
     assert several.labels(Several.among([bare])) == {"a": "ml.m4.xlarge"}

@@ -11,7 +11,7 @@ import pytest
 
 import sm_locust.stacks
 from sm_locust.analysis.cost import LAMBDA_GB
-from sm_locust.stacks import API, FUNCTION, RESOURCE, STAGE, template
+from sm_locust.stacks import API, FUNCTION, template
 from tests.cloudformation import read
 
 REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
@@ -45,8 +45,8 @@ def test_the_function_in_it_is_the_file_of_the_package(rendered: dict[str, Any])
 def test_it_bears_the_names_of_the_blog(rendered: dict[str, Any]) -> None:
     resources = {name: resource["Properties"] for name, resource in rendered["Resources"].items()}
     assert resources["Api"]["Name"] == API
-    assert resources["Stage"]["StageName"] == STAGE
-    assert resources["Resource"]["PathPart"] == RESOURCE
+    assert resources["Stage"]["StageName"] == "DummyStage"
+    assert resources["Resource"]["PathPart"] == "DT"
     assert resources["Function"]["FunctionName"] == FUNCTION
     assert resources["FunctionLogs"]["LogGroupName"] == f"/aws/lambda/{FUNCTION}"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sm_locust.cli import ending
+from sm_locust.cli import options
 from sm_locust.cli.ending import refuse
 from sm_locust.config import ConfigError
 
@@ -34,5 +34,5 @@ def init(folder: Path, script: Path | None, environment: str | None) -> None:
         refuse(e)
     if script is not None:
         for sentence in notes:
-            ending.note(script)(sentence)
+            options.note(script)(sentence)
     click.echo(f"{folder}: {len(files)} files. {folder / 'README.md'} says how to go on.")

@@ -47,7 +47,7 @@ def run_of_three(parent: Path, reported: int = 300, kind: str = OK) -> Run:
     for _ in range(max(0, reported - 300)):
         recorder.record(outcome(9.0))
     run.append("local", recorder.take(), [Planned(0.0, 10.0, 100.0, 10)])
-    run.append_failures("local", recorder.take_failures())
+    run.append("local", failures=recorder.take_failures())
     return run
 
 

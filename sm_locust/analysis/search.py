@@ -56,11 +56,12 @@ LATE = "late"
 class _Probe:
     """The step that goes on.
 
-    warm_up  seconds that are not judged: those until the rate is played, and those after
-    looks    seconds after which it is still to be weighed
-    passed   seconds since it was wanted
-    judged   of those, the ones at the rate that was wanted
-    late     of those, the ones that left late
+    warm_up   seconds that are not judged: those until the rate is played, and those after
+    looks     seconds after which it is still to be weighed
+    passed    seconds since it was wanted
+    judged    of those, the ones at the rate that was wanted
+    late      of those, the ones that left late
+    requests  in the seconds that are weighed
     """
 
     kind: str
@@ -72,10 +73,7 @@ class _Probe:
     passed: int = 0
     judged: int = 0
     late: int = 0
-
-    @property
-    def requests(self) -> int:
-        return sum(one.second.due for one in self.seconds)
+    requests: int = 0
 
     @property
     def offered(self) -> float:
@@ -165,6 +163,7 @@ class Search:
                 self._too_much(probe)
             return
         probe.seconds.append(Measured.of(second, self._limits))
+        probe.requests += second.due
         if len(probe.seconds) < probe.looks[0] or probe.requests < self._needed:
             return
         while len(probe.looks) > 1 and probe.looks[1] <= len(probe.seconds):

@@ -88,8 +88,8 @@ def serve(
         # Long enough for every answer in the queue to leave.
         timeout_graceful_shutdown=math.ceil(settings.service_time * (1 + settings.backlog / settings.workers)) + 1,
     )
-    # scikit-learn leaves some 10⁵ objects behind; a full collection over them would stall every request for tens of
-    # milliseconds. They live as long as the process, so the collector need never look at them again.
+    # What was imported leaves tens of thousands of objects behind; a full collection over them would stall every
+    # request for tens of milliseconds. They live as long as the process: the collector need never look at them again.
     gc.collect()
     gc.freeze()
     # uvicorn stops at the first signal and, once stopped, raises it again: that one must not end in a traceback.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
 
-from sm_locust.local.model import Model
+from sm_locust.local.model import TREE, Model, Split
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +19,26 @@ def csv(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> bytes:
     return "\n".join(",".join(repr(float(value)) for value in row) for row in rows).encode()
 
 
+def test_the_tree_is_what_scikit_learn_makes_of_iris() -> None:
+    iris = load_iris()
+    trained = DecisionTreeClassifier(random_state=0).fit(iris.data, iris.target).tree_
+    winners = trained.value[:, 0, :].argmax(axis=1)
+
+    def of(node: int) -> Split | str:
+        if trained.children_left[node] < 0:
+            return str(iris.target_names[winners[node]])
+        below, above = of(trained.children_left[node]), of(trained.children_right[node])
+        return Split(int(trained.feature[node]), float(trained.threshold[node]), below, above)
+
+    assert of(0) == TREE
+
+
 def test_every_prediction_is_the_classifiers_own(model: Model) -> None:
+    iris = load_iris()
     random_rows = np.random.default_rng(5).uniform(0, 9, size=(5000, 4))
-    rows = np.concatenate([load_iris().data, random_rows])
-    expected = [model.class_names[label] for label in model.classifier.predict(rows)]
+    rows = np.concatenate([iris.data, random_rows])
+    classifier = DecisionTreeClassifier(random_state=0).fit(iris.data, iris.target)
+    expected = [str(iris.target_names[label]) for label in classifier.predict(rows)]
     assert model.answer(b"text/csv", csv(rows)).body.decode().splitlines() == expected
     assert set(expected) == {"setosa", "versicolor", "virginica"}
 

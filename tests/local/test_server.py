@@ -80,7 +80,7 @@ def test_a_port_in_use_is_refused_in_one_sentence() -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("package", ["uvicorn", "starlette", "sklearn"])
+@pytest.mark.parametrize("package", ["uvicorn", "starlette", "numpy"])
 def test_without_the_extra_one_sentence_says_what_to_install(package: str) -> None:
     ended = run(f"import sys; sys.modules[{package!r}] = None\nimport sm_locust.local.server")
     assert ended.returncode == 1

@@ -114,14 +114,15 @@ def environment(python: str, end: str, folder: Path, source: Path) -> Path:
     made = folder / "bin" / "python"
     install = [str(made), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     complete = folder / "complete"
-    if complete.exists():
+    wanted = "\n".join(sorted({str(requirement) for requirement in (*needed(), *needed(EXTRA))}))
+    if complete.exists() and complete.read_text() == wanted:
         subprocess.run([*install, "--no-deps", "--force-reinstall", str(source)], check=True)
         return made
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     constraints = folder / "constraints.txt"
     constraints.write_text("\n".join(lower_bounds() if end == "oldest" else []) + "\n")
     subprocess.run([*install, "--constraint", str(constraints), f"{source}[{EXTRA}]"], check=True)
-    complete.touch()
+    complete.write_text(wanted)
     return made
 
 

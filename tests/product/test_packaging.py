@@ -118,6 +118,16 @@ def test_there_is_one_version(elsewhere: Path, metadata: Message, tmp_path: Path
     assert (tmp_path / "made" / "requirements.txt").read_text() == f"sm-locust[local]=={version}\n"
 
 
+def test_the_page_of_versions_is_as_it_was_measured() -> None:
+    page = versions.DOCUMENT.read_text(encoding="utf-8")
+    table = versions.read(page)
+    assert versions.written(table) == page
+    measured = next(iter(table))
+    same = {row: cell for row, cell in table[measured].items() if not row.startswith("tests/")}
+    assert versions.merged(table, measured, same, {}) == table
+    assert versions.merged(table, measured, same | {"locust": "another"}, {})[measured] == same | {"locust": "another"}
+
+
 def test_what_init_makes_plays_in_both_workflows_and_the_slo_is_the_gate(elsewhere: Path, tmp_path: Path) -> None:
     folder = tmp_path / "some body's" / "load test"
     made = run(elsewhere / "sm-locust", "init", folder, cwd=tmp_path)

@@ -337,7 +337,8 @@ def test_an_environment_is_merged_over_config_list_by_list_as_artillery_does_it(
         "config.environments.dev.phases: a mapping is not accepted: a list"
     )
     config["environments"] = {"dev": {}}
-    assert "config.environments: none is used; --sm-environment names one: dev" in converted(script(config)).notes
+    none_used = "config.environments: none is used; --environment (Locust: --sm-environment) names one: dev"
+    assert none_used in converted(script(config)).notes
     assert refusal(script(config), "prod") == "config.environments: 'prod' is not among them; there are: dev"
 
 
@@ -531,7 +532,7 @@ def test_anything_else_needs_its_scenario(flow: list[Any]) -> None:
             script({"target": None, "environments": {"dev": {}, "prod": {}}}),
             "config.target: missing; required: an http:// or https:// URL with a host, such as "
             "https://example.com/stage"
-            "; or choose one of environments (dev, prod) with --sm-environment",
+            "; or choose one of environments (dev, prod) with --environment (Locust: --sm-environment)",
         ),
         (
             script({"variables": {"a": ["{{ b }}"]}}),

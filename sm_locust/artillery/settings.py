@@ -16,6 +16,7 @@ TIMEOUT = 10.0  # seconds: artillery's default
 A_RATE = "a number of arrivals a second, 0 or more"
 A_LIMIT = "a number of milliseconds, more than 0"
 A_TARGET = "an http:// or https:// URL with a host, such as https://example.com/stage"
+ENVIRONMENT = "--environment (Locust: --sm-environment)"
 A_PHASE = "a mapping of duration with arrivalRate, rampTo or arrivalCount; or of pause"
 
 _SECTIONS = (
@@ -75,7 +76,7 @@ def merged(read: Reading, config: Mapping[Any, Any], environment: str | None) ->
         return dict(config)
     if environment is None:
         if environments:
-            read.note(("config", "environments"), f"none is used; --sm-environment names one: {names(environments)}")
+            read.note(("config", "environments"), f"none is used; {ENVIRONMENT} names one: {names(environments)}")
         return dict(config)
     if environment not in environments:
         read.refuse(
@@ -135,7 +136,7 @@ def _target(read: Reading, config: Mapping[Any, Any]) -> str | None:
         given = config.get("environments")
         choose = ""
         if isinstance(given, Mapping) and given:
-            choose = f"; or choose one of environments ({names(given)}) with --sm-environment"
+            choose = f"; or choose one of environments ({names(given)}) with {ENVIRONMENT}"
         read.refuse(place, f"missing; required: {A_TARGET}{choose}")
         return None
     url = read.text(place, config["target"], A_TARGET)

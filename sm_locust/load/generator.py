@@ -131,6 +131,7 @@ class Generator:
         self._keeper: Greenlet | None = None
         self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
+        self._said: set[object] = set()  # of what tasks raised
         self._is_stopped = self._is_closed = False
 
         environment.events.request.add_listener(self._on_request)
@@ -317,12 +318,22 @@ class Generator:
             self._end_generic(arrival, task, TIMEOUT, f"the task's own limit ended it: {expired}")
         except Exception as e:
             self._end_generic(arrival, task, TASK_ERROR, f"{type(e).__name__}: {e}", e)
+            self._say_once(e)
             self.environment.events.user_error.fire(user_instance=user, exception=e, tb=e.__traceback__)
         finally:
             if user is not None:
                 user.arrival = None
             self._landed(sender, arrival, task)
         return True
+
+    def _say_once(self, error: Exception) -> None:
+        """Logs the traceback of what a task raised; of a kind from one line of code, only the first one's."""
+        at, frame = None, error.__traceback__
+        while frame is not None:
+            at, frame = (frame.tb_frame.f_code, frame.tb_lineno), frame.tb_next
+        if (kind := (type(error), at)) not in self._said:
+            self._said.add(kind)
+            logger.error("a task raised, which is said once:", exc_info=error)
 
     def _end_generic(
         self, arrival: Arrival[ArrivalUser], task: Any, kind: str, message: str, exception: Exception | None = None

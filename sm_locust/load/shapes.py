@@ -62,7 +62,10 @@ class PhasesShape(LoadTestShape):
     @classmethod
     def schedule(cls, config: RunConfig) -> Schedule | None:
         """The schedule this shape plays (schedule seconds), and None when the configuration should have had it."""
-        return Schedule(tuple(cls.phases))
+        phases: object = cls.phases
+        if not isinstance(phases, list | tuple) or not all(isinstance(phase, Phase) for phase in phases):
+            raise ValueError(f"{phases!r:.80} is not accepted: a list of Phase")
+        return Schedule(tuple(phases))
 
     @classmethod
     def source(cls) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from locust import LoadTestShape, User
+from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
@@ -143,6 +143,8 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     arrival_classes = check_classes(picked.user_classes, config)
     if schedule is not None or searches:
         _follow_a_rate(picked.user_classes)
+    if environment.web_ui is None:  # where one may still be typed in
+        _have_hosts(environment, arrival_classes)
     _payloads_can_end(environment, config, arrival_classes)
     if not isinstance(environment.runner, MasterRunner):  # which sends nothing: its workers look for keys of their own
         for user_class in arrival_classes:
@@ -189,6 +191,13 @@ def check_classes(user_classes: Iterable[type[User]], config: RunConfig) -> list
         if problem:
             raise ConfigError(problem)
     return arrival_classes
+
+
+def _have_hosts(environment: Environment, user_classes: Iterable[type[ArrivalUser]]) -> None:
+    """Locust's own clients refuse to be made without one, arrival by arrival."""
+    for user_class in user_classes:
+        if issubclass(user_class, FastHttpUser | HttpUser) and not (user_class.host or environment.host):
+            raise ConfigError(f"{user_class.__name__} has no host: give host in the class, or --host URL")
 
 
 def _payloads_can_end(environment: Environment, config: RunConfig, user_classes: Iterable[type[ArrivalUser]]) -> None:

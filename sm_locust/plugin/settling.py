@@ -41,9 +41,17 @@ class Settling:
         """
         if counted != self._counted:
             self._changed_at, self._counted = now, counted
-        late = (now - self._published) * self._speed
+        late = self._late(now)
         still = now - self._changed_at >= max(2.0, self._period)
         nothing_came = self._answered == 0  # and so nothing of ours will be counted
         whole = nothing_came or (reaches_the_end and counted >= self._answered)
         self.settled = whole or (still and late >= SETTLED_AFTER and readable)
         return self.settled or late >= PATIENCE
+
+    def left(self, now: float) -> float:
+        """Real seconds from `now`, Unix seconds, for which a look may still be followed by another."""
+        return max(0.0, PATIENCE - self._late(now)) / self._speed
+
+    def _late(self, now: float) -> float:
+        """Schedule seconds since the load's last period ended."""
+        return (now - self._published) * self._speed

@@ -144,10 +144,11 @@ class Watch:
                 time.time(), counted, reaches_the_end=self._reaches(ended_at), readable=unreadable is None
             )
             self.settled = settling.settled
-            if over or self._live in self._denied:
+            if over or not self._denied.isdisjoint((self._live, "metrics")):
                 break
             state = unreadable or f"{counted:,} of {answered:,} requests counted"
-            say(f"waiting for CloudWatch: {state} (Ctrl-C goes on without)")
+            most = f"at most {settling.left(time.time()):,.0f} s more"
+            say(f"waiting for CloudWatch: {state} ({most}; Ctrl-C goes on without)")
             if self._hurry.wait(min(POLL_EVERY, max(0.5, SETTLE_EVERY * self._period))):
                 break
         self._ask_for_all(every_metric=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from sm_locust.analysis.cost import PULL_EVERY, PULL_FOR_A_RULE
+from sm_locust.config import RunConfig
 from sm_locust.plugin.watch import POLL_EVERY, POLL_FOR_A_RULE, Watch
 from sm_locust.prices import Seen
 from tests.aws.harness import Answers, config, refused, scripted
@@ -36,6 +41,16 @@ def test_an_endpoint_that_may_not_be_described_was_not_seen() -> None:
 def test_copies_are_no_instances() -> None:
     answers: Answers = {"DescribeInferenceComponent": component("InService", 2, 2)}
     assert looked(answers, request={"inference_component": "trees"}).hosted is None
+
+
+def test_what_cannot_be_asked_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+    watch, said = Watch(RunConfig.from_dict({"target": {"endpoint": "trees"}}), 1), list[str]()
+    watch.settle(9, time.time(), said.append)
+    assert not said
+    assert any("no AWS region is set" in sentence for sentence in watch.as_dict()["missing"])
 
 
 def test_a_plan_reckons_with_the_watch_asking_as_often_as_it_does() -> None:

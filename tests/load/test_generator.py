@@ -132,7 +132,9 @@ def test_a_task_that_will_not_end_is_counted_and_does_not_hang_the_drain(benches
     assert whole.cancelled == whole.sent > 2
 
 
-def test_a_task_that_raises_is_a_failure_with_its_words_and_the_rest_go_on(benches: list[Bench]) -> None:
+def test_a_task_that_raises_is_a_failure_with_its_words_and_the_rest_go_on(
+    benches: list[Bench], caplog: pytest.LogCaptureFixture
+) -> None:
     class Clumsy(ArrivalUser):
         @task
         def stumble(self) -> None:
@@ -149,6 +151,7 @@ def test_a_task_that_raises_is_a_failure_with_its_words_and_the_rest_go_on(bench
     assert failures[0]["kind"] == kinds.TASK_ERROR
     assert failures[0]["message"] == "KeyError: 'not there'"
     assert isinstance(errors[0], KeyError)
+    assert [record.exc_info is not None for record in caplog.records] == [True], "its traceback, once"
 
 
 def test_a_limit_that_a_task_sets_itself_is_a_timeout_at_its_age(benches: list[Bench]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import LoadTestShape, User, task
+from locust import FastHttpUser, LoadTestShape, User, task
 from locust.env import Environment
 
 import msgpack
@@ -257,6 +257,33 @@ def test_a_user_that_loops_is_refused_beside_a_shape_of_ours_which_it_would_take
         ConfigError, match=r"^Loops is not an ArrivalUser: .*; make it class Loops\(ArrivalUser, …\), or"
     ):
         resolve(Environment(user_classes=[*others, Loops], shape_class=shape()), options)
+
+
+class Nowhere(ArrivalUser, FastHttpUser):
+    @task
+    def browse(self) -> None: ...
+
+
+class Pairs(PhasesShape):
+    phases = [("p", 3, 5)]  # type: ignore[assignment, list-item]
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"user_classes": [Nowhere]}, "Nowhere has no host: give host in the class, or --host URL"),
+        ({"user_classes": [Anybody], "shape_class": Pairs()}, "Pairs.phases: .* is not accepted: a list of Phase"),
+    ],
+)
+def test_what_a_locustfile_leaves_out_is_refused_in_a_sentence(
+    tmp_path: Path, environment: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}$"):
+        resolve(Environment(**environment), Options(RunConfig(), str(tmp_path)))
+
+
+def test_a_host_of_the_command_line_is_as_good(tmp_path: Path) -> None:
+    resolve(Environment(user_classes=[Nowhere], host="http://127.0.0.1:9"), Options(RunConfig(), str(tmp_path)))
 
 
 FEED = {"file": "users.csv", "fields": ["id"]}

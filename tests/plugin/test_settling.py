@@ -45,6 +45,12 @@ def test_a_metric_that_still_changes_late_is_waited_for_until_patience_ends(last
     assert looks(lambda after: (980 + int(min(after, last_change) // 32), True)) == (350.0, settled)
 
 
+def test_it_says_how_long_it_may_look_on() -> None:
+    settling = Settling(1000, ENDED_AT, 6.0, 10)
+    published = -(-ENDED_AT // 6.0) * 6.0
+    assert [settling.left(published + after) for after in (0, 10, 30, 99)] == [30.0, 20.0, 0.0, 0.0]
+
+
 def test_an_endpoint_that_is_never_counted_ends_the_patience() -> None:
     assert looks(lambda after: (0, False), readable=False) == (350.0, False)
 

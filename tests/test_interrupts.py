@@ -14,6 +14,10 @@ def play(script: str) -> tuple[int, str, str]:
     """Exit code, output and errors of a process in which `come(name)` lets a signal come."""
     preamble = (
         "import os, signal, sys, time\n"
+        # However the tests were started: with nohup, or in the background, their children are deaf to some.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "from sm_locust.interrupts import Interrupts\n"
         "def come(name):\n"
         "    os.kill(os.getpid(), getattr(signal, name))\n"

@@ -145,7 +145,9 @@ class Prior:
     @property
     def address(self) -> str | None:
         """The local endpoint's, where one stands in for AWS: its ARNs are those of every other one. None for AWS."""
-        target = self.found["config"].get("target") or {}
+        target = self.found["config"].get("target")
+        if not isinstance(target, dict):
+            return None
         return stand_in(target.get("url"), target.get("api_gateway"))
 
     def is_of(self, arn: str, resource_id: str, address: str | None) -> bool:

@@ -265,7 +265,7 @@ class Nowhere(ArrivalUser, FastHttpUser):
 
 
 class Pairs(PhasesShape):
-    phases = [("p", 3, 5)]  # type: ignore[assignment, list-item]
+    phases = [("p", 3, 5)]  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(

@@ -249,10 +249,11 @@ def test_while_it_catches_up_other_greenlets_have_their_turns() -> None:
     gevent.sleep(0.02)
     clock.ahead += 2.0
     with gevent.Timeout(20):
-        while len(fired_in) < 2000:
+        while len(fired_in) < 1000 * clock.now() - 50:  # what is still due when it is stopped comes in one turn
             gevent.sleep(0.1)  # the other one never rests: gevent looks at a timer every 5 ms then
-    pacer.stop()  # before the other one goes, or what is due by then is all in its last turn
+    pacer.stop()
     other.kill()
+    assert len(fired_in) >= 2000
     assert max(Counter(fired_in).values()) <= 100
 
 

@@ -173,6 +173,12 @@ class Summary:
         return _hosted(self.meta)
 
     @property
+    def on_sagemaker(self) -> bool:
+        """Whether there is anything of SageMaker's to speak of: an endpoint, or what somebody saw of one."""
+        target = (self.meta.get("config") or {}).get("target") or {}
+        return "endpoint" in target or self.watched is not None
+
+    @property
     def searched(self) -> bool:
         """Whether capacity was searched for: the SLO was then broken on purpose, and is no judgement of the run."""
         return SEARCH in self.meta

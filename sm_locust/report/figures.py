@@ -70,9 +70,7 @@ class _Figures:
             self.latency(),
             self.heat(),
             self.errors(),
-            self.invocations(),
-            self.instances(),
-            self.parts(),
+            *([self.invocations(), self.instances(), self.parts()] if self._summary.on_sagemaker else []),
             self.lateness(),
             self.cpu(),
         ]

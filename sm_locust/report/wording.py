@@ -105,7 +105,7 @@ def clock(at_s: float) -> str:
 def headline(summary: Summary) -> str:
     """The first sentence: where it began to break, or that it did not; what was found, where that was searched for."""
     if summary.searched:
-        return f"Capacity {capacity(summary.capacity)}."
+        return f"Capacity {capacity(summary)}."
     return "; ".join(broken(summary)) + "."
 
 
@@ -136,15 +136,16 @@ def _onset(onset: Onset, summary: Summary) -> str:
     return f"SLO {rule} first broken {at}"
 
 
-def capacity(found: Capacity) -> str:
+def capacity(summary: Summary) -> str:
     """What one instance sustains, in one sentence; or why nobody can say."""
+    found = summary.capacity
+    among = _among(found) if summary.on_sagemaker else " for the target"
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
         broken = f"{limited(found)} was broken at every rate that was judged"
-        return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
-    each = _among(found)
-    said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
+        return f"less than {_a_second(found.high)}{among}: {broken}"
+    said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){among}"
     queue = "" if found.saturates_at is None else f"; a queue grows past {rate(found.saturates_at)}"
     if not found.reached:
         return f"at least {said}: no rate that was tried broke the SLO{queue}"
@@ -713,7 +714,8 @@ def steps(summary: Summary) -> Table:
         )
         for step in summary.minutes.steps
     )
-    note = f"Rates are the endpoint's, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
+    whose = "endpoint" if summary.on_sagemaker else "target"
+    note = f"Rates are the {whose}'s, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
     header, spare = (
         ("step", "at", "lasted", "a second", "requests", "measured", "outcome"),
         ("lasted", "requests", "at"),

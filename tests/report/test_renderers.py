@@ -132,7 +132,7 @@ def test_the_terminal_says_the_facts_of_summary_md_in_its_order(
             wording.validity(summary.verdict),
             wording.slo_title(summary),
             *(metric for _, metric, *_ in map(wording.judgement, summary.slo.judgements)),
-            wording.capacity(summary.capacity)[:30],
+            wording.capacity(summary)[:30],
             *(value for _, value in wording.arrivals(summary.minutes.whole)[:1]),
             *(row[1][:20] for row in wording.failures(summary).rows),
             *(value[:20] for _, value in wording.cloudwatch(summary)[:1]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,5 +144,6 @@ def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
         (Capacity("ramp", refused="it \x1b[31mchanged"), "not known: it \ufffd[31mchanged"),
     ],
 )
-def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str) -> None:
-    assert wording.capacity(found) == said
+def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str, tmp_path: Path) -> None:
+    summary = Summary.of(played(tmp_path, (Phase("flat", 1, 1),), config={"target": {"endpoint": "e"}}))
+    assert wording.capacity(replace(summary, capacity=found)) == said

@@ -94,8 +94,10 @@ def setting(summary: Summary) -> Answer:
     title, found = "What to set", summary.recommendation
     if found is None or found.recommended is None:
         why = "" if found is None else found.refused
-        if not why:
-            why = summary.capacity.refused or "the configuration names nothing that can be scaled"
+        if summary.capacity.refused:  # said beside it
+            why = "it follows from what one instance sustains"
+        elif not why:
+            why = "the configuration names nothing that can be scaled"
         return Answer(title, "not known", (_sentence(printable(why)),))
     rows = [
         _row("target, a minute for each", found, lambda o: UNKNOWN if o.target is None else f"{o.target:,.10g}"),

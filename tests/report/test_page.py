@@ -146,6 +146,8 @@ def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     for title in ("What one instance sustains", "What to set", "What the instances cost"):
         assert beside(lines, title) == "not known" and lines[lines.index(title) + 2].endswith(".")
     assert beside(lines, "still billing") == "not known: nobody asked"
+    # Said once: what is set follows from it.
+    assert sum("slo to hold a rate against" in line for line in lines) == 1
 
 
 @pytest.mark.parametrize("target", [{}, {"target": {"container": "http://127.0.0.1:1/i"}}])

@@ -317,8 +317,9 @@ def failures(summary: Summary) -> Table:
     said: dict[str, str] = {}
     for failure in summary.failures:
         said.setdefault(str(failure.get("kind", "")), str(failure.get("message", "")))
+    way = kinds.way(summary.meta.get("config") or {})
     rows = tuple(
-        (printable(kind), str(kinds.words(kind)), printable(said.get(kind) or UNKNOWN), number(n))
+        (printable(kind), str(kinds.words(kind, way)), printable(said.get(kind) or UNKNOWN), number(n))
         for kind, n in _by_count(summary.minutes.whole.requests.by_kind)
     )
     return Table(("failure", "what it means; what to do", "the first one said", "requests"), rows, words=3)

@@ -15,7 +15,7 @@ from sm_locust.analysis.recommendation import Option, Recommendation
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.toll import Toll
 from sm_locust.report import wording
-from sm_locust.report.wording import UNKNOWN, Table, count, number, percent, printable, rate
+from sm_locust.report.wording import UNKNOWN, Table, count, number, printable, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Answer:
 def valid(summary: Summary) -> Answer:
     """The share that was delivered, and whether anybody else was there."""
     whole = summary.minutes.whole
-    rows = [("delivered", f"{percent(whole.delivered_ratio)} of {number(whole.planned)} planned")]
+    rows = [("delivered", f"{wording.delivered(whole)} of {wording.planned(whole)} planned")]
     if summary.on_sagemaker:
         rows.append(("foreign traffic", _foreign(summary)))
     said = () if summary.verdict.reasons else ("The generator kept its plan: these numbers are the target's.",)

@@ -200,7 +200,8 @@ def _scenarios(scenarios: Sequence[Mapping[str, Any]]) -> str:
     weights = [float(scenario.get("weight", 1)) for scenario in scenarios]
     mean = sum(weight * len(urls) for weight, urls in zip(weights, requests, strict=True)) / sum(weights)
     several = f"{len(scenarios)} scenario{'s' if len(scenarios) > 1 else ''}"
-    return printable(f"{', '.join(hosts)}: {several}, {rate(mean)} requests an arrival, unsigned")
+    each = f"{rate(mean)} request{'' if mean == 1 else 's'} an arrival"
+    return printable(f"{', '.join(hosts)}: {several}, {each}, unsigned")
 
 
 def speed(summary: Summary) -> str:
@@ -284,14 +285,36 @@ def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
     return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
 
 
+def planned(span: Span) -> str:
+    """Arrivals: few may be a part of one, 2.76, where a plan is a rate for some time."""
+    n = span.planned
+    if n >= 1000 or _is_whole(n):
+        return number(n)
+    return f"{n:.3g}" if n < 100 else f"{n:.1f}"
+
+
+def delivered(span: Span) -> str:
+    """The share that was sent, to as many digits as it has where the plan is a few and a part of one."""
+    n = span.planned
+    if span.delivered_ratio is None or n >= 1000 or _is_whole(n):
+        return percent(span.delivered_ratio)
+    if abs(span.delivered - n) < 1:
+        return "100%"  # nearer to the plan there is no number of arrivals but one
+    return percent(span.delivered_ratio, 1 if n >= 100 else 0)
+
+
+def _is_whole(n: float) -> bool:
+    return abs(n - round(n)) < 0.005
+
+
 def arrivals(span: Span) -> list[tuple[str, str]]:
     drops = ", ".join(
         f"{printable(reason)} {number(n)}" for reason, n in sorted(span.arrivals.dropped_by_reason.items())
     )
     return [
-        ("planned", number(span.planned)),
+        ("planned", planned(span)),
         ("sent", number(span.sent)),
-        ("delivered", percent(span.delivered_ratio)),
+        ("delivered", delivered(span)),
         ("dropped", number(span.arrivals.dropped) + (f" ({drops})" if drops else "")),
     ]
 
@@ -329,11 +352,10 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     """The numbers a reader looks for first: label, value, what to hold it against."""
     whole = summary.minutes.whole
     of = whole.requests
-    ratio = whole.delivered_ratio
     busiest = max((rate for row in summary.minutes.rows if (rate := row.per_minute(row.sent))), default=None)
     return [
-        ("sent", number(whole.sent), f"of {number(whole.planned)} planned{_requested(whole)}"),
-        ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
+        ("sent", number(whole.sent), f"of {planned(whole)} planned{_requested(whole)}"),
+        ("delivered", delivered(whole), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
         ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
         ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
@@ -607,8 +629,8 @@ def phases(summary: Summary) -> Table:
                 printable(phase.name),
                 validity(phase.verdict).lower(),
                 judged,
-                number(phase.span.planned),
-                percent(phase.span.delivered_ratio),
+                planned(phase.span),
+                delivered(phase.span),
                 number(requests.failed),
                 percent(error_rate(requests)),
                 ms(requests.service_time.mean),

@@ -104,7 +104,7 @@ def _answers(summary: Summary) -> str:
     cards = [
         _card(answers.valid(summary), _class(summary.verdict.valid), _reasons(summary.verdict.reasons)),
         _slo(summary),
-        _card(answers.capacity(summary)),
+        _card(answers.capacity(summary), "" if summary.on_sagemaker else "wide"),
     ]
     if summary.on_sagemaker:
         cards += [_card(answers.setting(summary)), _card(answers.lag(summary), "wide")]

@@ -412,6 +412,19 @@ def test_a_short_run_is_drawn_by_the_second(tmp_path: Path) -> None:
     assert len(arrivals["curves"][0]["x"]) == 90
 
 
+def test_the_axis_of_a_short_run_counts_seconds(tmp_path: Path) -> None:
+    config = {"slo": {"latency_mean": "15ms"}}
+    phases = (Phase("up", 8, 20), Phase("on", 12, 20))
+    for chart in figures(page.render(Summary.of(played(tmp_path, phases, config=config)))):
+        assert (chart["along"], chart["until"], chart["width"]) == ("schedule second", 20.0, 1.0)
+        assert chart["phases"] == [["up", 0.0, 8.0], ["on", 8.0, 20.0]]
+        edges = chart["heat"][0] if chart["heat"] else chart["curves"][0]["x"]
+        assert edges[1] - edges[0] == (5.0 if chart["title"].startswith("CPU") else 1.0) and edges[-1] > 15
+    for seconds, along in ((119, "schedule second"), (120, "schedule minute")):
+        run = played(tmp_path, (Phase("flat", seconds, 1),))
+        assert figures(page.render(Summary.of(run)))[0]["along"] == along
+
+
 def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 30, 20),), lambda at: (OK if at < 10 else "reset", 0.01))
     _, latency, _, errors, *_ = figures(page.render(Summary.of(run)))

@@ -58,7 +58,8 @@ def read(windows: Sequence[Window], seconds: float) -> Capacity:
     counted = [w for w in _without_recovery(windows) if w.counts and w.metric]
     if len(counted) < FEWEST:
         found = f"{len(counted)} that can be judged" if counted else "none that can be judged"
-        return Capacity(RAMP, refused=f"too short: it takes {FEWEST} stretches of {seconds:,.10g} s, and has {found}")
+        why = "too short" if len(windows) < FEWEST else "too little of it can be judged"
+        return Capacity(RAMP, refused=f"{why}: it takes {FEWEST} stretches of {seconds:,.10g} s, and has {found}")
     rising = sorted(counted, key=lambda w: w.rate)
     strays, low, high, best = _change(rising)
     if strays >= max(FEWEST_STRAY, STRAY * len(rising)):

@@ -100,6 +100,8 @@ def test_few_windows_show_nothing() -> None:
     assert read(windows([100, 200, 300, 400], edge(250)), 60).refused == (
         "too short: it takes 5 stretches of 60 s, and has 4 that can be judged"
     )
+    idle = [Window(60.0 * n, 100, "", 0.0, None) for n in range(9)]
+    assert read(idle, 60).refused.startswith("too little of it can be judged: it takes 5 stretches")
     assert read([], 60).refused.endswith("and has none that can be judged")
 
 

@@ -181,7 +181,7 @@ def probe(config: RunConfig, bodies: tuple[payloads.Payload, ...]) -> tuple[Outc
     finally:
         if generator is not None:
             generator.close()
-    return outcome, _answered(outcome)
+    return outcome, _answered(outcome, kinds.way(config.as_dict()))
 
 
 def _sender(config: RunConfig) -> type[InvokerUser]:
@@ -199,12 +199,12 @@ def _problem(sender: type[InvokerUser], config: RunConfig) -> str | None:
     return found
 
 
-def _answered(outcome: Outcome) -> Finding:
+def _answered(outcome: Outcome, way: kinds.Way) -> Finding:
     took = wording.ms(outcome.service_time)
     if outcome.connected is not None:
         took += f", {wording.ms(outcome.connected)} of it to connect"
     if not outcome.ok:
-        words = kinds.words(outcome.kind)
+        words = kinds.words(outcome.kind, way)
         status = f"HTTP {outcome.status}, " if outcome.status else ""
         text = f"{status}{outcome.kind} after {took}: {words.means}"
         said = wording.printable(outcome.message)

@@ -34,6 +34,8 @@ PULLS_AFTER = 72  # six minutes of waiting for the last of it
 LAMBDA_GB = 512 / 1024
 LAMBDA_SECONDS = 0.05
 
+NO_ENDPOINT = "the configuration names no endpoint, and prices are those of AWS"
+
 UNITS = {  # key of `prices` → what one price is for
     INSTANCE_HOUR: "hours",
     "data_in_gb": "GB",
@@ -115,8 +117,7 @@ class Cost:
         if stays_here(config):
             return cls((), free="All of it stays on this machine: nothing is billed.")
         if target is None:
-            what = "is sent to" if config.scenarios is None else "the hosts of the scenarios bill"
-            return cls((), unknown=f"what {what}: the configuration has no target")
+            return cls((), unknown=f"{what_bills(config)}: {NO_ENDPOINT}")
         times = 2 if played == "experiment" else 1
         requests = times * schedule.total * config.requests_each
         hours, unknown = _instance_hours(config, schedule.duration, prices, speed, played)
@@ -210,6 +211,11 @@ def check(
     real, prices = schedule.at_speed(speed), Prices.of(config)
     found = Cost.of(config, real, prices, speed=speed, body_bytes=mean_bytes, played=played)
     check_cost(config, found, played)
+
+
+def what_bills(config: RunConfig) -> str:
+    """What nobody can price where the configuration has no `target`."""
+    return "what the locustfile calls" if config.scenarios is None else "what the hosts of the scenarios bill"
 
 
 def dollars(usd: float) -> str:

@@ -50,11 +50,16 @@ class Window:
         return self.ratio <= 1
 
 
-def read(windows: Sequence[Window]) -> Capacity:
-    """The capacity that the windows show, in order of time; of one instance, as their rates are."""
+def read(windows: Sequence[Window], seconds: float) -> Capacity:
+    """The capacity that the windows show, in order of time; of one instance, as their rates are.
+
+    seconds  real, of a window
+    """
     counted = [w for w in _without_recovery(windows) if w.counts and w.metric]
     if len(counted) < FEWEST:
-        return Capacity(RAMP, refused=f"stretches that can be judged: {len(counted)}, and it takes {FEWEST}")
+        found = f"{len(counted)} that can be judged" if counted else "none that can be judged"
+        why = "too short" if len(windows) < FEWEST else "too little of it can be judged"
+        return Capacity(RAMP, refused=f"{why}: it takes {FEWEST} stretches of {seconds:,.10g} s, and has {found}")
     rising = sorted(counted, key=lambda w: w.rate)
     strays, low, high, best = _change(rising)
     if strays >= max(FEWEST_STRAY, STRAY * len(rising)):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.analysis.capacity import Capacity
+from sm_locust.analysis.cost import NO_ENDPOINT, what_bills
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
@@ -54,8 +55,7 @@ class Spent:
         """
         target = config.target
         if target is None and not local:
-            what = "what was called" if config.scenarios is None else "what the hosts of the scenarios bill"
-            return cls(f"{what} is not known: the configuration has no target")
+            return cls(f"{what_bills(config)} is not known: {NO_ENDPOINT}")
         if target is not None and target.container is not None:
             return cls("a container was called, and nothing of AWS", billed=False)
         if config.request.inference_component is not None:

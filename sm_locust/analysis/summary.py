@@ -25,6 +25,7 @@ from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import ModelLatency, Period, Watched
 from sm_locust.analysis.workers import Worker, workers
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.loopback import stays_here
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.frames import frame
@@ -173,6 +174,12 @@ class Summary:
         return _hosted(self.meta)
 
     @property
+    def on_sagemaker(self) -> bool:
+        """Whether there is anything of SageMaker's to speak of: an endpoint, or what somebody saw of one."""
+        target = (self.meta.get("config") or {}).get("target") or {}
+        return "endpoint" in target or self.watched is not None
+
+    @property
     def searched(self) -> bool:
         """Whether capacity was searched for: the SLO was then broken on purpose, and is no judgement of the run."""
         return SEARCH in self.meta
@@ -310,7 +317,9 @@ def _hosted(meta: Mapping[str, Any]) -> Seen:
 def _spent(
     meta: Mapping[str, Any], config: RunConfig, minutes: Minutes, watched: Watched | None, found: Capacity
 ) -> Spent:
-    local = bool((meta.get("billing") or {}).get("local"))
+    billing = meta.get("billing")
+    # Nobody asks where there is no endpoint: the configuration then tells, as it tells `plan`.
+    local = bool(billing.get("local")) if billing else config.target is None and stays_here(config)
     return Spent.of(config, minutes, watched, found, _hosted(meta).instances, local=local)
 
 

@@ -112,7 +112,8 @@ def _from_the_load(
     good = [span for span in minutes.phases if valid[span.phase] and minutes.is_judged(span)]
     if minutes.phases and not good:
         return Capacity(RAMP, refused="no phase that is judged is valid")
-    spans = list(_windows(minutes))
+    length = _length(minutes)
+    spans = list(_windows(minutes, length))
     foreign = [period for period in watched.periods if _is_foreign(period)] if watched is not None else []
     disturbed = [any(_overlap(span, period) for period in foreign) for span in spans]
     if spans and sum(disturbed) > MOST_FOREIGN * len(spans):
@@ -136,7 +137,7 @@ def _from_the_load(
         windows.append(window)
         if counts and instances is not None:
             serving.append(instances)
-    found = read(windows)
+    found = read(windows, length)
     if found.refused:
         return found
     found = replace(found, saturates_at=_saturation(minutes, watched))
@@ -149,13 +150,21 @@ def _saturation(minutes: Minutes, watched: Watched | None) -> float | None:
     return None
 
 
-def _windows(minutes: Minutes) -> Iterable[Span]:
-    """Stretches of whole seconds within a phase, about WINDOWS in all, of so many requests that a figure is one."""
-    seconds = [span for span in minutes.seconds if span.seconds > 1e-6]
+def _length(minutes: Minutes) -> int:
+    """Real seconds of a stretch: about WINDOWS in all, of so many requests that a figure is one."""
+    seconds = _seconds(minutes)
     total = sum(span.seconds for span in seconds)
     mean = sum(span.arrivals.due for span in seconds) / total if total else 0.0
-    length = max(1, math.ceil(total / WINDOWS), math.ceil(FEWEST / mean) if mean else 1)
-    for _, group in groupby(seconds, key=lambda span: span.phase):
+    return max(1, math.ceil(total / WINDOWS), math.ceil(FEWEST / mean) if mean else 1)
+
+
+def _seconds(minutes: Minutes) -> list[Span]:
+    return [span for span in minutes.seconds if span.seconds > 1e-6]
+
+
+def _windows(minutes: Minutes, length: int) -> Iterable[Span]:
+    """Stretches of `length` seconds within a phase."""
+    for _, group in groupby(_seconds(minutes), key=lambda span: span.phase):
         of_phase = list(group)
         for n in range(0, len(of_phase), length):
             part = of_phase[n : n + length]

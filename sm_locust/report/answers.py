@@ -15,7 +15,7 @@ from sm_locust.analysis.recommendation import Option, Recommendation
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.toll import Toll
 from sm_locust.report import wording
-from sm_locust.report.wording import UNKNOWN, Table, count, number, percent, printable, rate
+from sm_locust.report.wording import UNKNOWN, Table, count, number, printable, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,11 @@ class Answer:
 def valid(summary: Summary) -> Answer:
     """The share that was delivered, and whether anybody else was there."""
     whole = summary.minutes.whole
-    rows = (
-        ("delivered", f"{percent(whole.delivered_ratio)} of {number(whole.planned)} planned"),
-        ("foreign traffic", _foreign(summary)),
-    )
+    rows = [("delivered", f"{wording.delivered(whole)} of {wording.planned(whole)} planned")]
+    if summary.on_sagemaker:
+        rows.append(("foreign traffic", _foreign(summary)))
     said = () if summary.verdict.reasons else ("The generator kept its plan: these numbers are the target's.",)
-    return Answer(wording.validity(summary.verdict), "", said, Table(("", ""), rows, words=2))
+    return Answer(wording.validity(summary.verdict), "", said, Table(("", ""), tuple(rows), words=2))
 
 
 def _foreign(summary: Summary) -> str:
@@ -63,12 +62,15 @@ def _foreign(summary: Summary) -> str:
 def capacity(summary: Summary) -> Answer:
     """The most that one instance sustains within the SLO, its bounds, and what limits it."""
     found = summary.capacity
-    unshared = found.instances is None and not found.refused
-    title = "What the endpoint sustains" if unshared else "What one instance sustains"
+    title = "What one instance sustains"
+    if not summary.on_sagemaker:
+        title = "What the target sustains"
+    elif found.instances is None and not found.refused:
+        title = "What the endpoint sustains"
     if found.refused:
         return Answer(title, "not known", (_sentence(printable(found.refused)),))
     if found.max_rps is None:
-        return Answer(title, f"< {rate(found.high)} requests a second", (_sentence(wording.capacity(found)),))
+        return Answer(title, f"< {rate(found.high)} requests a second", (_sentence(wording.capacity(summary)),))
     at_least = "" if found.reached else "≥ "
     low, high = rate(found.low), rate(found.high)
     interval = f"{low} to {high} with {found.confidence:.0%} confidence" if found.high else f"{low} or more"
@@ -76,9 +78,11 @@ def capacity(summary: Summary) -> Answer:
     rows = [
         ("interval", interval),
         ("what limits it", limit),
-        ("as CloudWatch counts", f"{at_least}{number(found.per_minute)} a minute"),
-        ("measured with", f"{count(found.instances)} in service" if found.instances else "nobody knows how many"),
     ]
+    if summary.on_sagemaker:
+        known = f"{count(found.instances)} in service" if found.instances else "nobody knows how many"
+        rows.append(("as CloudWatch counts", f"{at_least}{number(found.per_minute)} a minute"))
+        rows.append(("measured with", known))
     if found.saturates_at is not None:
         rows.append(("a queue grows past", f"{rate(found.saturates_at)} a second"))
     figure = f"{at_least}{rate(found.max_rps)} requests a second"
@@ -90,8 +94,10 @@ def setting(summary: Summary) -> Answer:
     title, found = "What to set", summary.recommendation
     if found is None or found.recommended is None:
         why = "" if found is None else found.refused
-        if not why:
-            why = summary.capacity.refused or "the configuration names nothing that can be scaled"
+        if summary.capacity.refused:  # said beside it
+            why = "it follows from what one instance sustains"
+        elif not why:
+            why = "the configuration names nothing that can be scaled"
         return Answer(title, "not known", (_sentence(printable(why)),))
     rows = [
         _row("target, a minute for each", found, lambda o: UNKNOWN if o.target is None else f"{o.target:,.10g}"),

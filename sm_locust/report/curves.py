@@ -7,7 +7,7 @@ a role looks like, in the light and in the dark.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -15,13 +15,14 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.report import wording
 
+SHORT = 2.0  # schedule minutes: below that an axis counts seconds
 MAX_LABEL = 32  # characters: two phases' names stay apart
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
     """role  what it stands for; the page knows its colour
-    x     schedule minutes, the middle of each point's span; or what the chart counts along
+    x     schedule minutes, the middle of each point's span; or what the chart counts `along`
     y     one value a point; None leaves a gap
     """
 
@@ -36,13 +37,13 @@ class Chart:
     """kind    "lines", "bars" that are stacked, "steps", or "heat"
     log     whether the y axis is logarithmic
     limits  horizontal lines: value and label
-    phases  name, from and to in schedule minutes
-    width   of a bar, schedule minutes
+    phases  name, from and to, as the x axis counts
+    width   of a bar, as the x axis counts
     range   of the y axis; None for what the curves need
     along   what the x axis counts
     since   where the x axis begins
-    marks   moments: schedule minute and what happened
-    heat    of a heat map: edges of its columns (schedule minutes) and of its rows (in `unit`), counts by row and column
+    marks   moments: when, as the x axis counts, and what happened
+    heat    of a heat map: edges of its columns (along x) and of its rows (in `unit`), counts by row and column
     table   the same in numbers, minute by minute and never thinned; the page's, and no part of `as_dict`
     missing why there is nothing to draw, in one sentence, where that is not obvious
     """
@@ -72,6 +73,25 @@ class Chart:
 
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name not in ("table", "missing")}
+
+
+def in_seconds(chart: Chart) -> Chart:
+    """A chart along schedule minutes, along schedule seconds: what lasts less than SHORT reads better so."""
+
+    def seconds(minutes: float) -> float:
+        return round(minutes * 60, 2)
+
+    heat = chart.heat
+    return replace(
+        chart,
+        along="schedule second",
+        curves=[replace(curve, x=[seconds(x) for x in curve.x]) for curve in chart.curves],
+        phases=[(name, seconds(since), seconds(until)) for name, since, until in chart.phases],
+        until=seconds(chart.until),
+        width=seconds(chart.width),
+        marks=[(seconds(at), what) for at, what in chart.marks],
+        heat=None if heat is None else ([seconds(x) for x in heat[0]], *heat[1:]),
+    )
 
 
 def slo_lines(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[float, str]]:

@@ -1,4 +1,4 @@
-"""Which curves a report shows of a Summary: points over schedule minutes, as plain values."""
+"""Which curves a report shows of a Summary: points over schedule minutes, in a short run seconds, as plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_
 from sm_locust.analysis.watched import Period, Split, Watched
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.report import wording
-from sm_locust.report.curves import Chart, Curve, in_ms, label, middle, phases, rounded, slo_lines
+from sm_locust.report.curves import SHORT, Chart, Curve, in_ms, in_seconds, label, middle, phases, rounded, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
 OURS, CLOUDWATCH = "source: the load generator", "source: CloudWatch"  # every figure says whose numbers it shows
@@ -25,7 +25,9 @@ def of(summary: Summary) -> list[Chart]:
     whole = summary.minutes.whole
     if not summary.minutes.rows or not (whole.planned or whole.sent):
         return []
-    return [_complete(chart) for chart in _Figures(summary).all()]
+    charts = [_complete(chart) for chart in _Figures(summary).all()]
+    short = summary.minutes.end * summary.speed / 60 < SHORT
+    return [in_seconds(chart) for chart in charts] if short else charts
 
 
 def _complete(chart: Chart) -> Chart:
@@ -70,9 +72,7 @@ class _Figures:
             self.latency(),
             self.heat(),
             self.errors(),
-            self.invocations(),
-            self.instances(),
-            self.parts(),
+            *([self.invocations(), self.instances(), self.parts()] if self._summary.on_sagemaker else []),
             self.lateness(),
             self.cpu(),
         ]

@@ -91,7 +91,7 @@ def cases(summary: Summary) -> list[Case]:
     found += _stop_rules(summary)
     if summary.searched:
         refused = summary.capacity.refused
-        return [*found, Case("run", "capacity", FAILURE if refused else "", wording.capacity(summary.capacity))]
+        return [*found, Case("run", "capacity", FAILURE if refused else "", wording.capacity(summary))]
     for judgement in summary.slo.judgements:
         where, metric, limit, value, _ = wording.judgement(judgement)
         message = f"{metric} {value}, the SLO is {limit}"

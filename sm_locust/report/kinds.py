@@ -1,14 +1,19 @@
 """What each kind of failure means and what to do about it: the words for `record.outcome`'s names.
 
+What is to be done depends on where requests went: to SageMaker, through an API Gateway, or to a server of one's own.
 Which answer is of which kind is the invoker's decision; what the first one of a kind said is shown beside these words.
 Sources: SageMaker Runtime API Reference, InvokeEndpoint, Errors; AWS's common errors; API Gateway Developer Guide.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from sm_locust.record import outcome
+
+Way = Literal["sagemaker", "api_gateway", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ _UNKNOWN = Words("a kind that this version has no words for", "see what the firs
 
 _BY_KIND = {
     outcome.THROTTLED: Words(
-        "a limit refused the request: of the API's stage or usage plan, or a quota of the account",
-        "plan less load, raise the stage's rate and burst, or ask AWS for a higher quota",
+        "a limit refused the request: a quota of the account",
+        "plan less load, or ask AWS for a higher quota",
     ),
     outcome.MODEL_ERROR: Words(
         "the model's container answered with an error, or not in time",
@@ -44,9 +49,8 @@ _BY_KIND = {
         "add instances or automatic scaling, or plan less load",
     ),
     outcome.INTERNAL: Words(
-        "the service, or the gateway before it, failed by itself",
-        "look at 5XX errors in CloudWatch, behind an API at Errors and Throttles of its function too; "
-        "if they go on, open a support case with a request id",
+        "the service failed by itself",
+        "look at 5XX errors in CloudWatch; if they go on, open a support case with a request id",
     ),
     outcome.DEPENDENCY: Words(
         "something that the service itself depends on failed",
@@ -130,5 +134,64 @@ _BY_KIND = {
 }
 
 
-def words(kind: str) -> Words:
-    return _BY_KIND.get(kind, _UNKNOWN)
+_BEHIND_AN_API = {
+    outcome.THROTTLED: Words(
+        "a limit refused the request: of the API's stage or usage plan, or a quota of the account",
+        "plan less load, raise the stage's rate and burst, or ask AWS for a higher quota",
+    ),
+    outcome.INTERNAL: Words(
+        "the service, or the gateway before it, failed by itself",
+        "look at 5XX errors in CloudWatch, and at Errors and Throttles of the API's function; "
+        "if they go on, open a support case with a request id",
+    ),
+}
+
+_OF_A_SERVER = {
+    outcome.THROTTLED: Words(
+        "a limit of the server, or of what stands before it, refused the request (429)",
+        "plan less load, or raise that limit",
+    ),
+    outcome.UNAVAILABLE: Words(
+        "the server, or what stands before it, had no room for the request (503)",
+        "see what it runs out of, give it more of that, or plan less load",
+    ),
+    outcome.INTERNAL: Words(
+        "the server failed by itself (500), or what stands before it had no good answer from it (502)",
+        "read the server's log of that moment; if errors begin with the load, see what it runs out of",
+    ),
+    outcome.GATEWAY_TIMEOUT: Words(
+        "a proxy or load balancer gave up waiting for the server's answer (504)",
+        "find what made it slow, or let the proxy wait longer if so long an answer would still be of use",
+    ),
+    outcome.TIMEOUT: Words(
+        _BY_KIND[outcome.TIMEOUT].means,
+        "find what made it slow, or raise request.timeout if so long an answer would still be of use",
+    ),
+    outcome.CONNECT_TIMEOUT: Words(
+        _BY_KIND[outcome.CONNECT_TIMEOUT].means,
+        "check firewalls, security groups and routes: what they drop is never refused; then the port",
+    ),
+    outcome.REDIRECT: Words(
+        _BY_KIND[outcome.REDIRECT].means,
+        "give the address that it points to: https for http, or the path with its last slash",
+    ),
+    outcome.DNS: Words(_BY_KIND[outcome.DNS].means, "check its spelling and the resolver"),
+}
+
+_BY_WAY: Mapping[Way, Mapping[str, Words]] = {
+    "sagemaker": _BY_KIND,
+    "api_gateway": _BY_KIND | _BEHIND_AN_API,
+    "other": _BY_KIND | _OF_A_SERVER,
+}
+
+
+def way(config: Mapping[str, Any]) -> Way:
+    """Where a configuration's requests go: those of scenarios go where their steps say, whatever the target is."""
+    target = config.get("target") or {}
+    if config.get("scenarios"):
+        return "other"
+    return "api_gateway" if "api_gateway" in target else "sagemaker" if "endpoint" in target else "other"
+
+
+def words(kind: str, way: Way) -> Words:
+    return _BY_WAY[way].get(kind, _UNKNOWN)

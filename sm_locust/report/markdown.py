@@ -33,7 +33,7 @@ def render(summary: Summary) -> str:
         rules = tuple(wording.judgement(found) for found in summary.slo.judgements)
         parts.append(table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
     if summary.limits and not summary.searched:
-        parts.append(text(f"Capacity: {wording.capacity(summary.capacity)}."))
+        parts.append(text(f"Capacity: {wording.capacity(summary)}."))
     counts = [*wording.arrivals(whole), *wording.requests(whole)]
     parts.append(
         table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))

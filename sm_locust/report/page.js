@@ -78,6 +78,25 @@ for (const node of document.querySelectorAll(".scroll, pre")) node.tabIndex = 0;
   const rows = (chart) => (!listed(chart) ? 0 : narrow() ? chart.curves.length + (chart.marks && chart.marks.length ? 1 : 0) : Math.ceil(chart.curves.length / perRow(chart)));
   const below = (chart) => 54 + (chart.heat && !coarse.matches ? 36 : 0) + 20 * rows(chart);
 
+  // Where the label of each limit stands: over its line, else under it, else further to the left: on no other label.
+  const LABEL = 15, LETTER = 6.5, TOP = 22; // pixels: height of a label, width of a letter, room over a picture
+  function labels(chart) {
+    const [low, high] = range(chart) || [0, 1];
+    const pixels = (nodes[charts.indexOf(chart)].clientHeight - TOP - below(chart)) / (high - low);
+    const taken = [];
+    const free = ([value, label]) => {
+      const line = ((chart.log ? Math.log10(value) : value) - low) * pixels, width = LETTER * label.length;
+      for (let left = 0; ; left += LETTER) {
+        for (const [yanchor, bottom] of [["bottom", line], ["top", line - LABEL]]) {
+          if (taken.some((other) => Math.abs(other.bottom - bottom) < LABEL && left < other.left + other.width && other.left < left + width)) continue;
+          taken.push({ bottom, left, width });
+          return { yanchor, xshift: -left };
+        }
+      }
+    };
+    return new Map([...chart.limits].sort(([a], [b]) => b - a).map((limit) => [limit, free(limit)]));
+  }
+
   function layout(chart, width) {
     const ink = color("ink"), soft = color("soft"), grid = color("line");
     const shapes = chart.phases.map(([, from, to], i) => ({ type: "rect", xref: "x", yref: "paper", x0: from, x1: to, y0: 0, y1: 1, layer: "below", line: { width: 0 }, fillcolor: i % 2 ? "rgba(0,0,0,0)" : color("shade") }));
@@ -85,9 +104,11 @@ for (const node of document.querySelectorAll(".scroll, pre")) node.tabIndex = 0;
     for (const [x] of chart.marks || []) {
       shapes.push({ type: "line", xref: "x", yref: "paper", x0: x, x1: x, y0: 0, y1: 1, line: { color: color("mark"), width: 1, dash: "dot" } });
     }
-    for (const [value, label] of chart.limits) {
+    const places = labels(chart);
+    for (const limit of chart.limits) {
+      const [value, label] = limit;
       shapes.push({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: value, y1: value, line: { color: color("bad"), width: 1, dash: "dash" } });
-      annotations.push({ xref: "paper", yref: "y", x: 1, y: chart.log ? Math.log10(value) : value, xanchor: "right", yanchor: "bottom", text: label, showarrow: false, font: { size: 11, color: color("bad") } });
+      annotations.push({ xref: "paper", yref: "y", x: 1, y: chart.log ? Math.log10(value) : value, xanchor: "right", ...places.get(limit), text: label, showarrow: false, font: { size: 11, color: color("bad") } });
     }
     return {
       width, barmode: "stack", bargap: 0, shapes, annotations, hovermode: chart.heat ? "closest" : "x unified",
@@ -96,10 +117,10 @@ for (const node of document.querySelectorAll(".scroll, pre")) node.tabIndex = 0;
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: soft },
       hoverlabel: { bgcolor: color("card"), bordercolor: grid, font: { color: ink } },
-      margin: { l: 62, r: 12, t: 22, b: below(chart) },
+      margin: { l: 62, r: 12, t: TOP, b: below(chart) },
       legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { color: ink, size: narrow() ? 11 : 12 } },
       // Time alone is zoomed: a height that moved with it would hide that one stretch is worse than another.
-      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: chart.along === "schedule minute" ? "minute %{x:.4~g}" : "%{x:,.4~g} " + chart.along } },
+      xaxis: { title: { text: chart.along, standoff: 8 }, range: shown(chart), gridcolor: "rgba(0,0,0,0)", linecolor: grid, zeroline: false, ticks: "outside", tickcolor: grid, unifiedhovertitle: { text: chart.along.startsWith("schedule ") ? chart.along.slice(9) + " %{x:.4~g}" : "%{x:,.4~g} " + chart.along } },
       yaxis: { type: chart.log ? "log" : "linear", rangemode: "tozero", range: range(chart), fixedrange: true, gridcolor: grid, zeroline: false, tickformat: chart.log ? "~g" : ",~g", dtick: chart.log ? "D2" : chart.kind === "steps" && chart.range && chart.range[1] < 8 ? 1 : undefined, nticks: 6, automargin: false },
     };
   }

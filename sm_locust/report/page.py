@@ -101,16 +101,14 @@ def _banner(summary: Summary) -> str:
 
 def _answers(summary: Summary) -> str:
     """The first screen: what a reader wants to know first, in the order in which it is asked."""
-    capacity = answers.capacity(summary)
     cards = [
         _card(answers.valid(summary), _class(summary.verdict.valid), _reasons(summary.verdict.reasons)),
         _slo(summary),
-        _card(capacity),
-        _card(answers.setting(summary)),
-        _card(answers.lag(summary), "wide"),
-        _card(answers.price(summary)),
-        _card(answers.left(summary)),
+        _card(answers.capacity(summary), "" if summary.on_sagemaker else "wide"),
     ]
+    if summary.on_sagemaker:
+        cards += [_card(answers.setting(summary)), _card(answers.lag(summary), "wide")]
+        cards += [_card(answers.price(summary)), _card(answers.left(summary))]
     return f'<div class="answers">{"".join(cards)}</div>'
 
 

@@ -102,7 +102,7 @@ def _totals(side: Side) -> dict[str, str]:
         "SLO": wording.slo(summary.slo.passed) if summary.limits else UNKNOWN,
         "automatic scaling": wording.scaling(watched),
         "instances, start → end": _start_to_end(side),
-        "sent": f"{number(whole.sent)} of {number(whole.planned)}",
+        "sent": f"{number(whole.sent)} of {wording.planned(whole)}",
         "failed": number(requests.failed),
         "first failed request": _at(side.first_failure),
         "SLO first broken": _at(side.first_break) if summary.limits else UNKNOWN,

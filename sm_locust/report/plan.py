@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from typing import TextIO
 
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, dollars, lambda_seconds
+from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, Item, dollars, lambda_seconds
 from sm_locust.analysis.plan import PhasePlan, Plan, Reach
 from sm_locust.config import format_duration
 from sm_locust.report import wording
@@ -26,6 +25,8 @@ NOTHING_KNOWN = "unknown"
 
 WIDTH = 80  # columns where there is no terminal to ask
 LABELS = 11  # columns of what stands before the facts
+
+LONGEST = 3600.0  # seconds: nobody waits so long for an answer that it matters how many there may be at a time
 
 
 def show(plan: Plan, stream: TextIO) -> None:
@@ -141,10 +142,10 @@ def _bodies(plan: Plan) -> str:
 def _processes(plan: Plan) -> str:
     n = plan.processes
     hint = "1 is enough" if n == 1 else f"{n}: --processes {n}, or as many workers; {plan.sizing.why}"
-    if math.isinf(plan.stall_s):
+    if plan.stall_s > LONGEST:
         return hint
     most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"
-    return f"{hint}; answers of {plan.stall_s:,.3g} s at the peak fill {its} {most:,} in flight"
+    return f"{hint}; answers of {wording.rate(plan.stall_s)} s at the peak fill {its} {most:,} in flight"
 
 
 def size(count: float) -> str:
@@ -194,10 +195,11 @@ def _prices(cost: Cost) -> RichTable:
         table.add_column(name, justify="right", overflow="fold")
     for item in cost.items:
         price, paid = item.price, item.amount
+        quantity, of = _quantity(item)
         table.add_row(
             wording.printable(item.what),
-            f"{_between(_quantity(item.low), _quantity(item.high))} {UNITS[item.key]}",
-            wording.UNKNOWN if price is None else wording.price(price.usd),
+            quantity,
+            wording.UNKNOWN if price is None else f"{wording.price(price.usd)}{of}",
             "unknown" if price is None else f"{price.origin} {price.as_of.isoformat()}",
             wording.UNKNOWN if paid is None else _between(dollars(paid[0]), dollars(paid[1])),
         )
@@ -220,7 +222,20 @@ def _between(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high.removeprefix('$')}"
 
 
-def _quantity(value: float) -> str:
+def _quantity(item: Item) -> tuple[str, str]:
+    """How much of it, and what its price is for where that is not the same unit: few are counted by themselves."""
+    unit, one = UNITS[item.key], {"GB": 1e9, "million": 1e6, "thousand": 1e3}.get(UNITS[item.key])
+    if one is None or item.high >= (0.01 if unit == "GB" else 1):
+        return f"{_between(_figure(item.low), _figure(item.high))} {unit}", ""
+    if unit == "GB":
+        return _between(size(item.low * one), size(item.high * one)), " a GB"
+    what = {"million": "calls", "thousand": "metrics"}[unit]
+    return f"{_between(wording.number(item.low * one), wording.number(item.high * one))} {what}", f" a {unit}"
+
+
+def _figure(value: float) -> str:
+    if 0 < value < 0.0001:
+        return "<0.0001"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 

@@ -54,7 +54,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
         console.print(_rule(found))
     if summary.limits and not summary.searched:  # else it is the headline
         console.print()
-        _pairs(console, "capacity", [("", wording.capacity(summary.capacity))])
+        _pairs(console, "capacity", [("", wording.capacity(summary))])
 
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))

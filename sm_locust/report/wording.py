@@ -105,7 +105,7 @@ def clock(at_s: float) -> str:
 def headline(summary: Summary) -> str:
     """The first sentence: where it began to break, or that it did not; what was found, where that was searched for."""
     if summary.searched:
-        return f"Capacity {capacity(summary.capacity)}."
+        return f"Capacity {capacity(summary)}."
     return "; ".join(broken(summary)) + "."
 
 
@@ -136,15 +136,16 @@ def _onset(onset: Onset, summary: Summary) -> str:
     return f"SLO {rule} first broken {at}"
 
 
-def capacity(found: Capacity) -> str:
+def capacity(summary: Summary) -> str:
     """What one instance sustains, in one sentence; or why nobody can say."""
+    found = summary.capacity
+    among = _among(found) if summary.on_sagemaker else " for the target"
     if found.refused:
         return f"not known: {printable(found.refused)}"
     if found.max_rps is None:
         broken = f"{limited(found)} was broken at every rate that was judged"
-        return f"less than {_a_second(found.high)}{_among(found)}: {broken}"
-    each = _among(found)
-    said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){each}"
+        return f"less than {_a_second(found.high)}{among}: {broken}"
+    said = f"{_a_second(found.max_rps)} ({number(found.max_rps * 60)} a minute){among}"
     queue = "" if found.saturates_at is None else f"; a queue grows past {rate(found.saturates_at)}"
     if not found.reached:
         return f"at least {said}: no rate that was tried broke the SLO{queue}"
@@ -199,7 +200,8 @@ def _scenarios(scenarios: Sequence[Mapping[str, Any]]) -> str:
     weights = [float(scenario.get("weight", 1)) for scenario in scenarios]
     mean = sum(weight * len(urls) for weight, urls in zip(weights, requests, strict=True)) / sum(weights)
     several = f"{len(scenarios)} scenario{'s' if len(scenarios) > 1 else ''}"
-    return printable(f"{', '.join(hosts)}: {several}, {rate(mean)} requests an arrival, unsigned")
+    each = f"{rate(mean)} request{'' if mean == 1 else 's'} an arrival"
+    return printable(f"{', '.join(hosts)}: {several}, {each}, unsigned")
 
 
 def speed(summary: Summary) -> str:
@@ -283,14 +285,36 @@ def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
     return printable(found.where), found.metric, limit, value, slo(found.passed).lower()
 
 
+def planned(span: Span) -> str:
+    """Arrivals: few may be a part of one, 2.76, where a plan is a rate for some time."""
+    n = span.planned
+    if n >= 1000 or _is_whole(n):
+        return number(n)
+    return f"{n:.3g}" if n < 100 else f"{n:.1f}"
+
+
+def delivered(span: Span) -> str:
+    """The share that was sent, to as many digits as it has where the plan is a few and a part of one."""
+    n = span.planned
+    if span.delivered_ratio is None or n >= 1000 or _is_whole(n):
+        return percent(span.delivered_ratio)
+    if abs(span.delivered - n) < 1:
+        return "100%"  # nearer to the plan there is no number of arrivals but one
+    return percent(span.delivered_ratio, 1 if n >= 100 else 0)
+
+
+def _is_whole(n: float) -> bool:
+    return abs(n - round(n)) < 0.005
+
+
 def arrivals(span: Span) -> list[tuple[str, str]]:
     drops = ", ".join(
         f"{printable(reason)} {number(n)}" for reason, n in sorted(span.arrivals.dropped_by_reason.items())
     )
     return [
-        ("planned", number(span.planned)),
+        ("planned", planned(span)),
         ("sent", number(span.sent)),
-        ("delivered", percent(span.delivered_ratio)),
+        ("delivered", delivered(span)),
         ("dropped", number(span.arrivals.dropped) + (f" ({drops})" if drops else "")),
     ]
 
@@ -316,8 +340,9 @@ def failures(summary: Summary) -> Table:
     said: dict[str, str] = {}
     for failure in summary.failures:
         said.setdefault(str(failure.get("kind", "")), str(failure.get("message", "")))
+    way = kinds.way(summary.meta.get("config") or {})
     rows = tuple(
-        (printable(kind), str(kinds.words(kind)), printable(said.get(kind) or UNKNOWN), number(n))
+        (printable(kind), str(kinds.words(kind, way)), printable(said.get(kind) or UNKNOWN), number(n))
         for kind, n in _by_count(summary.minutes.whole.requests.by_kind)
     )
     return Table(("failure", "what it means; what to do", "the first one said", "requests"), rows, words=3)
@@ -327,11 +352,10 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
     """The numbers a reader looks for first: label, value, what to hold it against."""
     whole = summary.minutes.whole
     of = whole.requests
-    ratio = whole.delivered_ratio
     busiest = max((rate for row in summary.minutes.rows if (rate := row.per_minute(row.sent))), default=None)
     return [
-        ("sent", number(whole.sent), f"of {number(whole.planned)} planned{_requested(whole)}"),
-        ("delivered", percent(ratio), f"{number(whole.arrivals.dropped)} dropped"),
+        ("sent", number(whole.sent), f"of {planned(whole)} planned{_requested(whole)}"),
+        ("delivered", delivered(whole), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
         ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
         ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
@@ -605,8 +629,8 @@ def phases(summary: Summary) -> Table:
                 printable(phase.name),
                 validity(phase.verdict).lower(),
                 judged,
-                number(phase.span.planned),
-                percent(phase.span.delivered_ratio),
+                planned(phase.span),
+                delivered(phase.span),
                 number(requests.failed),
                 percent(error_rate(requests)),
                 ms(requests.service_time.mean),
@@ -713,7 +737,8 @@ def steps(summary: Summary) -> Table:
         )
         for step in summary.minutes.steps
     )
-    note = f"Rates are the endpoint's, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
+    whose = "endpoint" if summary.on_sagemaker else "target"
+    note = f"Rates are the {whose}'s, arrivals a second. Holds what keeps {limits(summary.limits)}." if rows else ""
     header, spare = (
         ("step", "at", "lasted", "a second", "requests", "measured", "outcome"),
         ("lasted", "requests", "at"),

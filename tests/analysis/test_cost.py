@@ -195,14 +195,20 @@ def test_past_the_guard_or_not_known_it_is_refused_in_one_sentence(
 
 def test_a_guard_needs_to_know_how_many_instances_there_are() -> None:
     assert "the configuration does not say how many instances" in refusal(config(prices=ALL, guard={"max_cost": 99}))
-    assert "has no target" in refusal(RunConfig.from_dict({"guard": {"max_cost": 99}}))
+    assert "what the locustfile calls: the configuration names no endpoint" in refusal(
+        RunConfig.from_dict({"guard": {"max_cost": 99}})
+    )
 
 
 @pytest.mark.parametrize(
     ("host", "free", "unknown"),
     [
         ("127.0.0.1:8000", "All of it stays on this machine: nothing is billed.", ""),
-        ("shop.example.com", "", "what the hosts of the scenarios bill: the configuration has no target"),
+        (
+            "shop.example.com",
+            "",
+            "what the hosts of the scenarios bill: the configuration names no endpoint, and prices are those of AWS",
+        ),
     ],
 )
 def test_scenarios_without_a_target_cost_what_their_hosts_bill(host: str, free: str, unknown: str) -> None:

@@ -32,36 +32,36 @@ RAMP = [200 + 5 * n for n in range(100)]
 
 
 def test_a_clean_ramp_is_bounded_by_the_two_windows_beside_the_change() -> None:
-    found = read(windows(RAMP, edge(470)))
+    found = read(windows(RAMP, edge(470)), 60)
     assert (found.low, found.max_rps, found.high, found.fails_at) == (470, 470, 475, 475)
     assert (found.reached, found.limited_by, found.refused) == (True, "latency_mean", "")
 
 
 def test_what_never_failed_is_a_lower_bound() -> None:
-    found = read(windows(RAMP, lambda rate: 0.5))
+    found = read(windows(RAMP, lambda rate: 0.5), 60)
     assert (found.max_rps, found.low, found.high, found.reached) == (695, 695, None, False)
 
 
 def test_what_failed_at_every_rate_has_no_capacity() -> None:
-    found = read(windows(RAMP, lambda rate: 2.0))
+    found = read(windows(RAMP, lambda rate: 2.0), 60)
     assert (found.max_rps, found.low, found.high, found.reached) == (None, None, 200, True)
     assert found.limited_by == "latency_mean"
 
 
 @pytest.mark.parametrize("hiccup", [230, 400, 455])
 def test_a_hiccup_is_no_limit(hiccup: float) -> None:
-    found = read(windows(RAMP, lambda rate: 5.0 if rate == hiccup else edge(470)(rate)))
+    found = read(windows(RAMP, lambda rate: 5.0 if rate == hiccup else edge(470)(rate)), 60)
     assert found.max_rps == 470
     assert found.high == 475
 
 
 def test_a_good_minute_in_the_midst_of_an_overload_is_none_either() -> None:
-    found = read(windows(RAMP, lambda rate: 0.5 if rate == 600 else edge(470)(rate)))
+    found = read(windows(RAMP, lambda rate: 0.5 if rate == 600 else edge(470)(rate)), 60)
     assert (found.max_rps, found.high) == (470, 475)
 
 
 def test_chance_near_the_change_widens_the_bounds() -> None:
-    found = read(windows(RAMP, lambda rate: 0.5 if rate in (480, 490) else edge(470)(rate)))
+    found = read(windows(RAMP, lambda rate: 0.5 if rate in (480, 490) else edge(470)(rate)), 60)
     assert found.low is not None and found.high is not None
     assert found.low <= 470
     assert found.high >= 490
@@ -75,7 +75,7 @@ def test_the_queue_of_an_overload_is_not_held_against_the_rate_that_it_is_served
         mean = float(np.mean(latencies))
         found.append(Window(10.0 * n, rate, "latency_mean", mean / LIMIT, mean))
     assert any(w.rate < 450 and not w.held for w in found)
-    answer = read(found)
+    answer = read(found, 60)
     assert answer.max_rps == 465
     assert answer.high is not None and 465 <= answer.high <= 485
 
@@ -83,7 +83,7 @@ def test_the_queue_of_an_overload_is_not_held_against_the_rate_that_it_is_served
 def test_a_latency_that_rises_already_lowers_the_bound() -> None:
     """The queue needs time to grow until the limit breaks, and the ramp goes on meanwhile."""
     rising: dict[float, float] = {460: 0.65, 465: 0.75, 470: 0.9}
-    found = read(windows(RAMP, lambda rate: rising.get(rate, edge(470)(rate))))
+    found = read(windows(RAMP, lambda rate: rising.get(rate, edge(470)(rate))), 60)
     assert found.max_rps == 470
     assert found.low == 455
 
@@ -92,26 +92,30 @@ def test_windows_that_may_not_be_judged_are_not() -> None:
     judged = [
         Window(w.at_s, w.rate, w.metric, w.ratio, w.latency, counts=w.rate < 460) for w in windows(RAMP, edge(470))
     ]
-    found = read(judged)
+    found = read(judged, 60)
     assert (found.max_rps, found.reached) == (455, False)
 
 
 def test_few_windows_show_nothing() -> None:
-    assert read(windows([100, 200, 300, 400], edge(250))).refused.startswith("stretches that can be judged: 4, ")
-    assert read([]).refused.startswith("stretches that can be judged: 0, ")
+    assert read(windows([100, 200, 300, 400], edge(250)), 60).refused == (
+        "too short: it takes 5 stretches of 60 s, and has 4 that can be judged"
+    )
+    idle = [Window(60.0 * n, 100, "", 0.0, None) for n in range(9)]
+    assert read(idle, 60).refused.startswith("too little of it can be judged: it takes 5 stretches")
+    assert read([], 60).refused.endswith("and has none that can be judged")
 
 
 def test_an_endpoint_that_fails_at_what_it_held_before_has_changed() -> None:
     found = windows([*RAMP[:50], *RAMP[:50]], lambda rate: 0.5)
     later = [Window(w.at_s, w.rate, w.metric, 3.0 if n >= 60 else 0.5, 0.01) for n, w in enumerate(found)]
-    answer = read(later)
+    answer = read(later, 60)
     assert answer.max_rps is None
     assert answer.refused.startswith("the endpoint changed while it was measured")
 
 
 def test_an_endpoint_that_comes_and_goes_has_no_rate_that_decides() -> None:
     source = random.Random(3)
-    found = read(windows(RAMP, lambda rate: 3.0 if source.random() < 0.4 else 0.5))
+    found = read(windows(RAMP, lambda rate: 3.0 if source.random() < 0.4 else 0.5), 60)
     assert found.refused.startswith("no rate parts what held from what failed")
 
 
@@ -119,7 +123,7 @@ def test_an_endpoint_that_comes_and_goes_has_no_rate_that_decides() -> None:
 def test_a_rate_that_is_kept_and_not_held_as_before_tells_of_a_change(early: float, late: float) -> None:
     ratios = [early + (late - early) * n / 59 for n in range(60)]
     found = [Window(60.0 * n, 200, "latency_mean", ratio, ratio * LIMIT) for n, ratio in enumerate(ratios)]
-    answer = read(found)
+    answer = read(found, 60)
     assert answer.max_rps is None
     assert "at the same rate" in answer.refused
 
@@ -128,7 +132,7 @@ def test_a_rate_that_is_kept_and_not_held_as_before_tells_of_a_change(early: flo
 def test_the_bounds_hold_the_edge_whatever_the_order_of_rates(at: float, source: random.Random) -> None:
     rates = list(RAMP)
     source.shuffle(rates)
-    found = read([Window(60.0 * n, r, "error_rate", edge(at)(r), 0.01) for n, r in enumerate(rates)])
+    found = read([Window(60.0 * n, r, "error_rate", edge(at)(r), 0.01) for n, r in enumerate(rates)], 60)
     if not found.refused and found.low is not None and found.high is not None:
         assert found.low <= at < found.high
 
@@ -156,7 +160,7 @@ def played(
         errors = float(1 - ok.mean()) / 0.05
         ratio, metric = max((value / limit, f"latency_{statistic}"), (errors, "error_rate"))
         found.append(Window(float(start), len(arrivals) / 10, metric, ratio, float(np.mean(latencies))))
-    return read(found)
+    return read(found, 60)
 
 
 @pytest.mark.parametrize(
@@ -194,4 +198,4 @@ def test_a_load_that_comes_back_shows_what_gets_worse() -> None:
         latencies, _ = oracle.serve(even(rate, float(start), 10.0))
         mean = float(np.mean(latencies))
         found.append(Window(float(start), rate, "latency_mean", mean / 0.015, mean))
-    assert "changed while it was measured" in read(found).refused
+    assert "changed while it was measured" in read(found, 60).refused

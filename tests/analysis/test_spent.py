@@ -46,15 +46,17 @@ def test_at_capacity_it_is_the_price_over_what_one_instance_sustains(tmp_path: P
     assert rps and summary.spent.per_million_at_capacity == pytest.approx(0.36 / (rps * 3600) * 1e6)
 
 
-SCENARIOS = {"scenarios": [{"name": "look", "steps": [{"method": "get", "url": "http://localhost/"}]}]}
+SCENARIOS = {"scenarios": [{"name": "look", "steps": [{"method": "get", "url": "http://shop.example.com/"}]}]}
+HERE = {"scenarios": [{"name": "look", "steps": [{"method": "get", "url": "http://localhost/"}]}]}
+NO_ENDPOINT = "the configuration names no endpoint, and prices are those of AWS"
 
 
 @pytest.mark.parametrize(
     ("config", "meta", "why"),
     [
-        ({}, {}, "what was called is not known: the configuration has no target"),
-        (SCENARIOS, {}, "what the hosts of the scenarios bill is not known: the configuration has no target"),
-        (SCENARIOS, {"billing": {"local": True}}, "all of it was on this machine, where nothing is billed"),
+        ({}, {}, f"what the locustfile calls is not known: {NO_ENDPOINT}"),
+        (SCENARIOS, {}, f"what the hosts of the scenarios bill is not known: {NO_ENDPOINT}"),
+        (HERE, {}, "all of it was on this machine, where nothing is billed"),
         ({"target": {"container": "http://127.0.0.1:1/i"}}, {}, "a container was called, and nothing of AWS"),
         (ENDPOINT, {}, "the configuration does not say prices.instance_hour"),
         (ENDPOINT, {"billing": {"local": True}}, "all of it was on this machine, where nothing is billed"),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 from pypdf import PdfReader
 
+from sm_locust.analysis.summary import Summary
+from sm_locust.report.page import render
+from sm_locust.schedule import Phase
+from tests.analysis.folders import played
 from tests.browser.browsing import DESKTOP, LOOKS, PHONE, Look, cut, figures, opened, scrolls_sideways, text
 from tests.browser.pages import AFTER_REPORT, COMPARE, NAMES, REPORT, SEVERAL, WHATIF, Pages
 
@@ -53,6 +59,25 @@ def _brightness(page: Page) -> dict[str, float]:
       text: getComputedStyle(document.querySelector(".chart svg text")).fill,
     })""")
     return {name: sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for name, colour in found.items()}
+
+
+@pytest.mark.parametrize("look", [DESKTOP, PHONE], ids=str)
+def test_no_label_of_a_limit_lies_on_another(browser: Browser, tmp_path: Path, look: Look) -> None:
+    config = {"slo": {"latency_p90": "60ms", "latency_p95": "75ms", "latency_p99": "80ms", "service_time_p99": "100ms"}}
+    run = played(tmp_path, (Phase("flat", 20, 20),), config=config)
+    path = tmp_path / "report.html"
+    path.write_text(render(Summary.of(run)), encoding="utf-8")
+    with opened(browser, path.as_uri(), look) as page:
+        boxes = page.evaluate(
+            """() => [...document.querySelectorAll(".annotation text")]
+              .filter((node) => node.textContent.startsWith("SLO "))
+              .map((node) => { const { left, right, top, bottom } = node.getBoundingClientRect();
+                               return [left, right, top, bottom]; })"""
+        )
+    assert len(boxes) == 4
+    for one, other in combinations(boxes, 2):
+        beside = one[1] <= other[0] or other[1] <= one[0]
+        assert beside or one[3] <= other[2] or other[3] <= one[2], boxes
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

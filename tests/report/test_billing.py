@@ -72,9 +72,7 @@ def test_a_run_of_before_or_without_an_endpoint_says_nothing(tmp_path: Path) -> 
     summary = run(tmp_path, None)
     for rendered in (on_terminal(summary), markdown.render(summary)):
         assert "billing" not in rendered.lower()
-    html = page.render(summary)
-    assert "<td>still billing</td><td>not known: nobody asked</td>" in html
-    assert "<h2>Still billing</h2>" not in html
+    assert "still billing" not in page.render(summary).lower()
 
 
 def test_what_aws_says_is_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.observation import ScalingEvent, alarm_event
 from sm_locust.record.recorder import Recorder
-from sm_locust.report import page
+from sm_locust.report import markdown, page
 from sm_locust.schedule import Phase
 from tests.analysis.folders import SCALED, outcome, played, watch
 from tests.analysis.virtual import virtual_run
@@ -140,12 +140,27 @@ def test_what_an_experiment_put_back_is_said(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_says_why(tmp_path: Path) -> None:
-    run = played(tmp_path, (Phase("flat", 30, 10),))
+    run = played(tmp_path, (Phase("flat", 30, 10),), config={"target": CONFIG["target"]})
     lines = Text(page.render(Summary.of(run))).lines
     assert beside(lines, "foreign traffic") == "not known: nobody watched CloudWatch"
     for title in ("What one instance sustains", "What to set", "What the instances cost"):
         assert beside(lines, title) == "not known" and lines[lines.index(title) + 2].endswith(".")
     assert beside(lines, "still billing") == "not known: nobody asked"
+    # Said once: what is set follows from it.
+    assert sum("slo to hold a rate against" in line for line in lines) == 1
+
+
+@pytest.mark.parametrize("target", [{}, {"target": {"container": "http://127.0.0.1:1/i"}}])
+def test_without_an_endpoint_nothing_is_said_of_sagemaker(target: dict[str, Any], tmp_path: Path) -> None:
+    run = played(tmp_path, (Phase("up", 1200, 5, ramp_to=20),), config={**target, "slo": CONFIG["slo"]})
+    summary = Summary.of(run)
+    lines = Text(page.render(summary)).lines
+    assert beside(lines, "What the target sustains").startswith("≥ 19.9 requests a second")
+    for said in ("\n".join(lines), markdown.render(summary)):
+        assert "not known" not in said and "nobody" not in said.lower()
+        for word in ("CloudWatch", "What to set", "caling out", "still billing", "foreign", "instance", "endpoint"):
+            assert word not in said, word
+    assert "a minute) for the target: no rate" in markdown.render(summary)
 
 
 def test_an_slo_that_held_at_no_rate_is_said_with_the_rate_that_it_is_below(tmp_path: Path) -> None:
@@ -176,7 +191,7 @@ def test_a_phase_that_kept_its_slo_is_folded_and_one_that_did_not_is_not(before:
 
 
 def test_every_figure_has_its_place_its_unit_and_its_source_drawn_or_not(before: Summary, tmp_path: Path) -> None:
-    bare = Summary.of(played(tmp_path, (Phase("flat", 3, 10),)))
+    bare = Summary.of(played(tmp_path, (Phase("flat", 3, 10),), config={"target": CONFIG["target"]}))
     for summary in (before, bare):
         html = page.render(summary)
         found = re.findall(

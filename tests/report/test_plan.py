@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
+from sm_locust.analysis.cost import UNITS
 from sm_locust.analysis.plan import Plan
 from sm_locust.config import RunConfig, load
 from sm_locust.payloads import Payload
@@ -48,6 +49,20 @@ def test_each_price_stands_with_where_and_when_it_comes_from() -> None:
     assert ["data", "in", "0.0515", "GB", "–", "unknown", "–"] in rows
     assert ["CloudWatch,", "about", "2.3", "thousand", "$0.0125", "config", "2026-11-24", "$0.03"] in rows
     assert ["run,", "at", "least", "$0.53", "to", "2.03"] in rows
+
+
+def test_small_numbers_are_written_as_a_person_would() -> None:
+    a_second = [{"name": "a", "duration": 15, "arrival_rate": 2}]
+    api = {"endpoint": "e", "region": "us-east-1", "api_gateway": "https://a.example.com/x", "auth": "none"}
+    prices = Prices({key: Price(0.01, TODAY, "cache") for key in UNITS}, Seen("ml.m4.xlarge", 1))
+    said = shown(plan_of(RunConfig.from_dict({"target": api, "phases": a_second}), prices))
+    rows = [line.split() for line in said.splitlines()]
+    assert ["data", "in", "390", "bytes", "$0.01", "a", "GB", "cache", "2026-11-24", "<$0.0001"] in rows
+    assert ["CloudWatch,", "about", "867", "metrics", "$0.01", "a", "thousand", "cache", "2026-11-24", "$0.009"] in rows
+    assert ["Lambda", "calls", "30", "calls", "$0.01", "a", "million", "cache", "2026-11-24", "<$0.0001"] in rows
+    assert "answers of 2,500 s at the peak fill its 5,000 in flight" in said
+    assert max(cell_len(line) for line in said.splitlines()) <= 80
+    assert "in flight" not in shown(plan_of(config([{"name": "a", "duration": 15, "arrival_rate": 1}])))
 
 
 @pytest.mark.parametrize("name", ["decision_trees", "local", "soak", "spike", "steps"])

@@ -132,7 +132,7 @@ def test_the_terminal_says_the_facts_of_summary_md_in_its_order(
             wording.validity(summary.verdict),
             wording.slo_title(summary),
             *(metric for _, metric, *_ in map(wording.judgement, summary.slo.judgements)),
-            wording.capacity(summary.capacity)[:30],
+            wording.capacity(summary)[:30],
             *(value for _, value in wording.arrivals(summary.minutes.whole)[:1]),
             *(row[1][:20] for row in wording.failures(summary).rows),
             *(value[:20] for _, value in wording.cloudwatch(summary)[:1]),
@@ -410,6 +410,19 @@ def test_the_curves_are_the_minutes_of_the_schedule(reference: Summary) -> None:
 def test_a_short_run_is_drawn_by_the_second(tmp_path: Path) -> None:
     arrivals, *_ = figures(page.render(Summary.of(played(tmp_path, (Phase("flat", 90, 20),)))))
     assert len(arrivals["curves"][0]["x"]) == 90
+
+
+def test_the_axis_of_a_short_run_counts_seconds(tmp_path: Path) -> None:
+    config = {"slo": {"latency_mean": "15ms"}}
+    phases = (Phase("up", 8, 20), Phase("on", 12, 20))
+    for chart in figures(page.render(Summary.of(played(tmp_path, phases, config=config)))):
+        assert (chart["along"], chart["until"], chart["width"]) == ("schedule second", 20.0, 1.0)
+        assert chart["phases"] == [["up", 0.0, 8.0], ["on", 8.0, 20.0]]
+        edges = chart["heat"][0] if chart["heat"] else chart["curves"][0]["x"]
+        assert edges[1] - edges[0] == (5.0 if chart["title"].startswith("CPU") else 1.0) and edges[-1] > 15
+    for seconds, along in ((119, "schedule second"), (120, "schedule minute")):
+        run = played(tmp_path, (Phase("flat", seconds, 1),))
+        assert figures(page.render(Summary.of(run)))[0]["along"] == along
 
 
 def test_seconds_without_an_answer_are_a_gap_in_the_curve(tmp_path: Path) -> None:

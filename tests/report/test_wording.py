@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sm_locust.analysis.capacity import Capacity
+from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
@@ -40,6 +42,23 @@ def test_milliseconds_have_three_figures(seconds: float | None, said: str) -> No
 )
 def test_a_percentage_is_never_rounded_to_nothing_or_to_all(ratio: float | None, said: str) -> None:
     assert wording.percent(ratio) == said
+
+
+@pytest.mark.parametrize(
+    ("planned", "sent", "said"),
+    [
+        (2.763, 3, ("2.76", "100%")),
+        (6.9, 5, ("6.9", "72%")),
+        (387.5, 387, ("387.5", "100%")),
+        (387.5, 380, ("387.5", "98.1%")),
+        (200.0, 199, ("200", "99.50%")),
+        (48756.979, 48757, ("48,757", "100.00%")),
+        (0.0, 0, ("0", "–")),
+    ],
+)
+def test_a_share_of_few_has_as_many_digits_as_it_has(planned: float, sent: int, said: tuple[str, str]) -> None:
+    span = Span(0.0, planned=planned, delivered=sent)
+    assert (wording.planned(span), wording.delivered(span)) == said
 
 
 def test_printable_text_is_one_line_without_control_characters() -> None:
@@ -96,6 +115,12 @@ def test_what_ran_names_the_target_and_the_way(target: dict[str, str] | None, sa
     assert wording.way(Summary.of(Run.create(tmp_path, meta(config=config, ended_s=0.0)))) == said
 
 
+def test_one_request_is_one() -> None:
+    step = {"method": "get", "url": "http://localhost:1/"}
+    for steps, said in (([step], "1 request an arrival"), ([step, step], "2 requests an arrival")):
+        assert said in wording.destination({"scenarios": [{"name": "look", "steps": steps}]})
+
+
 def test_the_table_of_minutes_is_thinned_but_keeps_both_ends_and_where_it_broke(tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, REFERENCE, reference_answer, speed=60, config=SLO))
     shown = [row[0] for row in wording.minutes(summary).rows]
@@ -143,5 +168,6 @@ def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
         (Capacity("ramp", refused="it \x1b[31mchanged"), "not known: it \ufffd[31mchanged"),
     ],
 )
-def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str) -> None:
-    assert wording.capacity(found) == said
+def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str, tmp_path: Path) -> None:
+    summary = Summary.of(played(tmp_path, (Phase("flat", 1, 1),), config={"target": {"endpoint": "e"}}))
+    assert wording.capacity(replace(summary, capacity=found)) == said

@@ -36,12 +36,14 @@ class Feed:
     next     the next one; raises UsedUp where none is left
     ends     whether there may be a last one
     used_up  whether that was taken
+    failed   what its source raised in place of a further one, in one sentence; empty where it did not
     """
 
     def __init__(self, source: Iterator[Payload], *, ends: bool) -> None:
         self.next: Callable[[], Payload] = source.__next__
         self.ends = ends
         self.used_up = False
+        self.failed = ""
         if ends:
             # One ahead: that a payload was the last one is known when it is taken, not by the arrival after it. While a
             # source waits others run, and a generator must not be entered twice.
@@ -54,12 +56,19 @@ class Feed:
         with self._turn:
             taken = self._ahead
             if taken is None:
-                raise UsedUp("no payload is left")
+                raise UsedUp(self.failed or "no payload is left")
             self._ahead = None  # should the source raise, it has ended
             try:
                 self._ahead = next(self._source, None)
-            finally:
-                self.used_up = self._ahead is None
+            except Exception as e:  # the one after this: what is taken can be sent
+                self.failed = _said(e)
+            except KeyboardInterrupt:  # not the source's: the run is ended by hand
+                raise
+            except BaseException as e:  # whoever waits here is ended by it too, such as by a Timeout of its own
+                self.failed = _said(e)
+                self.used_up = True
+                raise
+            self.used_up = self._ahead is None
             return taken
 
 
@@ -77,8 +86,9 @@ class Feeder:
     header        True leaves out the first line of a CSV file
 
     A function is called again when what it gave has ended, unless the order is once; an iterator cannot begin again, so
-    the run ends with it. Both are asked one body ahead, and are not for order random. Each worker has a feeder of its
-    own, which in turn begins at another payload; what ends a run is refused with workers: each would send all of it.
+    the run ends with it. Both are asked one body ahead, and are not for order random. One that raises, or gives what
+    is no body, ends the run, which is then not valid (`payloads failed: …`). Each worker has a feeder of its own, which
+    in turn begins at another payload; what ends a run is refused with workers: each would send all of it.
 
     What is wrong with it is said before anything is sent, as a ConfigError of one sentence.
     """
@@ -195,6 +205,12 @@ def _again(make: Callable[[], Iterable[Body]]) -> Iterator[Body]:
         for body in make():
             taken = True
             yield body
+
+
+def _said(error: BaseException) -> str:
+    """In one line, since it stands in a sentence of the report."""
+    said = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split()).rstrip(":")[:200]
 
 
 def _nothing() -> Payload:

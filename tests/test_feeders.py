@@ -131,9 +131,31 @@ def test_a_source_that_fails_says_so_and_has_ended() -> None:
 
     source = Feeder(broken).feed()
     assert taken(source, 1) == ["one"]
-    with pytest.raises(OSError, match="the disk is gone"):
+    assert (source.used_up, source.failed) == (False, "")
+    assert taken(source, 1) == ["two"], "what it gave before is sent"
+    assert (source.used_up, source.failed) == (True, "OSError: the disk is gone")
+    with pytest.raises(UsedUp, match="the disk is gone"):
         source.next()
-    assert source.used_up
+
+
+def test_a_source_that_gives_no_body_or_ends_the_arrival_that_waits_for_it_has_failed() -> None:
+    def ends(after: BaseException | None) -> Iterator[Any]:
+        yield "one"
+        if after is not None:
+            raise after
+        yield 7
+
+    source = Feeder(lambda: ends(None), "once").feed()
+    assert taken(source, 1) == ["one"]
+    assert source.failed == "7 is not accepted: bytes, a text or a Payload, not empty"
+    source = Feeder(lambda: ends(gevent.GreenletExit()), "once").feed()
+    with pytest.raises(gevent.GreenletExit):
+        source.next()
+    assert (source.used_up, source.failed) == (True, "GreenletExit")
+    source = Feeder(lambda: ends(KeyboardInterrupt()), "once").feed()
+    with pytest.raises(KeyboardInterrupt):
+        source.next()
+    assert (source.used_up, source.failed) == (False, ""), "who ends the run by hand has not broken the payloads"
 
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [

@@ -55,6 +55,7 @@ from sm_locust.record.run import (
     BY_HAND,
     COMPLETE,
     ENDS_OF_ITSELF,
+    PAYLOADS_FAILED,
     RUN_TIME,
     SEARCHED,
     STOPPED,
@@ -294,7 +295,7 @@ class LiveRun:
             )
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
         if generator is not None:
-            generator.on_used_up = lambda at: self._end_used_up(active, at)
+            generator.on_used_up = lambda at, failed: self._end_used_up(active, at, failed)
         self._active = active
         if self.exposed is not None:
             self.exposed.begin(order.config.slo.limits(), order.speed)
@@ -362,6 +363,7 @@ class LiveRun:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
         self._note_clock(active, sample, data["clock_ahead"])
+        self._end_if_payloads_failed(active, worker, sample.at, data["payloads_failed"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -526,12 +528,23 @@ class LiveRun:
             self._end(active, STOPPED)
             logger.warning("the run ends: %s", wording.tripped(tripped.as_dict()))
 
-    def _end_used_up(self, active: Active, at: float) -> None:
+    def _end_used_up(self, active: Active, at: float, failed: str) -> None:
         """The plan goes as far as the payloads did."""
         active.until = min(active.until, at)
+        self._end_if_payloads_failed(active, LOCAL, at, failed)
         if self.why is None:
             logger.info("the run ends: all payloads have been sent")
             self._end(active, USED_UP)
+
+    def _end_if_payloads_failed(self, active: Active, process: str, at: float, failed: str) -> None:
+        """What a process was to send cannot be had any more: the rest of the plan would miss its share."""
+        if not failed:
+            return
+        # What happens at the end or after it belongs to no run any more.
+        active.run.note("", rows=[Event(max(0.0, at - JUST_BEFORE), PAYLOADS_FAILED + failed, process)])
+        if self.why is None:
+            logger.error("the run ends: the payloads of process %s failed: %s", process, failed)
+            self._end(active, PAYLOADS_FAILED + failed)
 
     def _processes(self) -> int:
         """How many make the load."""

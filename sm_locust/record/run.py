@@ -40,6 +40,7 @@ COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search 
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ALL_LOST = "the last worker was lost"
 USED_UP = "payloads used up"
+PAYLOADS_FAILED = "payloads failed: "  # + what: why a run ended, and the event of the process whose payloads they were
 ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED, USED_UP)  # what run.json says of a run that nobody ended
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger

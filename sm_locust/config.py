@@ -92,7 +92,8 @@ from sm_locust.fields import (
 from sm_locust.fields import (
     parse_duration as parse_duration,
 )
-from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables, without_secrets
+from sm_locust.kept import without_secrets
+from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables
 from sm_locust.scenario import check as check_scenarios
 from sm_locust.scenario import requests_each as requests_of_each
 from sm_locust.schedule import Phase, Schedule

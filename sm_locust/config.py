@@ -565,6 +565,14 @@ class RunConfig(Section):
         target = self.target
         return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
 
+    def with_files_from(self, folder: str | Path) -> RunConfig:
+        """The paths of files made absolute; relative ones start at `folder`."""
+        base, request = Path(folder).absolute(), self.request
+        if request.payloads is not None:
+            request = request.model_copy(update={"payloads": str(base / request.payloads)})
+        feeds = tuple(feed.model_copy(update={"file": str(base / feed.file)}) for feed in self.feeds)
+        return self.model_copy(update={"request": request, "feeds": feeds})
+
     def with_overrides(
         self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"
     ) -> RunConfig:

@@ -125,6 +125,7 @@ class LiveRun:
         self._environment = environment
         self._options = options
         self._order: Order | None = None  # of the run to come, or the one going on
+        self._ordered_for: tuple[Any, ...] = ()  # the shape and the user classes that it was resolved with
         self._active: Active | None = None
         self._master: MasterSide | None = None
         self._rebalancing = True
@@ -164,8 +165,11 @@ class LiveRun:
 
         options, picked  asked for anew, as the web UI does for each start
         """
-        if self._active is None and (options is not None or self._order is None):
-            self._options = options or self._options
+        # What a program has changed on its environment since is what its runner plays.
+        here = (self._environment.shape_class, tuple(self._environment.user_classes))
+        changed = self._options.in_code and here != self._ordered_for
+        if self._active is None and (options is not None or self._order is None or changed):
+            self._options, self._ordered_for = options or self._options, here
             self._order = None  # should this one be refused, the one before it is not played in its place
             self._order = resolve(self._environment, self._options, picked)
             self._looking = _watch(self._order)

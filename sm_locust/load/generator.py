@@ -134,6 +134,7 @@ class Generator:
         self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
         self._is_stopped = self._is_closed = False
+        self._leaving: list[Greenlet] = []  # what runs on_stop
 
         environment.events.request.add_listener(self._on_request)
 
@@ -445,8 +446,11 @@ class Generator:
             )
             self._cut_short = 0
 
-    def close(self) -> None:
-        """Lets go of connections and users; the generator is of no use after. Idempotent."""
+    def close(self, *, hurry: bool = False) -> None:
+        """Lets go of connections and users; the generator is of no use after. Idempotent.
+
+        Waits for the `on_stop` of all users: ten seconds at most, or a second with `hurry`, and not after `leave`.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -454,10 +458,18 @@ class Generator:
         if self._keeper is not None:
             self._keeper.kill(block=False)
         leaving = [sender.leave() for sender in self._senders]
-        gevent.joinall([greenlet for greenlet in leaving if greenlet is not None], timeout=_STOP_PATIENCE)
-        gevent.killall([greenlet for greenlet in leaving if greenlet is not None], block=False)
-        for connections in self._connections.values():
-            connections.close()
+        self._leaving = [greenlet for greenlet in leaving if greenlet is not None]
+        try:
+            gevent.joinall(self._leaving, timeout=_KILL_PATIENCE if hurry else _STOP_PATIENCE)
+        finally:
+            gevent.killall(self._leaving, block=False)
+            for connections in self._connections.values():
+                connections.close()
+
+    def leave(self) -> None:
+        """Has whoever drains or closes it wait no longer: what is in flight is cancelled, and each on_stop is ended."""
+        self.cancel()
+        gevent.killall(self._leaving, block=False)
 
     def shipment(self, before: float | None = None) -> Shipment:
         """Takes what was counted for seconds that began before `before` (everything by default)."""

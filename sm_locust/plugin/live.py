@@ -609,7 +609,7 @@ class LiveRun:
                 except KeyboardInterrupt:  # a second Ctrl-C: no more patience, but nothing is left uncounted
                     active.generator.cancel()
                 self._take(active, active.generator, None)
-                active.generator.close()
+                active.generator.close(hurry=self._left)
             elif self._master is not None:
                 silent: set[str] = set()
                 with contextlib.suppress(KeyboardInterrupt):
@@ -671,7 +671,7 @@ class LiveRun:
         if active is None or not active.over:
             return
         if active.generator is not None:
-            active.generator.cancel()
+            active.generator.leave()
         elif self._master is not None:
             self._master.leave()
 

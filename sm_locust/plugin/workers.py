@@ -63,7 +63,7 @@ class WorkerSide:
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._environment = environment
         self._runner = runner
-        self._patience = 0.0
+        self._patience, self._hurries = 0.0, False
         self._run_id = ""
         self._comparing = self._offset = ClockOffset()
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
@@ -149,7 +149,7 @@ class WorkerSide:
 
     def _begin(self, order: dict[str, Any], received: float) -> None:
         """Makes this run's generator. Its order comes ahead of Locust's spawn message, or after it to a late worker."""
-        self._run_id, self._patience = order["run_id"], order["patience"]
+        self._run_id, self._patience, self._hurries = order["run_id"], order["patience"], False
         before = self._environment.generator  # type: ignore[attr-defined]
         if isinstance(before, Generator) and not self._drained:
             # It was not heard when its run was to end, and nobody counts any more what it sends.
@@ -276,16 +276,16 @@ class WorkerSide:
             while self._unacknowledged and time.monotonic() < deadline:
                 gevent.sleep(0.05)
                 self._repeat()
-            generator.close()
+            generator.close(hurry=self._hurries)
             # Locust's own statistics would otherwise miss what ended since its last report.
             self._runner._send_stats()
 
     def leave(self) -> None:
         """Does not wait any longer for what is in flight, if it drains."""
-        self._patience = 0.0
+        self._patience, self._hurries = 0.0, True
         generator = self._generator
-        if generator is not None and generator.is_stopped and not self._drained:
-            generator.cancel()
+        if generator is not None and generator.is_stopped:
+            generator.leave()
 
     def _on_quitting(self, **_: Any) -> None:
         """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""

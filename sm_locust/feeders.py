@@ -7,15 +7,16 @@ That a run ends with its payloads is the generator's and the plugin's business.
 from __future__ import annotations
 
 import itertools
-import math
 import random
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
 from sm_locust.config import ConfigError, PayloadOrder
+from sm_locust.fields import A_HEADER
 from sm_locust.payloads import Payload, read
 
 Body = bytes | str | Payload
@@ -24,6 +25,10 @@ SEQUENTIAL, RANDOM, ONCE = ORDERS = get_args(PayloadOrder)
 
 _NOTHING = "nothing to send: give request.body or request.payloads in the configuration"
 _ACCEPTED = "a path, bodies in a list, or a function that gives bodies"
+
+
+_MOST = 1e300  # of a weight, so that all of them can be added up
+_HEADER = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
 
 
 class UsedUp(LookupError):
@@ -86,7 +91,8 @@ class Feeder:
     header        True leaves out the first line of a CSV file
 
     A function is called again when what it gave has ended, unless the order is once; an iterator cannot begin again, so
-    the run ends with it. Both are asked one body ahead, and are not for order random. One that raises, or gives what
+    the run ends with it. Both are asked one body ahead, and are not for order random: what an iterator gave for the one
+    after a run's last is not sent in the next run either. One that raises, or gives what
     is no body, ends the run, which is then not valid (`payloads failed: …`). Each worker has a feeder of its own, which
     in turn begins at another payload; what ends a run is refused with workers: each would send all of it.
 
@@ -122,6 +128,8 @@ class Feeder:
             raise ConfigError("weights: not accepted: only with order random")
         if self.header and not str(self.payloads).lower().endswith(".csv"):
             raise ConfigError("header: True is not accepted: only with a .csv file")
+        if self.content_type is not None:
+            _check_type(self.content_type)
         if self._is_lazy:
             if self.order == RANDOM:
                 raise ConfigError("order: random is not accepted: what a function or an iterator gives comes in turn")
@@ -158,10 +166,17 @@ class Feeder:
         return self._known
 
     def _payload(self, body: Any) -> Payload:
-        if isinstance(body, Payload):
+        if isinstance(body, Payload) and isinstance(body.body, bytes):
+            if body.content_type:
+                _check_type(body.content_type)
             return body
         if isinstance(body, str | bytes) and body:
-            return Payload(body.encode() if isinstance(body, str) else body, self.content_type or "")
+            try:
+                return Payload(body.encode() if isinstance(body, str) else body, self.content_type or "")
+            except UnicodeEncodeError as e:
+                raise ConfigError(
+                    f"{body!a:.60} is not accepted: its character {e.start + 1} is none that UTF-8 has"
+                ) from None
         raise ConfigError(f"{body!r:.60} is not accepted: bytes, a text or a Payload, not empty")
 
 
@@ -222,11 +237,19 @@ def _is_iterator(source: object) -> bool:
 
 
 def _check_weights(weights: Sequence[float], payloads: int) -> None:
-    accepted = "a number for each payload, 0 or more, not all 0"
+    accepted = f"a number for each payload, 0 or more, at most {_MOST:g}, not all 0"
+    if not isinstance(weights, Sized):
+        raise ConfigError(f"weights: {weights!r:.60} is not accepted: {accepted}")
     if len(weights) != payloads:
         raise ConfigError(f"weights: {len(weights)} for {payloads} payloads are not accepted: {accepted}")
     for weight in weights:
-        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        if not isinstance(weight, int | float) or not 0 <= weight <= _MOST:
             raise ConfigError(f"weights: {weight!r:.60} is not accepted: {accepted}")
     if not any(weights):
         raise ConfigError(f"weights: all of them are 0: {accepted}")
+
+
+def _check_type(content_type: object) -> None:
+    """As the configuration's: what is no header would fail each request."""
+    if not isinstance(content_type, str) or not _HEADER.fullmatch(content_type):
+        raise ConfigError(f"content_type: {content_type!r:.60} is not accepted: {A_HEADER}")

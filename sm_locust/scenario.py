@@ -200,7 +200,7 @@ class Scenario(Section):
 
 
 class Feed(Section):
-    """A CSV file whose rows give values: one row for each run of a scenario.
+    """A CSV file whose rows give values: one row for each run of a scenario. 128 MiB at the most, a value 32 MiB.
 
     sequential  the rows in their order, and then again from the first, over all workers together as far as it goes
     cast        a column that reads as a number is one, as artillery has it by default: 007 is 7 then

@@ -170,6 +170,21 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (["a", "b"], {"order": "random", "weights": [1]}, "weights: 1 for 2 payloads are not accepted: a number for each"),
     (["a"], {"order": "random", "weights": [-1]}, "weights: -1 is not accepted: a number for each payload, 0 or more"),
     (["a"], {"order": "random", "weights": ["x"]}, "weights: 'x' is not accepted"),
+    (["a"], {"order": "random", "weights": 5}, "weights: 5 is not accepted: a number for each payload, 0 or more"),
+    (
+        ["a", "b"],
+        {"order": "random", "weights": [1e308, 1e308]},
+        "weights: 1e+308 is not accepted: a number",
+    ),
+    (["a", "1\ud800"], {}, "'1\\ud800' is not accepted: its character 2 is none that UTF-8 has"),
+    (
+        ["a"],
+        {"content_type": "a\r\nX: y"},
+        "content_type: 'a\\r\\nX: y' is not accepted: a text of 1 to 1024 printable",
+    ),
+    ([Payload(b"a", "a/\u20ac")], {}, "content_type: 'a/\u20ac' is not accepted: a text of 1 to 1024 printable ASCII"),
+    ([Payload("a")], {}, "Payload(body='a', content_type='') is not accepted: bytes, a text or a Payload"),  # type: ignore[arg-type]
+    (three_texts, {"content_type": ""}, "content_type: '' is not accepted: a text of 1 to 1024 printable ASCII"),
     (["a"], {"order": "random", "weights": [0]}, "weights: all of them are 0"),
     (three_texts, {"order": "random"}, "order: random is not accepted: what a function or an iterator gives"),
     ("rows.jsonl", {"header": True}, "header: True is not accepted: only with a .csv file"),

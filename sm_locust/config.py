@@ -92,7 +92,8 @@ from sm_locust.fields import (
 from sm_locust.fields import (
     parse_duration as parse_duration,
 )
-from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables, without_secrets
+from sm_locust.kept import without_secrets
+from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables
 from sm_locust.scenario import check as check_scenarios
 from sm_locust.scenario import requests_each as requests_of_each
 from sm_locust.schedule import Phase, Schedule
@@ -563,6 +564,14 @@ class RunConfig(Section):
         """Those of `urls` that the target names, whatever the steps of scenarios name beside it."""
         target = self.target
         return () if target is None else tuple(filter(None, (target.url, target.api_gateway, target.container)))
+
+    def with_files_from(self, folder: str | Path) -> RunConfig:
+        """The paths of files made absolute; relative ones start at `folder`."""
+        base, request = Path(folder).absolute(), self.request
+        if request.payloads is not None:
+            request = request.model_copy(update={"payloads": str(base / request.payloads)})
+        feeds = tuple(feed.model_copy(update={"file": str(base / feed.file)}) for feed in self.feeds)
+        return self.model_copy(update={"request": request, "feeds": feeds})
 
     def with_overrides(
         self, endpoint: str | None = None, region: str | None = None, url: str | None = None, *, prefix: str = "--"

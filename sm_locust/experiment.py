@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sm_locust import custody, payloads
+from sm_locust import custody, feeds, payloads
 from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
@@ -31,12 +31,12 @@ from sm_locust.aws.session import AwsFault, addresses, runtime_urls
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.custody import progress, say
 from sm_locust.interrupts import HEARD, Interrupts
+from sm_locust.kept import NOT_KEPT
 from sm_locust.loopback import only_loopback
 from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
 from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
 from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
-from sm_locust.scenario import NOT_KEPT
 from sm_locust.schedule import SPEEDS
 
 STARTERS = Path(__file__).parent / "starters"
@@ -96,6 +96,7 @@ class Experiment:
         scaling.wanted(config)
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
+        feeds.load(config.feeds, self.config.parent)
         cost.check(config, None, self.speed, bodies, "experiment")
         return config
 
@@ -163,9 +164,7 @@ def _as_file(config: str | Path | RunConfig) -> Iterator[Path]:
     if not isinstance(config, RunConfig):
         yield Path(config)
         return
-    data = config.as_dict()
-    if config.request.payloads is not None:
-        data["request"]["payloads"] = str(Path(config.request.payloads).absolute())
+    data = config.with_files_from(Path()).as_dict()
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:  # JSON is YAML
         json.dump(data, file)
         file.flush()
@@ -243,11 +242,7 @@ def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
             f"{record.path}: cannot be resumed: its scenarios send passwords or keys, which no record keeps; "
             f"`sm-locust scaling restore {folder}` puts scaling back"
         )
-    if config.request.payloads is not None:
-        beside = Path(str(found["config_file"])).parent
-        config = config.model_copy(
-            update={"request": config.request.model_copy(update={"payloads": str(beside / config.request.payloads)})}
-        )
+    config = config.with_files_from(Path(str(found["config_file"])).parent)
     path = folder / RESUMED
     path.write_text(json.dumps(config.as_dict(), indent=2) + "\n", encoding="utf-8")
     played = Experiment(

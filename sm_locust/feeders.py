@@ -7,15 +7,16 @@ That a run ends with its payloads is the generator's and the plugin's business.
 from __future__ import annotations
 
 import itertools
-import math
 import random
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
 from sm_locust.config import ConfigError, PayloadOrder
+from sm_locust.fields import A_HEADER
 from sm_locust.payloads import Payload, read
 
 Body = bytes | str | Payload
@@ -24,6 +25,10 @@ SEQUENTIAL, RANDOM, ONCE = ORDERS = get_args(PayloadOrder)
 
 _NOTHING = "nothing to send: give request.body or request.payloads in the configuration"
 _ACCEPTED = "a path, bodies in a list, or a function that gives bodies"
+
+
+_MOST = 1e300  # of a weight, so that all of them can be added up
+_HEADER = re.compile(r"[!-~](?:[ -~]{0,1022}[!-~])?")
 
 
 class UsedUp(LookupError):
@@ -36,12 +41,14 @@ class Feed:
     next     the next one; raises UsedUp where none is left
     ends     whether there may be a last one
     used_up  whether that was taken
+    failed   what its source raised in place of a further one, in one sentence; empty where it did not
     """
 
     def __init__(self, source: Iterator[Payload], *, ends: bool) -> None:
         self.next: Callable[[], Payload] = source.__next__
         self.ends = ends
         self.used_up = False
+        self.failed = ""
         if ends:
             # One ahead: that a payload was the last one is known when it is taken, not by the arrival after it. While a
             # source waits others run, and a generator must not be entered twice.
@@ -54,12 +61,19 @@ class Feed:
         with self._turn:
             taken = self._ahead
             if taken is None:
-                raise UsedUp("no payload is left")
+                raise UsedUp(self.failed or "no payload is left")
             self._ahead = None  # should the source raise, it has ended
             try:
                 self._ahead = next(self._source, None)
-            finally:
-                self.used_up = self._ahead is None
+            except Exception as e:  # the one after this: what is taken can be sent
+                self.failed = _said(e)
+            except KeyboardInterrupt:  # not the source's: the run is ended by hand
+                raise
+            except BaseException as e:  # whoever waits here is ended by it too, such as by a Timeout of its own
+                self.failed = _said(e)
+                self.used_up = True
+                raise
+            self.used_up = self._ahead is None
             return taken
 
 
@@ -77,8 +91,10 @@ class Feeder:
     header        True leaves out the first line of a CSV file
 
     A function is called again when what it gave has ended, unless the order is once; an iterator cannot begin again, so
-    the run ends with it. Both are asked one body ahead, and are not for order random. Each worker has a feeder of its
-    own, which in turn begins at another payload; what ends a run is refused with workers: each would send all of it.
+    the run ends with it. Both are asked one body ahead, and are not for order random: what an iterator gave for the one
+    after a run's last is not sent in the next run either. One that raises, or gives what
+    is no body, ends the run, which is then not valid (`payloads failed: …`). Each worker has a feeder of its own, which
+    in turn begins at another payload; what ends a run is refused with workers: each would send all of it.
 
     What is wrong with it is said before anything is sent, as a ConfigError of one sentence.
     """
@@ -112,6 +128,8 @@ class Feeder:
             raise ConfigError("weights: not accepted: only with order random")
         if self.header and not str(self.payloads).lower().endswith(".csv"):
             raise ConfigError("header: True is not accepted: only with a .csv file")
+        if self.content_type is not None:
+            _check_type(self.content_type)
         if self._is_lazy:
             if self.order == RANDOM:
                 raise ConfigError("order: random is not accepted: what a function or an iterator gives comes in turn")
@@ -148,10 +166,17 @@ class Feeder:
         return self._known
 
     def _payload(self, body: Any) -> Payload:
-        if isinstance(body, Payload):
+        if isinstance(body, Payload) and isinstance(body.body, bytes):
+            if body.content_type:
+                _check_type(body.content_type)
             return body
         if isinstance(body, str | bytes) and body:
-            return Payload(body.encode() if isinstance(body, str) else body, self.content_type or "")
+            try:
+                return Payload(body.encode() if isinstance(body, str) else body, self.content_type or "")
+            except UnicodeEncodeError as e:
+                raise ConfigError(
+                    f"{body!a:.60} is not accepted: its character {e.start + 1} is none that UTF-8 has"
+                ) from None
         raise ConfigError(f"{body!r:.60} is not accepted: bytes, a text or a Payload, not empty")
 
 
@@ -197,6 +222,12 @@ def _again(make: Callable[[], Iterable[Body]]) -> Iterator[Body]:
             yield body
 
 
+def _said(error: BaseException) -> str:
+    """In one line, since it stands in a sentence of the report."""
+    said = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return " ".join(said.split()).rstrip(":")[:200]
+
+
 def _nothing() -> Payload:
     raise LookupError(_NOTHING)
 
@@ -206,11 +237,19 @@ def _is_iterator(source: object) -> bool:
 
 
 def _check_weights(weights: Sequence[float], payloads: int) -> None:
-    accepted = "a number for each payload, 0 or more, not all 0"
+    accepted = f"a number for each payload, 0 or more, at most {_MOST:g}, not all 0"
+    if not isinstance(weights, Sized):
+        raise ConfigError(f"weights: {weights!r:.60} is not accepted: {accepted}")
     if len(weights) != payloads:
         raise ConfigError(f"weights: {len(weights)} for {payloads} payloads are not accepted: {accepted}")
     for weight in weights:
-        if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        if not isinstance(weight, int | float) or not 0 <= weight <= _MOST:
             raise ConfigError(f"weights: {weight!r:.60} is not accepted: {accepted}")
     if not any(weights):
         raise ConfigError(f"weights: all of them are 0: {accepted}")
+
+
+def _check_type(content_type: object) -> None:
+    """As the configuration's: what is no header would fail each request."""
+    if not isinstance(content_type, str) or not _HEADER.fullmatch(content_type):
+        raise ConfigError(f"content_type: {content_type!r:.60} is not accepted: {A_HEADER}")

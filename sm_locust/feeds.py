@@ -22,6 +22,9 @@ from sm_locust.scenario import Feed
 
 ACCEPTED = "a CSV file in UTF-8, a value in each row for each of fields"
 
+# Each process holds every row: 128 MiB of short ones are more than a GiB of memory. No request may have a larger body.
+LARGEST_FILE, LARGEST_VALUE = 128 << 20, 32 << 20  # bytes, characters
+
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 _EXACT = 2**53  # up to here JavaScript's numbers are exact as well
 # Workers that began side by side would use up the same rows at the same time; see pacer for the number.
@@ -70,7 +73,15 @@ def load(feeds: Sequence[Feed], base_dir: str | Path) -> tuple[Table, ...]:
     for i, feed in enumerate(feeds):
         path = Path(base_dir, feed.file)
         try:
+            if path.stat().st_size > LARGEST_FILE:
+                raise _refused(
+                    i,
+                    feed.file,
+                    f"{path.stat().st_size / 2**20:,.0f} MiB are too much: {LARGEST_FILE >> 20} at the most",
+                )
             contents.append(path.read_bytes())
+        except ConfigError:
+            raise
         except (OSError, ValueError) as error:
             raise _refused(i, str(path), getattr(error, "strerror", None) or str(error)) from None
     return parse(feeds, contents)
@@ -95,16 +106,22 @@ def sha256(tables: Iterable[Table]) -> str:
 
 
 def _table(number: int, feed: Feed, content: bytes) -> Table:
+    if len(content) > LARGEST_FILE:
+        raise _refused(
+            number, feed.file, f"{len(content) / 2**20:,.0f} MiB are too much: {LARGEST_FILE >> 20} at the most"
+        )
     try:
-        text = content.decode("utf-8-sig")
+        content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refused(number, feed.file, f"byte {error.start} is not UTF-8") from None
     try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=feed.delimiter, strict=True)
+        # Read from bytes: a StringIO takes four of them for each character.
+        file = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+        lines = csv.reader(file, delimiter=feed.delimiter, strict=True)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"feeds[{number}].delimiter: {feed.delimiter!r} separates no values: {error}") from None
     rows: list[Mapping[str, Any]] = []
-    limit = csv.field_size_limit(max(len(text), 1))  # by default 128 KiB; an image written as text is more
+    limit = csv.field_size_limit(LARGEST_VALUE)  # by default 128 KiB; an image written as text is more
     try:
         if feed.header:
             next(lines, None)
@@ -117,7 +134,9 @@ def _table(number: int, feed: Feed, content: bytes) -> Table:
             values = map(_cast, cells) if feed.cast else cells
             rows.append(dict(zip(feed.fields, values, strict=False)))
     except csv.Error as error:
-        raise _refused(number, feed.file, f"line {lines.line_num}: {error}") from None
+        too_large = str(error).startswith("field larger than field limit")
+        said = f"a value of more than {LARGEST_VALUE >> 20} MiB" if too_large else str(error)
+        raise _refused(number, feed.file, f"line {lines.line_num}: {said}") from None
     finally:
         csv.field_size_limit(limit)
     if not rows:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from sm_locust import templates
 from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, refused
+from sm_locust.kept import without_secrets
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 BODIES = ("body", "json", "form")
@@ -187,12 +188,8 @@ class Scenario(Section):
         """Primitives, as they may be kept: without passwords, keys and tokens."""
         data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for step in data["steps"]:
-            step.update(
-                {key: without_secrets(step[key]) for key in ("headers", "query", "json", "form") if key in step}
-            )
-            if "url" in step:
-                base, mark, query = step["url"].partition("?")
-                step["url"] = base + mark + "&".join(map(_pair, query.split("&")))
+            kept = ("url", "headers", "query", "body", "json", "form")
+            step.update({key: without_secrets(step[key]) for key in kept if key in step})
         return data
 
     @model_validator(mode="after")
@@ -203,7 +200,7 @@ class Scenario(Section):
 
 
 class Feed(Section):
-    """A CSV file whose rows give values: one row for each run of a scenario.
+    """A CSV file whose rows give values: one row for each run of a scenario. 128 MiB at the most, a value 32 MiB.
 
     sequential  the rows in their order, and then again from the first, over all workers together as far as it goes
     cast        a column that reads as a number is one, as artillery has it by default: 007 is 7 then
@@ -222,36 +219,6 @@ class Feed(Section):
 Scenarios = Annotated[tuple[Scenario, ...] | None, Listed]
 Feeds = Annotated[tuple[Feed, ...], Listed]
 Variables = Annotated[dict[str, Any], BeforeValidator(_variables)]
-
-
-NOT_KEPT = "(not kept)"
-_SECRET = re.compile(r"pass|pwd|secret|token|key|auth|credential|cookie|session|signature", re.IGNORECASE)
-
-
-def without_secrets(value: Any) -> Any:
-    """A mapping as it may be kept: NOT_KEPT where a name says password, key or token and the value is no template."""
-    if isinstance(value, list):
-        return [without_secrets(inner) for inner in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {name: _kept(name, inner) for name, inner in value.items()}
-
-
-def _kept(name: str, value: Any) -> Any:
-    if _SECRET.search(name) and isinstance(value, str | int | float) and not _only_a_place(value):
-        return NOT_KEPT
-    if _SECRET.search(name) and isinstance(value, list):
-        return [NOT_KEPT if isinstance(inner, str | int | float) else without_secrets(inner) for inner in value]
-    return without_secrets(value)
-
-
-def _only_a_place(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\s*\{\{[^{}]*\}\}\s*", value) is not None
-
-
-def _pair(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    return f"{name}{equals}{NOT_KEPT}" if value and _SECRET.search(name) and not _only_a_place(value) else pair
 
 
 def check(scenarios: Iterable[Scenario], feeds: Iterable[Feed], variables: Mapping[str, Any]) -> None:

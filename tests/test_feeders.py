@@ -131,9 +131,31 @@ def test_a_source_that_fails_says_so_and_has_ended() -> None:
 
     source = Feeder(broken).feed()
     assert taken(source, 1) == ["one"]
-    with pytest.raises(OSError, match="the disk is gone"):
+    assert (source.used_up, source.failed) == (False, "")
+    assert taken(source, 1) == ["two"], "what it gave before is sent"
+    assert (source.used_up, source.failed) == (True, "OSError: the disk is gone")
+    with pytest.raises(UsedUp, match="the disk is gone"):
         source.next()
-    assert source.used_up
+
+
+def test_a_source_that_gives_no_body_or_ends_the_arrival_that_waits_for_it_has_failed() -> None:
+    def ends(after: BaseException | None) -> Iterator[Any]:
+        yield "one"
+        if after is not None:
+            raise after
+        yield 7
+
+    source = Feeder(lambda: ends(None), "once").feed()
+    assert taken(source, 1) == ["one"]
+    assert source.failed == "7 is not accepted: bytes, a text or a Payload, not empty"
+    source = Feeder(lambda: ends(gevent.GreenletExit()), "once").feed()
+    with pytest.raises(gevent.GreenletExit):
+        source.next()
+    assert (source.used_up, source.failed) == (True, "GreenletExit")
+    source = Feeder(lambda: ends(KeyboardInterrupt()), "once").feed()
+    with pytest.raises(KeyboardInterrupt):
+        source.next()
+    assert (source.used_up, source.failed) == (False, ""), "who ends the run by hand has not broken the payloads"
 
 
 WRONG: list[tuple[Any, dict[str, Any], str]] = [
@@ -148,6 +170,21 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (["a", "b"], {"order": "random", "weights": [1]}, "weights: 1 for 2 payloads are not accepted: a number for each"),
     (["a"], {"order": "random", "weights": [-1]}, "weights: -1 is not accepted: a number for each payload, 0 or more"),
     (["a"], {"order": "random", "weights": ["x"]}, "weights: 'x' is not accepted"),
+    (["a"], {"order": "random", "weights": 5}, "weights: 5 is not accepted: a number for each payload, 0 or more"),
+    (
+        ["a", "b"],
+        {"order": "random", "weights": [1e308, 1e308]},
+        "weights: 1e+308 is not accepted: a number",
+    ),
+    (["a", "1\ud800"], {}, "'1\\ud800' is not accepted: its character 2 is none that UTF-8 has"),
+    (
+        ["a"],
+        {"content_type": "a\r\nX: y"},
+        "content_type: 'a\\r\\nX: y' is not accepted: a text of 1 to 1024 printable",
+    ),
+    ([Payload(b"a", "a/\u20ac")], {}, "content_type: 'a/\u20ac' is not accepted: a text of 1 to 1024 printable ASCII"),
+    ([Payload("a")], {}, "Payload(body='a', content_type='') is not accepted: bytes, a text or a Payload"),  # type: ignore[arg-type]
+    (three_texts, {"content_type": ""}, "content_type: '' is not accepted: a text of 1 to 1024 printable ASCII"),
     (["a"], {"order": "random", "weights": [0]}, "weights: all of them are 0"),
     (three_texts, {"order": "random"}, "order: random is not accepted: what a function or an iterator gives"),
     ("rows.jsonl", {"header": True}, "header: True is not accepted: only with a .csv file"),

@@ -60,6 +60,20 @@ def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
         feeds.load([feed()], tmp_path)
 
 
+def test_a_file_or_a_value_that_is_too_large_is_refused_by_name(tmp_path: Path) -> None:
+    with open(tmp_path / "users.csv", "wb") as file:
+        file.truncate(200 << 20)
+    with pytest.raises(
+        ConfigError, match=r"feeds\[0\].file: users.csv: 200 MiB are too much: 128 at the most; accepted"
+    ):
+        feeds.load([feed()], tmp_path)
+    value = b"x" * feeds.LARGEST_VALUE
+    (known,) = feeds.parse([feed(fields=["id"])], [b"1\n" + value + b"\n"])
+    assert len(known.rows[1]["id"]) == feeds.LARGEST_VALUE
+    with pytest.raises(ConfigError, match=r"users.csv: line 2: a value of more than 32 MiB; accepted"):
+        feeds.parse([feed(fields=["id"])], [b"1\n" + value + b"x\n"])
+
+
 def table(order: str, n: int = 8) -> feeds.Table:
     return feeds.parse([feed(fields=["id"], order=order)], ["".join(f"{i}\n" for i in range(n)).encode()])[0]
 

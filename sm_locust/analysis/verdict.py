@@ -15,7 +15,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import ALL_LOST, WORKER_BACK, WORKER_LOST, Event
+from sm_locust.record.run import ALL_LOST, PAYLOADS_FAILED, WORKER_BACK, WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -82,6 +82,7 @@ class Verdict:
             text = f"Nothing was sent of {whole.planned:,.0f} arrivals planned; check the users and the schedule."
             found.append(Reason("nothing sent", text))
         found += _refused(minutes, whole, "", _slack(meta, whole))
+        found += _nothing_left(minutes.events)
         found += _delivery(minutes, whole, "", _slack(meta, whole), endpoint_drops(spans))
         for span in spans:
             found += _late(span, minutes.name_of(span))
@@ -103,6 +104,7 @@ class Verdict:
         name = minutes.name_of(span)
         slack = _slack(meta, span) + _shifted(minutes, span)
         found = _refused(minutes, span, name, slack)
+        found += _nothing_left([e for e in minutes.events if span.start <= e.at < span.start + span.seconds])
         found += _delivery(minutes, span, name, slack, endpoint_drops([span]))
         found += _late(span, name)
         found += _busy(minutes, span)
@@ -306,6 +308,19 @@ def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reas
         f"are {more}: {do}."
     )
     return [Reason("credentials", text, invalidates=not few)]
+
+
+def _nothing_left(events: Iterable[Event]) -> list[Reason]:
+    """A source of payloads that raised, which is no end that anybody planned."""
+    failed = [e for e in events if e.event.startswith(PAYLOADS_FAILED)]
+    if not failed:
+        return []
+    event, others = failed[0], f" ({len(failed) - 1} more as well)" if len(failed) > 1 else ""
+    text = (
+        f"Process {event.worker}{others} had nothing to send any more {event.at:,.0f} s after the start, which ended "
+        f"the run before its time: {event.event}; mend what gives the payloads, and run it again."
+    )
+    return [Reason("payloads failed", text)]
 
 
 def _clock(corrections: Sequence[Event]) -> str:

@@ -40,7 +40,6 @@ from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import CANCELLED, CONNECT, OK, RESET, TASK_ERROR, TIMEOUT, Outcome
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import USED_UP
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +60,7 @@ class Shipment:
     """What a process has counted since it was asked last.
 
     clock_ahead  seconds that AWS's clock was found to be ahead of this machine's, said once; None where it was not
+    payloads_failed  what a feeder's source raised, which ended this process's arrivals, said once; empty otherwise
     """
 
     intervals: list[Interval]
@@ -68,6 +68,7 @@ class Shipment:
     in_flight: int
     cpu: float | None
     clock_ahead: float | None = None
+    payloads_failed: str = ""
 
 
 class Generator:
@@ -117,7 +118,8 @@ class Generator:
         self._chance = chance(seed, index, "tasks")
         self._feeds: dict[Feeder | None, Feed] = {None: feed(payloads, config.request.order, seed=seed, index=index)}
         self.next_payload = self._taking(self._feeds[None])
-        self.on_used_up: Callable[[float], None] | None = None  # told when the run has sent all that it was to send
+        self.on_used_up: Callable[[float, str], None] | None = None  # told when, and what failed, once nothing is left
+        self._payloads_failed = ""  # yet to be shipped
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
         self._pausing = 0  # of those, between two requests of a scenario
         self._cut_short = 0  # runs of a scenario that were ended there
@@ -133,6 +135,7 @@ class Generator:
         self._cpu_at: tuple[float, float] | None = None
         self._said: set[object] = set()  # of what tasks raised
         self._is_stopped = self._is_closed = False
+        self._leaving: list[Greenlet] = []  # what runs on_stop
 
         environment.events.request.add_listener(self._on_request)
 
@@ -162,12 +165,14 @@ class Generator:
             return source.next
 
         def take() -> Payload:
-            payload = source.next()
-            if source.used_up and not self._is_stopped:
-                self._is_stopped, at = True, self._pacer.end()
-                if self.on_used_up is not None:
-                    self.on_used_up(at)
-            return payload
+            try:
+                return source.next()
+            finally:  # a source that fails leaves nothing to send either
+                if source.used_up and not self._is_stopped:
+                    self._is_stopped, at = True, self._pacer.end()
+                    self._payloads_failed = source.failed
+                    if self.on_used_up is not None:
+                        self.on_used_up(at, source.failed)
 
         return take
 
@@ -312,8 +317,8 @@ class Generator:
         except _QUIET_ENDS as e:
             if user is None:  # nobody is there to run the task
                 self._end_generic(arrival, task, TASK_ERROR, f"on_start ended with {type(e).__name__}", e)
-        except UsedUp:
-            self._end_generic(arrival, task, CANCELLED, USED_UP)
+        except UsedUp as e:
+            self._end_generic(arrival, task, CANCELLED, str(e))
         except gevent.Timeout as expired:  # not an Exception: the task's own limit on what it does
             self._end_generic(arrival, task, TIMEOUT, f"the task's own limit ended it: {expired}")
         except Exception as e:
@@ -452,8 +457,11 @@ class Generator:
             )
             self._cut_short = 0
 
-    def close(self) -> None:
-        """Lets go of connections and users; the generator is of no use after. Idempotent."""
+    def close(self, *, hurry: bool = False) -> None:
+        """Lets go of connections and users; the generator is of no use after. Idempotent.
+
+        Waits for the `on_stop` of all users: ten seconds at most, or a second with `hurry`, and not after `leave`.
+        """
         if self._is_closed:
             return
         self._is_closed = True
@@ -461,17 +469,26 @@ class Generator:
         if self._keeper is not None:
             self._keeper.kill(block=False)
         leaving = [sender.leave() for sender in self._senders]
-        gevent.joinall([greenlet for greenlet in leaving if greenlet is not None], timeout=_STOP_PATIENCE)
-        gevent.killall([greenlet for greenlet in leaving if greenlet is not None], block=False)
-        for connections in self._connections.values():
-            connections.close()
+        self._leaving = [greenlet for greenlet in leaving if greenlet is not None]
+        try:
+            gevent.joinall(self._leaving, timeout=_KILL_PATIENCE if hurry else _STOP_PATIENCE)
+        finally:
+            gevent.killall(self._leaving, block=False)
+            for connections in self._connections.values():
+                connections.close()
+
+    def leave(self) -> None:
+        """Has whoever drains or closes it wait no longer: what is in flight is cancelled, and each on_stop is ended."""
+        self.cancel()
+        gevent.killall(self._leaving, block=False)
 
     def shipment(self, before: float | None = None) -> Shipment:
         """Takes what was counted for seconds that began before `before` (everything by default)."""
         ahead = None if self._clock_said else self._signing_clock.corrected_by
         self._clock_said = self._signing_clock.corrected_by is not None
+        failed, self._payloads_failed = self._payloads_failed, ""
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead
+            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead, failed
         )
 
     def _cpu_sample(self) -> float | None:

@@ -55,6 +55,7 @@ from sm_locust.record.run import (
     BY_HAND,
     COMPLETE,
     ENDS_OF_ITSELF,
+    PAYLOADS_FAILED,
     RUN_TIME,
     SEARCHED,
     STOPPED,
@@ -124,6 +125,7 @@ class LiveRun:
         self._environment = environment
         self._options = options
         self._order: Order | None = None  # of the run to come, or the one going on
+        self._ordered_for: tuple[Any, ...] = ()  # the shape and the user classes that it was resolved with
         self._active: Active | None = None
         self._master: MasterSide | None = None
         self._rebalancing = True
@@ -163,8 +165,11 @@ class LiveRun:
 
         options, picked  asked for anew, as the web UI does for each start
         """
-        if self._active is None and (options is not None or self._order is None):
-            self._options = options or self._options
+        # What a program has changed on its environment since is what its runner plays.
+        here = (self._environment.shape_class, tuple(self._environment.user_classes))
+        changed = self._options.in_code and here != self._ordered_for
+        if self._active is None and (options is not None or self._order is None or changed):
+            self._options, self._ordered_for = options or self._options, here
             self._order = None  # should this one be refused, the one before it is not played in its place
             self._order = resolve(self._environment, self._options, picked)
             self._looking = _watch(self._order)
@@ -294,7 +299,7 @@ class LiveRun:
             )
         active.board = self.board = _board(active) if self._environment.web_ui is not None else None
         if generator is not None:
-            generator.on_used_up = lambda at: self._end_used_up(active, at)
+            generator.on_used_up = lambda at, failed: self._end_used_up(active, at, failed)
         self._active = active
         if self.exposed is not None:
             self.exposed.begin(order.config.slo.limits(), order.speed)
@@ -362,6 +367,7 @@ class LiveRun:
             return
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
         self._note_clock(active, sample, data["clock_ahead"])
+        self._end_if_payloads_failed(active, worker, sample.at, data["payloads_failed"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -526,12 +532,23 @@ class LiveRun:
             self._end(active, STOPPED)
             logger.warning("the run ends: %s", wording.tripped(tripped.as_dict()))
 
-    def _end_used_up(self, active: Active, at: float) -> None:
+    def _end_used_up(self, active: Active, at: float, failed: str) -> None:
         """The plan goes as far as the payloads did."""
         active.until = min(active.until, at)
+        self._end_if_payloads_failed(active, LOCAL, at, failed)
         if self.why is None:
             logger.info("the run ends: all payloads have been sent")
             self._end(active, USED_UP)
+
+    def _end_if_payloads_failed(self, active: Active, process: str, at: float, failed: str) -> None:
+        """What a process was to send cannot be had any more: the rest of the plan would miss its share."""
+        if not failed:
+            return
+        # What happens at the end or after it belongs to no run any more.
+        active.run.note("", rows=[Event(max(0.0, at - JUST_BEFORE), PAYLOADS_FAILED + failed, process)])
+        if self.why is None:
+            logger.error("the run ends: the payloads of process %s failed: %s", process, failed)
+            self._end(active, PAYLOADS_FAILED + failed)
 
     def _processes(self) -> int:
         """How many make the load."""
@@ -592,7 +609,7 @@ class LiveRun:
                 except KeyboardInterrupt:  # a second Ctrl-C: no more patience, but nothing is left uncounted
                     active.generator.cancel()
                 self._take(active, active.generator, None)
-                active.generator.close()
+                active.generator.close(hurry=self._left)
             elif self._master is not None:
                 silent: set[str] = set()
                 with contextlib.suppress(KeyboardInterrupt):
@@ -654,7 +671,7 @@ class LiveRun:
         if active is None or not active.over:
             return
         if active.generator is not None:
-            active.generator.cancel()
+            active.generator.leave()
         elif self._master is not None:
             self._master.leave()
 

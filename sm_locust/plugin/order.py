@@ -175,8 +175,13 @@ def _configuration(options: Options) -> tuple[RunConfig, Path, tuple[str, ...]]:
         raise ConfigError(
             f"--sm-environment {options.environment}: not accepted: only with a script, as --sm-config FILE"
         )
-    else:
+    elif isinstance(options.config, RunConfig | None):
         config = options.config or RunConfig()
+    else:
+        raise ConfigError(
+            f"{options.called('config')}: {options.config!r:.60} is not accepted: a file, or a RunConfig, such as "
+            "RunConfig.from_dict makes of a mapping"
+        )
     config = config.with_overrides(options.endpoint, options.region, options.url, prefix="--sm-")
     if options.capacity is not None:
         config = config.with_capacity(options.capacity, "--sm-capacity")

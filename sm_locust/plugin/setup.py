@@ -38,7 +38,8 @@ def setup(
     """Makes an environment's users stand for arrivals, and each of its runs leave a folder.
 
     For Locust as a library: call it after the runner was created and before it starts. Only this environment's events
-    are listened to. Called again, between runs, it orders the next one: what is not given stays as it was.
+    are listened to. Called again, between runs, it orders the next one, with the environment's users and shape as they
+    are then: what is not given stays as it was.
 
     config   a YAML file, a RunConfig, or None for the defaults
     run_dir  where each run makes a folder (default `runs`)
@@ -69,6 +70,9 @@ def setup(
                 in_code=True,
             )
         )
+        known.look()
+    elif known.options.in_code and not known.is_running:
+        known.order(known.options)
         known.look()
     return known
 

@@ -40,7 +40,7 @@ HELLO = "sm_hello"  # worker → master: version; its handlers are registered; L
 REFUSED = "sm_refused"  # master → worker: version of the master, which is another one; it ends
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
 CANNOT = "sm_cannot"  # worker → master: problem; it drops its share, and says why where somebody looks
-SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead
+SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead, payloads_failed
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master: sent, version; and back: sent, theirs
 AGAIN = "sm_again"  # worker → master, and back once it counts with the worker: run_id, which time it could not be heard
@@ -63,7 +63,7 @@ class WorkerSide:
     def __init__(self, environment: Environment, runner: WorkerRunner) -> None:
         self._environment = environment
         self._runner = runner
-        self._patience = 0.0
+        self._patience, self._hurries = 0.0, False
         self._run_id = ""
         self._comparing = self._offset = ClockOffset()
         self._unacknowledged: dict[int, tuple[float, dict[str, Any]]] = {}
@@ -149,7 +149,7 @@ class WorkerSide:
 
     def _begin(self, order: dict[str, Any], received: float) -> None:
         """Makes this run's generator. Its order comes ahead of Locust's spawn message, or after it to a late worker."""
-        self._run_id, self._patience = order["run_id"], order["patience"]
+        self._run_id, self._patience, self._hurries = order["run_id"], order["patience"], False
         before = self._environment.generator  # type: ignore[attr-defined]
         if isinstance(before, Generator) and not self._drained:
             # It was not heard when its run was to end, and nobody counts any more what it sends.
@@ -239,6 +239,7 @@ class WorkerSide:
                 "cpu": shipment.cpu,
                 "at": at,
                 "clock_ahead": shipment.clock_ahead,
+                "payloads_failed": shipment.payloads_failed,
             }
             self._unacknowledged[self._seq] = (time.monotonic(), data)
             self._send(SHIP, data)
@@ -275,16 +276,16 @@ class WorkerSide:
             while self._unacknowledged and time.monotonic() < deadline:
                 gevent.sleep(0.05)
                 self._repeat()
-            generator.close()
+            generator.close(hurry=self._hurries)
             # Locust's own statistics would otherwise miss what ended since its last report.
             self._runner._send_stats()
 
     def leave(self) -> None:
         """Does not wait any longer for what is in flight, if it drains."""
-        self._patience = 0.0
+        self._patience, self._hurries = 0.0, True
         generator = self._generator
-        if generator is not None and generator.is_stopped and not self._drained:
-            generator.cancel()
+        if generator is not None and generator.is_stopped:
+            generator.leave()
 
     def _on_quitting(self, **_: Any) -> None:
         """Ctrl-C reaches every process of a terminal: a worker then drains without being asked."""

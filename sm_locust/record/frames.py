@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+_LAST = 253_402_300_799_999  # the end of the year 9999, in Unix milliseconds
+
+
 def frame(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
@@ -26,7 +29,7 @@ def frame(
     speed       schedule seconds for one real second
     kinds       the dtypes of columns that are not to be guessed
 
-    Raises ImportError, one sentence, without pandas.
+    Raises ImportError, one sentence, without pandas, ValueError for a time past the year 9999.
     """
     try:
         import pandas
@@ -34,6 +37,8 @@ def frame(
         raise ImportError("to_pandas() needs pandas, an extra: pip install 'sm-locust[pandas]'") from None
     found = pandas.DataFrame([[row.get(column) for column in columns] for row in rows], columns=list(columns))
     found["at_s"] = found["at_s"].astype("float64")
-    milliseconds = ((started_at + found["at_s"] / speed) * 1e3).round().astype("int64")
-    found.insert(0, "at", pandas.to_datetime(milliseconds, unit="ms", utc=True))
+    milliseconds = ((started_at + found["at_s"] / speed) * 1e3).round()
+    if (milliseconds.abs() > _LAST).any():
+        raise ValueError("at_s has a time of no calendar")
+    found.insert(0, "at", pandas.to_datetime(milliseconds.astype("int64"), unit="ms", utc=True))
     return found.astype(dict(kinds or {}))

@@ -76,7 +76,10 @@ class ScalingEvent:
     def of(cls, cells: Sequence[str]) -> ScalingEvent:
         """The inverse of `cells`. Raises ValueError for what is none."""
         at_s, desired, in_service, event = cells
-        return cls(_finite(at_s), int(desired) if desired else None, int(in_service) if in_service else None, event)
+        return cls(_finite(at_s), _instances(desired), _instances(in_service), event)
+
+
+_MOST = 2**31  # instances, or copies
 
 
 def alarm_event(name: str, old: str, new: str) -> str:
@@ -107,6 +110,13 @@ def line(cells: Iterable[str]) -> str:
 
 # Control characters (C0, DEL, C1), Unicode's own line and paragraph separators, and halves of pairs, which UTF-8 lacks.
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def _instances(cell: str) -> int | None:
+    found = int(cell) if cell else None
+    if found is not None and not 0 <= found <= _MOST:
+        raise ValueError(f"{cell:.30} is not a number of instances")
+    return found
 
 
 def _finite(cell: str) -> float:

@@ -40,6 +40,7 @@ COMPLETE, RUN_TIME, SEARCHED = "schedule complete", "run time reached", "search 
 STOPPED, BY_HAND = "stopped by stop_when", "stopped by hand"
 ALL_LOST = "the last worker was lost"
 USED_UP = "payloads used up"
+PAYLOADS_FAILED = "payloads failed: "  # + what: why a run ended, and the event of the process whose payloads they were
 ENDS_OF_ITSELF = (COMPLETE, RUN_TIME, SEARCHED, STOPPED, USED_UP)  # what run.json says of a run that nobody ended
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events of the ledger
@@ -57,6 +58,8 @@ _COLUMNS = {
 
 # A second of a ledger lies before the end of its run, or before that of the longest one that can be planned.
 _LONGEST, _BEYOND = 720 * 3600.0, 3600.0
+
+_EXACT = 2**53  # up to here a whole number is one of float's
 
 T = TypeVar("T")
 
@@ -427,7 +430,7 @@ class Run:
         rows: list[dict[str, Any]]
         if table == "timeline":
             rows, columns = self._timeline()
-            kinds = {name: "int64" for name in columns if name not in ("at_s", "planned") and not name.endswith("_ms")}
+            kinds = {name: "int64" for name in columns if _counts(name)}
         elif table == "cloudwatch":
             columns = list(_COLUMNS[CLOUDWATCH])
             rows = [{column: getattr(found, column) for column in columns} for found in self.observations()]
@@ -439,7 +442,11 @@ class Run:
             rows = sorted(({**row, "at_s": row["at"] * self.speed} for row in self.failures()), key=lambda r: r["at_s"])
         else:
             raise ValueError(f"to_pandas({table!r}) is not accepted: one of {', '.join(get_args(Table))}")
-        return frame(rows, columns, started_at(self.folder, self.meta), self.speed, kinds)
+        began = started_at(self.folder, self.meta)
+        try:
+            return frame(rows, columns, began, self.speed, kinds)
+        except (ValueError, TypeError, OverflowError) as e:  # such as a time that pandas has no date for
+            raise RunError(f"{self.folder}: its {table} is no table: {' '.join(str(e).split()):.200}") from None
 
     def _timeline(self) -> tuple[list[dict[str, Any]], list[str]]:
         path = self.folder / TIMELINE
@@ -449,8 +456,7 @@ class Run:
                 if "at_s" not in header:
                     raise ValueError(f"its columns are {','.join(header):.60}")
                 return [
-                    {name: float(cell) if cell else None for name, cell in zip(header, line, strict=True)}
-                    for line in lines
+                    {name: _cell(name, cell) for name, cell in zip(header, line, strict=True)} for line in lines
                 ], header
         except FileNotFoundError:
             again = f"sm-locust summarize {self.folder} writes it"
@@ -490,11 +496,14 @@ class Run:
         if not path.exists():
             return
         # Half a line may end in half a character.
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
-            for number, text in enumerate(file, 1):
-                if not text.endswith("\n"):
-                    return
-                yield number, text.removesuffix("\n")
+        try:
+            with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+                for number, text in enumerate(file, 1):
+                    if not text.endswith("\n"):
+                        return
+                    yield number, text.removesuffix("\n")
+        except OSError as e:
+            raise RunError(f"{path}: cannot be read: {e.strerror or e}") from None
 
 
 def started_at(folder: Path, meta: Mapping[str, Any]) -> float:
@@ -511,6 +520,21 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _counts(column: str) -> bool:
+    """Whether a column of the timeline holds whole numbers."""
+    return column not in ("at_s", "planned") and not column.endswith("_ms")
+
+
+def _cell(column: str, cell: str) -> float | None:
+    """A cell of the timeline. Raises ValueError for what is none."""
+    if not cell and column.endswith("_ms"):  # nothing was answered
+        return None
+    value = float(cell or "nan")
+    if not math.isfinite(value) or (_counts(column) and (value % 1 or abs(value) >= _EXACT)):
+        raise ValueError(f"{column} {cell!r} is not a {'count' if _counts(column) else 'number'}")
+    return value
 
 
 class _Twice(Exception):

@@ -156,6 +156,13 @@ SENTENCES: list[tuple[str, dict[str, Any], bool, list[str], list[list[str]]]] = 
         [[], ["credentials"]],
     ),
     (
+        "payloads that failed, which ended the run",
+        {"until": 70.1, "events": [Event(70.0, "payloads failed: OSError: gone", "local")]},
+        False,
+        ["payloads failed"],
+        [[], ["payloads failed"]],
+    ),
+    (
         "one arrival in fifty too many",
         {"again": lambda n: n % 50 == 0},
         False,

@@ -342,7 +342,7 @@ def test_a_feeder_of_a_class_is_sent_once_and_arrivals_that_find_nothing_left_ar
     bench = Bench(Twice)
     benches.append(bench)
     told: list[float] = []
-    bench.generator.on_used_up = told.append
+    bench.generator.on_used_up = lambda at, failed: told.append(at)
     bench.run(users=100, seconds=0.3)
     whole = bench.end()
     invoker = bench.generator.invoker(Twice)

@@ -144,3 +144,27 @@ def test_an_on_stop_that_waits_holds_up_nobody_elses(shop: str, monkeypatch: pyt
         bench.close()
     assert sorted(left) == list(range(2, Slow.made + 1))
     assert Slow.made > 3
+
+
+def test_whoever_is_told_to_leave_waits_for_no_on_stop() -> None:
+    ended: list[int] = []
+
+    class Slow(ArrivalUser):
+        @task
+        def one(self) -> None: ...
+
+        def on_stop(self) -> None:
+            try:
+                gevent.sleep(60)
+            finally:
+                ended.append(1)
+
+    bench = Bench(Slow)
+    bench.run(users=40, seconds=0.2)
+    bench.end()
+    gevent.spawn_later(0.1, bench.generator.leave)
+    with gevent.Timeout(2.0):
+        bench.generator.close()
+        gevent.sleep(0.1)
+    assert ended
+    bench.close()

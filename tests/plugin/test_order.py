@@ -236,13 +236,47 @@ def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_
     assert live.order().config.arrivals.per_user == 2, "what is not given stays as it was"
 
 
+class Steady(PhasesShape):
+    phases = (Phase("steady", 60, 10),)
+
+
+class Brief(PhasesShape):
+    phases = (Phase("brief", 3, 20),)
+
+
+def test_the_next_run_is_of_the_shape_and_the_users_that_the_environment_has_then(tmp_path: Path) -> None:
+    environment = Environment(user_classes=[Anybody], shape_class=Steady())
+    environment.create_local_runner()
+    live = setup(environment, run_dir=tmp_path)
+    assert live is not None
+    assert live.schedule_to_play().duration == 60
+    environment.shape_class = Brief()
+    assert live.schedule_to_play().duration == 3, "also where nobody calls setup"
+    environment.shape_class = Steady()
+    setup(environment)
+    assert live.schedule_to_play().duration == 60
+    environment.user_classes = [Anybody, Loops]
+    with pytest.raises(ConfigError, match="Loops is not an ArrivalUser"):
+        setup(environment)
+
+
+def test_a_configuration_of_another_kind_is_refused_until_one_is_given(tmp_path: Path) -> None:
+    environment = Environment(user_classes=[Anybody])
+    environment.create_local_runner()
+    told: list[dict[str, Any]] = [{"config": {"slo": {}}}, {"run_dir": tmp_path}]
+    for given in told:
+        with pytest.raises(
+            ConfigError, match=r"^config: \{'slo': \{\}\} is not accepted: a file, or a RunConfig, such as"
+        ):
+            setup(environment, **given)
+    live = setup(environment, RunConfig())
+    assert live is not None
+    assert live.order().run_dir == str(tmp_path)
+
+
 class Loops(User):
     @task
     def browse(self) -> None: ...
-
-
-class Steady(PhasesShape):
-    phases = (Phase("steady", 60, 10),)
 
 
 @pytest.mark.parametrize("shape", [Steady, Find])

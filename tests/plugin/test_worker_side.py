@@ -13,8 +13,10 @@ from locust.env import Environment
 
 import pytest
 
+from sm_locust.config import RunConfig
+from sm_locust.feeders import Feeder
 from sm_locust.load.generator import Generator
-from sm_locust.load.users import ArrivalUser, InvokerUser
+from sm_locust.load.users import ArrivalUser, ContainerUser, InvokerUser
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Picked, resolve
@@ -160,5 +162,46 @@ def test_a_run_whose_only_worker_was_lost_is_not_valid_and_says_what_ended_it(tm
         assert "no other was left, which ended the run" in reasons["worker lost"].text
         assert live.summary.exit_code == 3
     finally:
+        master.greenlet.kill()
+        master.server.socket.context.destroy(linger=0)
+
+
+def test_a_worker_whose_payloads_fail_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    """A function that comes again in turn is taken with workers; each has its own, which may fail there alone."""
+
+    def rows() -> Iterator[str]:
+        yield from "123"
+        raise OSError("the share is gone")
+
+    class Invokes(ContainerUser):
+        payloads = Feeder(rows, content_type="text/csv")
+
+        @task
+        def one(self) -> None:
+            self.invoke()
+
+    environment = Environment(user_classes=[Invokes])
+    master = environment.create_master_runner("127.0.0.1", 0)
+    config = RunConfig.from_dict({"target": {"container": "http://127.0.0.1:9"}})
+    live = setup(environment, config, run_dir=tmp_path)
+    here = Environment(user_classes=[Invokes])
+    runner = here.create_worker_runner("127.0.0.1", master.server.port)
+    try:
+        assert isinstance(live, LiveRun)
+        WorkerSide(here, runner)
+        until(lambda: runner.client_id in master.clients)
+        gevent.sleep(0.1)
+        gevent.spawn(master.start, 20, 20.0)
+        until(lambda: live.finished is not None)
+        run = live.finish()
+        assert run is not None and live.summary is not None
+        assert run.meta["ended"] == "payloads failed: OSError: the share is gone"
+        reasons = {reason.code: reason.text for reason in live.summary.verdict.reasons}
+        assert f"Process {runner.client_id} had nothing to send" in reasons["payloads failed"]
+        assert live.summary.exit_code == 3
+        assert live.summary.minutes.whole.sent == 3
+    finally:
+        runner.greenlet.kill()
+        runner.client.socket.context.destroy(linger=0)
         master.greenlet.kill()
         master.server.socket.context.destroy(linger=0)

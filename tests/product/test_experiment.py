@@ -18,6 +18,8 @@ from click.testing import CliRunner
 
 from sm_locust.cli import main
 from sm_locust.config import RunConfig
+from sm_locust.experiment import Experiment as ToPlay
+from sm_locust.experiment import _as_file, _recorded
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior
 from sm_locust.record.run import Run
 from tests.runs.harness import (
@@ -324,6 +326,7 @@ def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: P
     [
         ({"scaling": None}, "scaling"),
         ({"phases": None}, "phases: missing"),
+        ({"feeds": [{"file": "absent.csv", "fields": ["id"]}]}, "absent.csv: No such file or directory"),
         ({"target": {"container": "http://127.0.0.1:1/invocations"}}, "target.endpoint: missing"),
         ({"target": {"endpoint": "any", "region": "us-east-1", "url": "http://192.0.2.1"}}, "not loopback"),
     ],
@@ -361,6 +364,30 @@ def test_what_cannot_be_resumed_is_said_in_one_sentence(
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"sm-locust: {said}")
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_files_beside_a_configuration_are_found_from_wherever_it_is_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One made in code is a file in another folder for Locust, and so is that of a record."""
+    (tmp_path / "rows.csv").write_text("1\n")
+    monkeypatch.chdir(tmp_path)
+    written = yaml.safe_load(config(tmp_path, "http://127.0.0.1:1").read_text())
+    request, feed = {"content_type": "text/csv", "payloads": "rows.csv"}, {"file": "rows.csv", "fields": ["id"]}
+    relative = RunConfig.from_dict({**written, "request": request, "feeds": [feed]})
+    with _as_file(relative) as path:
+        assert path.parent != tmp_path
+        played = ToPlay(path, tmp_path).resolved()
+    found: dict[str, Any] = {"config_file": str(tmp_path / "mine.yaml"), "replace": False, "locust": []}
+    record = Prior.create(
+        *(tmp_path / "there" / EXPERIMENT,),
+        **{"resource_id": "r", "arn": "a", "config": relative.recorded(), "speed": 1, "scaling_before": {}, **found},
+    )
+    monkeypatch.chdir("/")
+    _, resumed = _recorded(record)
+    record.release()
+    for each in (played, resumed):
+        assert each.request.payloads == each.feeds[0].file == str(tmp_path / "rows.csv")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_an_observation_is_read_back_as_it_was(at_s: float, value: float) -> Non
     assert Observation.of(point.cells()) == point
 
 
-@given(FLOATS, st.none() | st.integers(0), st.none() | st.integers(0), st.text())
+@given(FLOATS, st.none() | st.integers(0, 2**31), st.none() | st.integers(0, 2**31), st.text())
 def test_a_scaling_event_is_one_line_whatever_aws_worded(
     at_s: float, desired: int | None, in_service: int | None, event: str
 ) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,35 @@ def test_what_is_not_there_is_said_in_one_sentence(run: Run, tmp_path: Path) -> 
     (bare / "run.json").write_text(json.dumps({**meta, "started_at": "yesterday"}))
     with pytest.raises(RunError, match=r"run\.json does not say when the run started"):
         Run.open(bare).to_pandas("scaling")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "table", "said"),
+    [
+        ("timeline.csv", "400,{commas}", "timeline", "not a timeline: users '' is not a count"),
+        ("timeline.csv", "1e400,{commas}", "timeline", "not a timeline: at_s '1e400' is not a number"),
+        ("timeline.csv", "400,1.5{commas}", "timeline", "not a timeline: users '1.5' is not a count"),
+        ("scaling.csv", f"1,{'9' * 23},1,", "scaling", "99999 is not a number of instances"),
+        ("scaling.csv", "1e300,1,1,", "scaling", "its scaling is no table: at_s has a time of no calendar"),
+        ("failures.jsonl", None, "failures", "failures.jsonl: cannot be read: Is a directory"),
+    ],
+)
+def test_what_is_damaged_is_said_in_one_sentence(
+    run: Run, tmp_path: Path, name: str, line: str | None, table: Any, said: str
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run.folder, damaged)
+    if line is None:
+        (damaged / name).unlink()
+        (damaged / name).mkdir()
+    else:
+        columns = (damaged / name).read_text().partition("\n")[0].count(",")
+        with open(damaged / name, "a") as file:
+            file.write(line.format(commas="," * (columns - 1)) + "\n")
+    with pytest.raises(RunError) as error:
+        Run.open(damaged).to_pandas(table)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_without_pandas_it_names_the_extra_and_with_it_it_is_imported_only_when_asked_for(run: Run) -> None:

@@ -118,3 +118,34 @@ def test_a_run_that_nothing_disturbed_is_valid_and_good(tmp_path: Path) -> None:
     assert reasons == {}
     assert [phase["verdict"] for phase in found["phases"]] == [{"valid": True, "reasons": []}] * 2
     assert found["slo"]["passed"] is True
+
+
+def test_payloads_that_fail_in_the_middle_end_a_run_that_is_not_valid(tmp_path: Path) -> None:
+    (tmp_path / "failing.py").write_text(
+        "from locust import task\n"
+        "from sm_locust import Feeder, InvokeEndpointUser\n"
+        "def rows():\n"
+        "    for n in range(50):\n"
+        "        yield f'{n},3.5,1.3,0.3'\n"
+        "    raise OSError('the disk is gone')\n"
+        "class Invoke(InvokeEndpointUser):\n"
+        "    payloads = Feeder(rows, 'once', content_type='text/csv')\n"
+        "    @task\n"
+        "    def classify(self):\n"
+        "        self.invoke()\n"
+    )
+    with endpoint(tmp_path, **SLOW) as local:
+        path = config(tmp_path, local.url, {"name": "flat", "duration": 60, "arrival_rate": 50}, slo=SLO)
+        name = ",".join([str(tmp_path / "failing.py"), files("shapes/from_config.py")])
+        with locust(tmp_path, "-f", name, "--sm-config", str(path), "--headless") as run:
+            assert run.wait(30) == 3, run.output
+            found, reasons = verdict(run)
+        assert local.counts()["invocations"] == 50, "what it gave before it failed was sent"
+    assert found["requests"]["ok"] == found["arrivals"]["sent"] == 50
+    assert found["stopped"]["by"] == "payloads failed: OSError: the disk is gone"
+    assert list(reasons) == ["payloads failed"]
+    assert re.fullmatch(
+        r"Process local had nothing to send any more \d s after the start, which ended the run before its time: "
+        r"payloads failed: OSError: the disk is gone; mend what gives the payloads, and run it again\.",
+        reasons["payloads failed"],
+    )

@@ -273,6 +273,15 @@ def requests_each(scenarios: Iterable[Scenario]) -> float:
     return sum(weight * n for weight, n in weighted) / sum(weight for weight, _ in weighted)
 
 
+def paused_each(scenarios: Iterable[Scenario]) -> float:
+    """Seconds that one arrival waits between its requests, on the mean. A pause after the last one delays nothing."""
+    weighted = []
+    for each in scenarios:
+        last = max(i for i, step in enumerate(each.steps) if step.url is not None)
+        weighted.append((each.weight, sum(step.think or 0.0 for step in each.steps[:last])))
+    return sum(weight * seconds for weight, seconds in weighted) / sum(weight for weight, _ in weighted)
+
+
 def environment(scenarios: Iterable[Scenario]) -> frozenset[str]:
     """Names of the environment variables that the scenarios' templates need (`{{ $env.NAME }}`).
 

@@ -119,8 +119,7 @@ class Generator:
         self.next_payload = self._taking(self._feeds[None])
         self.on_used_up: Callable[[float], None] | None = None  # told when the run has sent all that it was to send
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
-        self._pausing = 0  # of those, between two requests of a scenario
-        self._cut_short = 0  # runs of a scenario that were ended there
+        self._cut_short = 0  # runs of a scenario that were ended in a pause
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
@@ -250,8 +249,8 @@ class Generator:
 
     @property
     def in_flight(self) -> int:
-        """Arrivals under way, without those in a pause between two requests."""
-        return len(self._flying) - self._pausing
+        """Arrivals under way, those too that are in a pause between two requests."""
+        return len(self._flying)
 
     def further(self, arrival: Arrival[Any], scheduled_at: float) -> None:
         """Another request of an arrival is sent now, after those before it have been recorded."""
@@ -261,20 +260,19 @@ class Generator:
     def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None:
         """Records a request of an arrival that may have others."""
         arrival.outcome, arrival.owed = outcome, False
+        _less_preparation(arrival, outcome)
         self.recorder.record(outcome)
 
-    def pause_until(self, at: float) -> None:
+    def pause_until(self, arrival: Arrival[Any], at: float) -> None:
         """Lets a run of a scenario wait, in real seconds whatever the speed."""
-        self._pausing += 1
-        try:
-            gevent.sleep(max(0.0, at - self.now()))
-        finally:
-            self._pausing -= 1
+        arrival.in_pause = True
+        gevent.sleep(max(0.0, at - self.now()))
+        arrival.in_pause = False
 
     def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
         if self.paused is not None:
             self.recorder.dropped(scheduled_at, self.paused)
-        elif len(self._flying) - self._pausing >= self._max_in_flight:
+        elif len(self._flying) >= self._max_in_flight:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
@@ -334,6 +332,8 @@ class Generator:
             if kind == CANCELLED:  # in a pause: no request of it was under way
                 self._cut_short += 1
                 return
+            if kind == TIMEOUT and arrival.in_pause:  # the task wanted it so, and no request of it was under way
+                return
             self.further(arrival, self.now())
         now = self.now()
         name = getattr(task, "__name__", arrival.user_class.__name__)
@@ -359,8 +359,7 @@ class Generator:
             started_at = arrival.scheduled_at if arrival.started_at is None else arrival.started_at
             name = getattr(task, "__name__", arrival.user_class.__name__)
             outcome = Outcome(name, arrival.scheduled_at, started_at, None, self.now())
-        if arrival.prepared:
-            outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
+        _less_preparation(arrival, outcome)
         self.recorder.record(outcome)
 
     def _on_request(
@@ -383,7 +382,8 @@ class Generator:
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)
         scheduled_at = arrival.claim()
-        if not arrival.owed:
+        if not arrival.owed:  # after a run of a scenario
+            scheduled_at = now - (response_time or 0.0) / 1e3
             self.further(arrival, scheduled_at)
         arrival.answered(
             Outcome(
@@ -476,6 +476,13 @@ class Generator:
             return None
         self._cpu_at = (now, used)
         return round((used - used_then) / (now - then), 4)
+
+
+def _less_preparation(arrival: Arrival[Any], outcome: Outcome) -> None:
+    """What `on_start` took made the first request of an arrival late, and none after it."""
+    if arrival.prepared:
+        outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
+        arrival.prepared = 0.0
 
 
 def _credentials(keys: Keys) -> Credentials:

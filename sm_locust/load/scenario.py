@@ -41,7 +41,7 @@ class PlayLoad(Load, Protocol):
     def player(self) -> Player: ...
     def further(self, arrival: Arrival[Any], scheduled_at: float) -> None: ...
     def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None: ...
-    def pause_until(self, at: float) -> None: ...
+    def pause_until(self, arrival: Arrival[Any], at: float) -> None: ...
 
 
 class Player:
@@ -81,6 +81,8 @@ class Player:
         Raises GreenletExit where the run's patience ended with a request in flight.
         """
         load = self._load
+        if arrival.owed and arrival.outcome is not None:  # the task has sent something by another client before
+            load.ended(arrival, arrival.outcome)
         flow = self._script.pick(self._random)
         values = self._values(flow.names)
         cookies: _Cookies | None = None
@@ -90,7 +92,7 @@ class Player:
             if not is_first:
                 due += call.pause
                 if call.pause:
-                    load.pause_until(due)
+                    load.pause_until(arrival, due)
             if not arrival.owed:
                 load.further(arrival, due)
             is_first = False
@@ -195,10 +197,18 @@ class ScenarioUser(ArrivalUser):
         """Runs one scenario to its end; each of its requests is counted, and told to Locust, as one.
 
         Fires Locust's `request` event for each, with the latency from when it was to be sent, and the Outcome.
+        Raises RuntimeError outside of a task, and while another `play()` goes on for the same arrival.
         """
-        if self.arrival is None:
+        arrival = self.arrival
+        if arrival is None:
             raise RuntimeError(f"{type(self).__name__}.play() was called outside of a @task")
-        self.environment.generator.player.play(self, self.arrival)
+        if arrival.playing:
+            raise RuntimeError(f"{type(self).__name__}.play() is already running for this arrival")
+        arrival.playing = True
+        try:
+            self.environment.generator.player.play(self, arrival)
+        finally:
+            arrival.playing = False
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:

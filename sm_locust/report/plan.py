@@ -26,6 +26,7 @@ NOTHING_KNOWN = "unknown"
 
 WIDTH = 80  # columns where there is no terminal to ask
 LABELS = 11  # columns of what stands before the facts
+_NEAR = 0.5  # of what may be in flight, from which on pauses are worth a word
 
 
 def show(plan: Plan, stream: TextIO) -> None:
@@ -144,6 +145,9 @@ def _processes(plan: Plan) -> str:
     if math.isinf(plan.stall_s):
         return hint
     most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"
+    pausing = plan.sizing.pausing
+    if pausing >= _NEAR * most * n:
+        hint += f"; pauses alone keep {pausing:,.0f} in flight at the peak"
     return f"{hint}; answers of {plan.stall_s:,.3g} s at the peak fill {its} {most:,} in flight"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
-from locust import task
+from locust import FastHttpUser, task
 from locust.env import Environment
 
 import pytest
@@ -28,6 +28,50 @@ class Script(ScenarioUser):
     @task
     def run_one(self) -> None:
         self.play()
+
+
+class Mixed(ScenarioUser, FastHttpUser):
+    """What another client sends before and after a run of a scenario is counted too."""
+
+    @task
+    def run_all(self) -> None:
+        self.client.get("/status/500")
+        self.play()
+        self.client.get("/slow")
+
+    def on_stop(self) -> None:
+        self.client.client.close()
+
+
+class Starts(ScenarioUser):
+    """Takes its time before its first arrival."""
+
+    def on_start(self) -> None:
+        gevent.sleep(0.3)
+
+    @task
+    def run_one(self) -> None:
+        self.play()
+
+
+class InParallel(ScenarioUser):
+    @task
+    def run_two(self) -> None:
+        first = gevent.spawn(self.play)
+        gevent.sleep(0.1)
+        try:
+            self.play()
+        finally:
+            first.join()
+
+
+class Limited(ScenarioUser):
+    """A limit of its own, which ends it in a pause or in a request."""
+
+    @task
+    def run_one(self) -> None:
+        with gevent.Timeout(0.2):
+            self.play()
 
 
 class Twice(ScenarioUser):
@@ -179,15 +223,15 @@ def test_a_value_that_is_not_there_fails_one_request_and_ends_its_run(play: Call
     assert found.events[1]["outcome"].message == "nothing was sent: {{ user.name }} has no value"
 
 
-def test_a_pause_takes_no_place_in_flight_and_is_not_counted_as_one(play: Callable[..., Played]) -> None:
+def test_an_arrival_is_in_flight_in_its_pauses_too(play: Callable[..., Played]) -> None:
     def check(generator: Generator) -> None:
-        assert generator.recorder.in_flight == generator.in_flight == 0
+        assert (generator.recorder.in_flight, generator.in_flight) == (0, 2)
         for _ in range(2):
             generator._arrive(Script, generator.now())
 
     steps = ({"url": "/a"}, {"think": "500ms"}, {"url": "/b"})
     found = play(*steps, arrivals=2, wait=0.2, check=check, limits={"max_in_flight": 2})
-    assert (found.whole.dropped, found.whole.sent, found.whole.further) == (0, 4, 4)
+    assert (found.whole.dropped, found.whole.sent, found.whole.further) == (2, 2, 2)
 
 
 def test_a_run_that_is_cut_short_in_a_pause_owes_no_outcome_and_says_so(
@@ -210,6 +254,40 @@ def test_a_task_may_run_several_and_its_own_fault_is_one_more(play: Callable[...
     assert counted(found.seen) == {"GET /a": 2, "GET /b": 2}
     assert [event["outcome"].kind for event in found.events] == ["ok"] * 4 + ["task_error"]
     assert (found.whole.sent, found.whole.further) == (1, 4)
+
+
+def test_what_another_client_sent_around_a_run_is_counted_with_its_failures(
+    play: Callable[..., Played], open_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mixed, "host", open_shop.url)
+    found = play({"url": "/a"}, {"url": "/b"}, user_class=Mixed)
+    assert counted(found.seen) == {"GET /status/500": 1, "GET /a": 1, "GET /b": 1, "GET /slow": 1}
+    assert {name: (each.ok, each.failed) for name, each in found.by_name.items() if name} == {
+        "/status/500": (0, 1), "GET /a": (1, 0), "GET /b": (1, 0), "/slow": (1, 0)
+    }  # fmt: skip
+    assert (found.whole.sent, found.whole.further) == (1, 3)
+    assert (found.by_name["/slow"].latency.max or 0) > 0.9  # from when it was sent
+
+
+def test_the_on_start_of_a_user_makes_no_request_late(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/b"}, arrivals=3, user_class=Starts)
+    assert found.whole.ok == 6
+    assert (found.whole.lateness.max or 0) < 0.1
+    assert (found.whole.latency.max or 0) > 0.3  # which is what a caller would have waited
+
+
+def test_two_runs_at_once_for_one_arrival_are_refused(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"think": "300ms"}, {"url": "/b"}, user_class=InParallel)
+    assert counted(found.seen) == {"GET /a": 1, "GET /b": 1}
+    failed = [event["outcome"].message for event in found.events if event["outcome"].kind == "task_error"]
+    assert failed == ["RuntimeError: InParallel.play() is already running for this arrival"]
+
+
+def test_a_limit_of_the_task_counts_no_request_that_it_did_not_end(play: Callable[..., Played]) -> None:
+    paused = play({"url": "/a"}, {"think": "1s"}, {"url": "/b"}, user_class=Limited)
+    assert (paused.whole.sent, paused.whole.further, paused.whole.ok, paused.whole.failed) == (1, 0, 1, 0)
+    under_way = play({"url": "/a"}, {"url": "/slow"}, user_class=Limited)
+    assert [event["outcome"].kind for event in under_way.events] == ["ok", "timeout"]
 
 
 # -- before the run ----------------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
 from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
+from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import proxy_for
-from sm_locust.load.invoker import EXCERPT, Invoker
+from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.script import Script, plain_numbers
 from sm_locust.load.users import ArrivalUser, InvocationFailed, Load
 from sm_locust.record.outcome import CANCELLED, OK, TASK_ERROR, Outcome
@@ -56,22 +57,24 @@ class Player:
         config = load.config
         scenarios, seed = config.scenarios or (), config.arrivals.seed
         self._load = load
-        self._expect = (config.request.expect or "").encode()
+        expect = config.request.expect
+        self._expect = (expect or "").encode()
         self._script = Script(scenarios)
         self._random = chance(seed, index, "scenarios")
         self._rows = [Rows(table, index, self._random) for table in tables]
         variables = {name: plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
-        self._constant[templates.ENV] = _environment(scenarios)
+        self._constant[templates.ENV] = environment = _environment(scenarios)
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         addresses = dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
         try:
             connected = {address: load.connections(address, bundle, proxy_for(address)) for address in addresses}
         except ValueError as error:  # a host that TLS cannot ask for, a proxy or a bundle that is none
             raise ConfigError(f"scenarios: {error}") from None
+        timeout, hiding = config.request.timeout, Hiding(environment.values())
         self._invokers = {
-            address: Invoker(connections, "/", now=load.now, timeout=config.request.timeout)
+            address: StepInvoker(connections, now=load.now, timeout=timeout, expect=expect, hiding=hiding)
             for address, connections in connected.items()
         }
 
@@ -96,7 +99,7 @@ class Player:
             if not arrival.owed:
                 load.further(arrival, due)
             is_first = False
-            answer = Answer(expect=self._expect, to_head=call.is_head)
+            answer = Answer(expect=b"" if call.is_head else self._expect, to_head=call.is_head)
             try:
                 kept = None if cookies is None else partial(cookies.of, call.address)
                 target, head, body = call.compose(values, self._random, kept)

@@ -93,10 +93,11 @@ def open_shop() -> Iterator[Shop]:
 class Played:
     """What came of a number of arrivals at once.
 
-    seen     by the server
-    whole    counts of all names together
-    by_name  counts of each
-    events   Locust's `request` events, in order
+    seen      by the server
+    whole     counts of all names together
+    by_name   counts of each
+    failures  the first of each kind
+    events    Locust's `request` events, in order
     """
 
     def __init__(self, open_shop: Shop, scenarios: list[dict[str, Any]], arrivals: int, **more: Any) -> None:
@@ -118,7 +119,8 @@ class Played:
             gevent.sleep(wait)
             check(generator)
             generator.drain(patience)
-            self.intervals = generator.shipment().intervals
+            shipment = generator.shipment()
+            self.intervals, self.failures = shipment.intervals, shipment.failures
         finally:
             generator.close()
         self.whole, self.by_name = Interval(0.0, ARRIVALS), dict[str, Interval]()
@@ -221,6 +223,35 @@ def test_a_value_that_is_not_there_fails_one_request_and_ends_its_run(play: Call
     assert counted(found.seen) == {"GET /a": 1}
     assert [event["outcome"].kind for event in found.events] == ["ok", "task_error"]
     assert found.events[1]["outcome"].message == "nothing was sent: {{ user.name }} has no value"
+
+
+def test_what_a_server_sends_back_of_the_environment_is_not_kept(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", secret := "a/secret of mine+é")
+    monkeypatch.setenv("SHOP_KEY", "k3y" * 70)  # part of which is cut off with the end of a message
+    step = {"headers": {"authorization": "Bearer {{ $env.SHOP_TOKEN }}", "b": "{{ $env.SHOP_KEY }}"}}
+    found = play(
+        {"url": "/status/500?q={{ $env.SHOP_TOKEN }}", **step},
+        {"url": "/status/302", **step},
+        {"url": "/b", **step},
+        {"url": "/status/200", **step},
+        request={"expect": "well"},
+    )
+    assert found.seen[2]["headers"]["authorization"].encode("latin-1").decode() == f"Bearer {secret}"
+    told = {failure["kind"]: failure["message"] for failure in found.failures}
+    assert set(told) == {"internal", "redirect", "unexpected_answer"}
+    assert told["internal"].startswith("as you say: /status/500?q=(not kept) {")
+    assert told["redirect"] == "to /to?Bearer (not kept)"
+    assert told["unexpected_answer"].startswith("no 'well' in the answer ")
+    assert "secret" not in str(told) and "k3y" not in str(told)
+
+
+def test_what_is_expected_is_not_expected_of_answers_without_a_body(play: Callable[..., Played]) -> None:
+    steps = ({"url": "/a", "method": "head"}, {"url": "/status/204"}, {"url": "/a"})
+    assert play(*steps, request={"expect": "well"}).whole.ok == 3
+    missed = play(*steps, request={"expect": "ill"})
+    assert [failure["message"] for failure in missed.failures] == ["no 'ill' in the answer 'well'"]
 
 
 def test_an_arrival_is_in_flight_in_its_pauses_too(play: Callable[..., Played]) -> None:

@@ -1,8 +1,8 @@
 """A server that remembers what it was asked and answers as the path says, on the standard library alone.
 
-`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, `/slow` takes a second,
-all else is 200. With `/seen` it tells all requests since the last time, in order. Run as a program it serves on a free
-port of 127.0.0.1, which it prints.
+`/status/404` answers 404, with all that it was sent in the body and its Location, `/cookie/NAME/VALUE` sets a cookie,
+`/broken` closes the connection, `/slow` takes a second, all else is 200. With `/seen` it tells all requests since the
+last time, in order. Run as a program it serves on a free port of 127.0.0.1, which it prints.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(1)
             self._send(200, b"at last")
         elif parts[1] == "status":
-            self._send(int(parts[2]), b"as you say", ("Location", "/elsewhere"))
+            told = self.headers.get("Authorization", "")
+            self._send(int(parts[2]), f"as you say: {self.path} {headers}".encode(), ("Location", f"/to?{told}"))
         elif parts[1] == "cookie":
             self._send(
                 200, b"", ("Set-Cookie", f"{parts[2]}={parts[3]}; Path=/"), ("Set-Cookie", "other=1; Path=/only")

@@ -102,3 +102,5 @@ def test_the_environment_reaches_the_server_and_no_file(played: Played) -> None:
     written = "".join(file.read_text(errors="replace") for file in played.folder.iterdir())
     assert SECRET not in played.output + written
     assert "(not kept)" in written
+    # The server sends it back with each 404, and the beginning of that is kept.
+    assert "Bearer (not kept)" in (played.folder / "failures.jsonl").read_text()

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from gevent import GreenletExit
 
@@ -156,10 +157,25 @@ class _Cookies:
 
     def take(self, url: str, set_cookies: Iterable[str]) -> None:
         headers = email.message.Message()
+        host = urlsplit(url).hostname or ""
         for value in set_cookies:
-            headers["Set-Cookie"] = value  # one more
+            headers["Set-Cookie"] = _less_domain(value, host)  # one more
         response: Any = _Head(headers)
         self._jar.extract_cookies(response, urllib.request.Request(url))
+
+
+def _less_domain(set_cookie: str, host: str) -> str:
+    """Without a Domain that is empty, or is all of a host without a dot: a CookieJar would refuse the cookie for it.
+
+    Source: RFC 6265, 5.2.3 and 5.3.5: it is then one of that host alone.
+    """
+    first, *attributes = set_cookie.split(";")
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        domain = value.strip().lower().removeprefix(".")
+        if name.strip().lower() != "domain" or domain not in ("", host) or "." in domain:
+            first += f";{attribute}"
+    return first
 
 
 class _Head:

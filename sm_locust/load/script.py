@@ -94,10 +94,10 @@ class Call:
         body = self._render_body(values, random) if self._fixed_body is None else self._fixed_body
         lines = [f"{self.method} {target} HTTP/1.1\r\n{self._host}".encode(), self._fixed_headers]
         lines += [_line(name, templates.as_text(text.render(values, random))) for name, text in self._headers]
-        kept = "" if cookie is None else cookie(target)
-        if kept or self._cookie is not None:
-            own = "" if self._cookie is None else templates.as_text(self._cookie.render(values, random))
-            lines.append(_line("Cookie", kept or own))
+        if kept := "" if cookie is None else cookie(target):
+            lines.append(_line("Cookie", kept, "latin-1"))  # as answers are read: byte for byte what was set
+        elif self._cookie is not None:
+            lines.append(_line("Cookie", templates.as_text(self._cookie.render(values, random))))
         lines.append(b"Content-Length: %d\r\n\r\n" % len(body) if self._says_length else b"\r\n")
         return target, b"".join(lines), body
 
@@ -207,7 +207,7 @@ def _fixed(compiled: Mapping[str, Template]) -> list[tuple[str, Template]]:
     return [(name, text) for name, text in compiled.items() if text.fixed]
 
 
-def _line(name: str, value: str) -> bytes:
+def _line(name: str, value: str, encoding: str = "utf-8") -> bytes:
     if _CONTROL.search(value):
         raise ValueError(f"header {name!r}: its value holds a control character (it is not shown)")
-    return f"{name}: {value}\r\n".encode()
+    return f"{name}: {value}\r\n".encode(encoding)

@@ -191,6 +191,18 @@ def test_cookies_are_kept_for_one_run_of_a_scenario(play: Callable[..., Played])
     assert sent == {("/a", None), ("/cookie/k/1", None), ("/b", "k=1"), ("/only", "other=1; k=1")}
 
 
+def test_a_cookie_comes_back_byte_for_byte_and_its_domain_may_be_the_hosts_own(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch, open_shop: Shop
+) -> None:
+    by_name = open_shop.url.replace("127.0.0.1", "localhost")
+    monkeypatch.setattr(open_shop, "url", by_name)
+    given = ("a=%C3%A9", "b=1;Domain=localhost", "c=1;domain=", "d=1;Domain=.LOCALHOST", "e=1;Domain=other", "f=%FF")
+    query = "&".join(f"set={each}".replace(";", "%3B") for each in given)
+    found = play({"url": f"/cookies?{query}"}, {"url": "/b"})
+    sent = set(found.seen[1]["headers"]["cookie"].encode("latin-1").split(b"; "))
+    assert sent == {b"a=\xc3\xa9", b"b=1", b"c=1", b"d=1", b"f=\xff"}
+
+
 def test_values_are_drawn_once_for_a_run_of_a_scenario(
     play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from sm_locust import templates
-from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, refused
+from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, check_host, refused
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 BODIES = ("body", "json", "form")
@@ -57,6 +57,7 @@ def _url(value: Any) -> str:
         valid = False
     if not valid:
         raise ValueError
+    check_host(parts.hostname or "")
     return str(value)
 
 

@@ -51,7 +51,7 @@ class Player:
 
     tables  of `feeds`, in their order
     index   this process's number among its like
-    Raises ConfigError for an environment variable that is missing here, and for a host that cannot be connected to.
+    Raises ConfigError for an environment variable that is missing here, and for a proxy that cannot be used.
     """
 
     def __init__(self, load: PlayLoad, tables: Sequence[Table], index: int) -> None:
@@ -71,7 +71,7 @@ class Player:
         addresses = dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
         try:
             connected = {address: load.connections(address, bundle, proxy_for(address)) for address in addresses}
-        except ValueError as error:  # a host that TLS cannot ask for, a proxy or a bundle that is none
+        except ValueError as error:  # a proxy or a bundle that is none
             raise ConfigError(f"scenarios: {error}") from None
         timeout, hiding = config.request.timeout, Hiding(environment.values())
         self._invokers = {

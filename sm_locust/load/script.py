@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from random import Random
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 from sm_locust import scenario, templates
 from sm_locust.load.sigv4 import host_header
@@ -37,7 +37,7 @@ class Call:
 
     name     in the figures: the step's own, or method and path with templates as they are written, which are few
     label    in Locust's statistics, which have the method beside it
-    address  scheme and host
+    address  scheme and host, as they are sent
     pause    seconds before it
     is_head  whether the answer has no body, whatever it says
     names    of values that it needs
@@ -47,7 +47,7 @@ class Call:
     def __init__(self, step: scenario.Step, pause: float) -> None:
         address, url, method = str(step.address), str(step.url), str(step.method)
         path = url[len(address) :]
-        self.address = address
+        self.address = f"{urlsplit(address).scheme}://{host_header(address)}"
         self.pause = pause
         self.method = method.upper()
         self.is_head = method == "head"

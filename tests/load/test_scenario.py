@@ -382,11 +382,22 @@ def test_a_header_that_cannot_be_sent_is_refused_before_the_run() -> None:
     assert problem == "scenarios[0].steps[0]: header 'connection': the connection sets it itself, leave it out"
 
 
-def test_a_host_that_tls_cannot_ask_for_is_refused_before_the_run() -> None:
-    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [{**STEP, "url": "https://a..b/"}]}]}, "test")
+def test_a_proxy_that_cannot_be_used_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://a..b:3128")
+    step = {**STEP, "url": "http://shop.example/"}
+    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [step]}]}, "test")
     generator = Generator(Environment(user_classes=[Script]), config, RunClock.start(), ())
     try:
-        with pytest.raises(ConfigError, match=r"scenarios: url 'https://a\.\.b': TLS cannot ask for that host"):
+        with pytest.raises(
+            ConfigError, match=r"scenarios: proxy 'http://a\.\.b:3128': accepted is a host of up to 253"
+        ):
             generator.prepare()
     finally:
         generator.close()
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64 + ".example", "exämple..com", ".".join(["a" * 63] * 4)])
+def test_a_host_that_nothing_is_called_is_refused_by_name(host: str) -> None:
+    said = "is not accepted: a host of up to 253 characters, each part between its dots of 1 to 63"
+    with pytest.raises(ConfigError, match=rf"scenarios\[0\]\.steps\[0\]\.url: .* {said}"):
+        RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [{**STEP, "url": f"http://{host}/"}]}]})

@@ -61,6 +61,7 @@ class Shipment:
     """What a process has counted since it was asked last.
 
     clock_ahead  seconds that AWS's clock was found to be ahead of this machine's, said once; None where it was not
+    cut_short    runs of a scenario that were ended in a pause, of which no count tells
     """
 
     intervals: list[Interval]
@@ -68,6 +69,7 @@ class Shipment:
     in_flight: int
     cpu: float | None
     clock_ahead: float | None = None
+    cut_short: int = 0
 
 
 class Generator:
@@ -426,20 +428,19 @@ class Generator:
 
     def cancel(self) -> None:
         """Ends what is in flight now, each as an Outcome of its own."""
-        late = dict(self._flying)
+        late, before = dict(self._flying), self._cut_short
         with contextlib.suppress(gevent.Timeout):  # a task that holds on to its life is counted without its consent
             gevent.killall(list(late), block=True, timeout=_KILL_PATIENCE)
         for greenlet, arrival in late.items():
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
                 self._landed(greenlet, arrival, None)
-        if self._cut_short:
+        if self._cut_short > before:
             logger.warning(
                 "%d runs of a scenario were in a pause when the run's patience ended, and what they had yet to "
                 "send was not sent; --stop-timeout gives them longer",
-                self._cut_short,
+                self._cut_short - before,
             )
-            self._cut_short = 0
 
     def close(self) -> None:
         """Lets go of connections and users; the generator is of no use after. Idempotent."""
@@ -459,8 +460,14 @@ class Generator:
         """Takes what was counted for seconds that began before `before` (everything by default)."""
         ahead = None if self._clock_said else self._signing_clock.corrected_by
         self._clock_said = self._signing_clock.corrected_by is not None
+        cut_short, self._cut_short = self._cut_short, 0
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead
+            self.recorder.take(before),
+            self.recorder.take_failures(),
+            self.in_flight,
+            self._cpu_sample(),
+            ahead,
+            cut_short,
         )
 
     def _cpu_sample(self) -> float | None:

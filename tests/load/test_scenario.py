@@ -93,11 +93,12 @@ def open_shop() -> Iterator[Shop]:
 class Played:
     """What came of a number of arrivals at once.
 
-    seen      by the server
-    whole     counts of all names together
-    by_name   counts of each
-    failures  the first of each kind
-    events    Locust's `request` events, in order
+    seen       by the server
+    whole      counts of all names together
+    by_name    counts of each
+    failures   the first of each kind
+    cut_short  runs that were ended in a pause
+    events     Locust's `request` events, in order
     """
 
     def __init__(self, open_shop: Shop, scenarios: list[dict[str, Any]], arrivals: int, **more: Any) -> None:
@@ -121,6 +122,8 @@ class Played:
             generator.drain(patience)
             shipment = generator.shipment()
             self.intervals, self.failures = shipment.intervals, shipment.failures
+            self.cut_short = shipment.cut_short
+            assert generator.shipment().cut_short == 0  # told once
         finally:
             generator.close()
         self.whole, self.by_name = Interval(0.0, ARRIVALS), dict[str, Interval]()
@@ -284,6 +287,7 @@ def test_a_run_that_is_cut_short_in_a_pause_owes_no_outcome_and_says_so(
         found = play({"url": "/a"}, {"think": "1m"}, {"url": "/b"}, arrivals=3, wait=0.2, patience=0.05)
     assert (found.whole.sent, found.whole.further, found.whole.ok, found.whole.cancelled) == (3, 0, 3, 0)
     assert "3 runs of a scenario were in a pause when the run's patience ended" in caplog.text
+    assert found.cut_short == 3
 
 
 def test_a_request_that_is_cut_short_is_cancelled_and_ends_its_run(play: Callable[..., Played]) -> None:

@@ -20,7 +20,7 @@ class Hiding:
     """
 
     def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values if len(value) >= LEAST for form in _forms(value)}
+        forms = {form for value in values if len(value.strip()) >= LEAST for form in _forms(value)}
         ordered = sorted(forms, key=len, reverse=True)  # of two that begin alike the longer one
         self.longest = len(ordered[0]) if ordered else 0
         self._found = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
@@ -35,4 +35,4 @@ def _forms(value: str) -> set[str]:
     texts = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value)}
     texts |= {text.replace("/", "\\/") for text in texts}
     headers = {encoded.decode("latin-1"), encoded.decode(errors="replace")}
-    return {value, value.strip(), quote_plus(encoded), quote_plus(encoded, safe="*"), *urls, *texts, *headers} - {""}
+    return {value, value.strip(), quote_plus(encoded), quote_plus(encoded, safe="*"), *urls, *texts, *headers}

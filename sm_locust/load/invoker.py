@@ -272,11 +272,9 @@ class StepInvoker(Invoker):
         return super()._judge(answer, body)
 
     def _excerpt(self, body: bytes) -> str:
-        begin = body[:MAX_ERROR_BODY]
-        text = self._hiding(begin.decode(errors="replace"))
-        if len(begin) < len(body) and self._hiding.longest:  # a part of one may stand where it was cut off
-            text = text[: -self._hiding.longest]
-        return text[:EXCERPT]
+        return self._hiding(body[:MAX_ERROR_BODY].decode(errors="replace"), cut_off=len(body) > MAX_ERROR_BODY)[
+            :EXCERPT
+        ]
 
     def _kept(self, text: str) -> str:
         return self._hiding(text)

@@ -146,7 +146,7 @@ def _processes(plan: Plan) -> str:
         return hint
     most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"
     pausing = plan.sizing.pausing
-    if pausing >= _NEAR * most * n:
+    if pausing >= _NEAR * most * n and "pauses" not in hint:
         hint += f"; pauses alone keep {pausing:,.0f} in flight at the peak"
     return f"{hint}; answers of {plan.stall_s:,.3g} s at the peak fill {its} {most:,} in flight"
 

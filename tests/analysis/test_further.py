@@ -190,10 +190,14 @@ def test_arrivals_in_a_pause_fill_what_may_be_in_flight() -> None:
     assert slow.why.startswith("pauses and answers as slow as slo allows keep 1,000 in flight at the peak, ")
     last = [{"name": "a", "steps": [GET, THINK, {"think": "2s"}, GET, THINK]}]
     assert config(scenarios=last).paused_each == 3  # what comes after the last request delays nothing
-    page = io.StringIO()
-    told = Plan.of(config(**few), (), Prices(), today=datetime.date(2026, 11, 24))
-    show_plan(told, page)
-    assert "pauses alone keep 750 in flight at the peak" in " ".join(page.getvalue().split())
+    for most, said in (
+        (1000, "1 is enough; pauses alone keep 750 in flight at the peak; "),
+        (100, f"{found.why}; answers"),
+    ):
+        page = io.StringIO()
+        limited = config(arrivals={"max_in_flight": most})
+        show_plan(Plan.of(limited, (), Prices(), today=datetime.date(2026, 11, 24)), page)
+        assert said in " ".join(page.getvalue().split())
 
 
 def test_what_is_billed_by_the_request_is_billed_for_each() -> None:

@@ -95,6 +95,7 @@ from sm_locust.fields import (
 from sm_locust.kept import without_secrets
 from sm_locust.scenario import A_VARIABLE, Feeds, Scenario, Scenarios, Variables
 from sm_locust.scenario import check as check_scenarios
+from sm_locust.scenario import paused_each as pauses_of_each
 from sm_locust.scenario import requests_each as requests_of_each
 from sm_locust.schedule import Phase, Schedule
 
@@ -197,7 +198,7 @@ class Arrivals(Section):
     spacing: Literal["even", "poisson"] = Field("even", description="one of even, poisson")
     per_user: Number = Field(1.0, gt=0, description="a number of arrivals a second for one user, more than 0")
     max_in_flight: Whole = Field(
-        5000, ge=1, le=1_000_000, description="a whole number of requests in one process, 1 to 1000000"
+        5000, ge=1, le=1_000_000, description="a whole number of arrivals in one process, 1 to 1000000"
     )
     seed: Annotated[Given[Whole], Field(ge=0, lt=2**32)] = Field(
         None, description="a whole number, 0 to 4294967295: what is left to chance is then the same again"
@@ -517,6 +518,11 @@ class RunConfig(Section):
     def requests_each(self) -> float:
         """Requests of one arrival, on the mean: 1 without scenarios."""
         return 1.0 if self.scenarios is None else requests_of_each(self.scenarios)
+
+    @property
+    def paused_each(self) -> float:
+        """Seconds that one arrival waits between its requests, on the mean: 0 without scenarios."""
+        return 0.0 if self.scenarios is None else pauses_of_each(self.scenarios)
 
     def check_guard(self, speed: int, schedule: Schedule | None = None, source: str = "") -> None:
         """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows.

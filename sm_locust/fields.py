@@ -32,6 +32,7 @@ A_METRIC_NAME = "a text of 1 to 200 printable ASCII characters"
 A_COOLDOWN = "a duration of whole seconds such as 0s, 60s or 5m, at most 720h"
 A_DATE = "the day that they are of, such as 2026-11-24"
 A_PRICE = "a number of US dollars, 0 or more"
+A_HOST = "a host of up to 253 characters, each part between its dots of 1 to 63"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
@@ -140,12 +141,32 @@ def _date(value: Any) -> datetime.date:
     return value
 
 
+def wire_host(name: str) -> str:
+    """The host of a URL as it is looked up and sent: in ASCII (IDNA). Raises ValueError for what no host is called."""
+    try:
+        found = name.encode("idna").decode()
+    except UnicodeError:
+        found = ""
+    if not 0 < len(found.removesuffix(".")) <= 253:
+        raise ValueError(f"accepted is {A_HOST}")
+    return found
+
+
+def check_host(name: str) -> None:
+    """Raises a refusal of what no host is called."""
+    try:
+        wire_host(name)
+    except ValueError:
+        raise refused(A_HOST) from None
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     credentials = parts.username is not None or parts.password is not None
     plain = re.fullmatch(r"[!-~]+", value) and not credentials and not re.search(r"[?#\\]", value)
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError
+    check_host(parts.hostname)
     return value
 
 

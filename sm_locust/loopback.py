@@ -57,7 +57,7 @@ def only_loopback(urls: Iterable[str], speed: int, option: str = "--speed") -> N
         host = urlsplit(url).hostname or url
         try:
             found = {info[4][0] for info in socket.getaddrinfo(host, None)}
-        except OSError as e:
+        except (OSError, UnicodeError) as e:  # the host of a class is its user's own
             raise ConfigError(f"{option} {speed}: {host} cannot be resolved: {e}") from None
         for address in found:
             if not ipaddress.ip_address(str(address).partition("%")[0]).is_loopback:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from sm_locust import templates
-from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, refused
+from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, check_host, refused
 from sm_locust.kept import without_secrets
 
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -58,6 +58,7 @@ def _url(value: Any) -> str:
         valid = False
     if not valid:
         raise ValueError
+    check_host(parts.hostname or "")
     return str(value)
 
 
@@ -238,6 +239,15 @@ def requests_each(scenarios: Iterable[Scenario]) -> float:
     """Requests of one arrival, on the mean: those of its scenario, each as likely as its weight says."""
     weighted = [(each.weight, sum(step.url is not None for step in each.steps)) for each in scenarios]
     return sum(weight * n for weight, n in weighted) / sum(weight for weight, _ in weighted)
+
+
+def paused_each(scenarios: Iterable[Scenario]) -> float:
+    """Seconds that one arrival waits between its requests, on the mean. A pause after the last one delays nothing."""
+    weighted = []
+    for each in scenarios:
+        last = max(i for i, step in enumerate(each.steps) if step.url is not None)
+        weighted.append((each.weight, sum(step.think or 0.0 for step in each.steps[:last])))
+    return sum(weight * seconds for weight, seconds in weighted) / sum(weight for weight, _ in weighted)
 
 
 def environment(scenarios: Iterable[Scenario]) -> frozenset[str]:

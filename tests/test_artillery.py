@@ -524,6 +524,7 @@ def test_anything_else_needs_its_scenario(flow: list[Any]) -> None:
         (script(scenarios=[]), "scenarios: an empty list is not accepted"),
         (script(scenarios=[{"weight": 0, "flow": []}]), "scenarios: a list is not accepted: a list of one scenario or"),
         (script({"target": "example"}), "config.target: 'example' is not accepted: an http:// or https:// URL"),
+        (script({"target": "http://a..b"}), "config.target: 'http://a..b' is not accepted: an http:// or https:// URL"),
         (
             script({"target": "http://a:b@example.com"}),
             "config.target: a text that may hold a credential (not shown) is",

@@ -486,7 +486,7 @@ OUT_OF_RANGE: dict[str, tuple[Any, str]] = {
     "phases[0].ramp_to": (math.inf, A_RATE),
     "arrivals.spacing": ("odd", "one of even, poisson"),
     "arrivals.per_user": (0, "a number of arrivals a second for one user, more than 0"),
-    "arrivals.max_in_flight": (0, "a whole number of requests in one process, 1 to 1000000"),
+    "arrivals.max_in_flight": (0, "a whole number of arrivals in one process, 1 to 1000000"),
     "arrivals.seed": (-1, "a whole number, 0 to 4294967295"),
     "slo.error_rate": (5, A_RATIO),
     "stop_when[0].metric": ("latency_p42", "error_rate, or latency_*"),

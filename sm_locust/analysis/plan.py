@@ -182,9 +182,9 @@ class Plan:
     def stall_s(self) -> float:
         """Seconds that every answer may take at the peak before arrivals are dropped at `max_in_flight`.
 
-        Little's law: in flight = requests a second × seconds of each.
+        Little's law: in flight = requests a second × seconds of each; an arrival that pauses is in flight as well.
         """
-        most = self.config.arrivals.max_in_flight * self.processes
+        most = self.config.arrivals.max_in_flight * self.processes - self.sizing.pausing
         return most / (self.peak_rate * self.config.requests_each) if self.peak_rate else math.inf
 
     def rates(self, n: int) -> list[float]:

@@ -30,25 +30,28 @@ class Sizing:
 
     peak          the most arrivals a second
     process_rate  arrivals a second that one process sends with room to spare
-    in_flight     requests that are in flight at the peak while answers take as long as `slo` lets them; None without
+    pausing       arrivals that are in flight at the peak by the pauses of their scenarios alone
+    in_flight     all that are, while answers take as long as `slo` lets them; None without either
     processes     that are suggested
     """
 
     config: RunConfig
     peak: float
     process_rate: float
+    pausing: float
     in_flight: float | None
 
     @classmethod
     def of(cls, config: RunConfig, peak: float, body_bytes: float | None) -> Sizing:
         """`body_bytes` of a request, where they are known."""
-        each = config.requests_each
+        each, pausing = config.requests_each, peak * config.paused_each  # by Little's law, as are the answers
         limits = [limit for metric, limit in config.slo.limits().items() if metric != "error_rate"]
         return cls(
             config,
             peak,
             min(MEASURED_RATE, SHARE / (REQUEST_CPU + BODY_CPU * (body_bytes or 0.0))) / each,
-            peak * each * min(limits) if limits else None,  # Little's law
+            pausing,
+            pausing + (peak * each * min(limits) if limits else 0.0) if limits or pausing else None,
         )
 
     @property
@@ -64,10 +67,12 @@ class Sizing:
     def why(self) -> str:
         """What the number rests on."""
         if self._filled * self.process_rate > self.peak and self.in_flight is not None:
-            return (
-                f"answers as slow as slo allows are {self.in_flight:,.0f} in flight at the peak, and one process has "
-                f"{self.config.arrivals.max_in_flight:,}"
-            )
+            most = f"{self.in_flight:,.0f} in flight at the peak, and one process has"
+            kept = f"answers as slow as slo allows are {most}"
+            if self.pausing:
+                slow = " and answers as slow as slo allows" if self.in_flight > self.pausing else ""
+                kept = f"pauses{slow} keep {most}"
+            return f"{kept} {self.config.arrivals.max_in_flight:,}"
         return (
             f"one sends {self.process_rate:,.0f} arrivals a second with room to spare, and the peak is {self.peak:,.0f}"
         )

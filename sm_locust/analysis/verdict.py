@@ -28,6 +28,7 @@ RECOVERY = 10.0  # seconds that the other workers have to take over a lost one's
 MAX_IN_FLIGHT = "max_in_flight"  # the reason of drops that a target that does not answer brings about
 CREDENTIALS_REFUSED = "credentials refused: "  # + kind: the event that ended a run, at the time since which they were
 CLOCK_CORRECTED = "clock corrected by "  # + seconds: from then on a process signed by AWS's clock
+CUT_SHORT = "cut short in a pause: "  # + how many runs of a scenario, of one process, when its patience ended
 
 # What to do about arrivals that were planned and not sent, where it is not the load that was too much.
 _ADVICE = {
@@ -93,6 +94,7 @@ class Verdict:
         for span in spans:
             found += _stalled(span, minutes.name_of(span))
         found += _not_begun(minutes)
+        found += _cut_short(minutes)
         if watched is not None:
             found += _not_alone(watched)
             found += _another_endpoint(watched)
@@ -411,6 +413,19 @@ def _not_begun(minutes: Minutes) -> list[Reason]:
         f"{which} never began, since the run was ended before; only what ran is judged, so run it whole to judge all."
     )
     return [Reason("not begun", text, invalidates=False)]
+
+
+def _cut_short(minutes: Minutes) -> list[Reason]:
+    """Runs of scenarios whose later requests were never sent: all else of them is counted."""
+    n = sum(int(e.event.removeprefix(CUT_SHORT)) for e in minutes.events if e.event.startswith(CUT_SHORT))
+    if not n:
+        return []
+    were, they = ("1 run of a scenario was", "it") if n == 1 else (f"{n:,} runs of scenarios were", "they")
+    text = (
+        f"{were} in a pause when the patience at the end was over, and what {they} had yet to send was not sent and is "
+        "in no figure; a longer --stop-timeout waits for the pauses."
+    )
+    return [Reason("cut short", text, invalidates=False)]
 
 
 def _not_alone(watched: Watched) -> list[Reason]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sm_locust import templates
 from sm_locust.artillery.reading import WITHOUT_EQUAL, Reading, name, names
-from sm_locust.fields import Loc, format_duration, shown
+from sm_locust.fields import Loc, format_duration, shown, wire_host
 
 TIMEOUT = 10.0  # seconds: artillery's default
 A_RATE = "a number of arrivals a second, 0 or more"
@@ -148,7 +148,7 @@ def _target(read: Reading, config: Mapping[Any, Any]) -> str | None:
         return None
     try:
         parts = urlsplit(url)
-        valid = scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        valid = scheme in ("http", "https") and bool(wire_host(parts.hostname or "")) and parts.port != 0
         valid = valid and parts.username is None and not re.search(r"[?#\\\s{}]", url)
     except ValueError:
         valid = False

@@ -21,9 +21,12 @@ class Arrival(Generic[Class]):
     outcome       of the requests that have ended so far; of the last one where each is recorded
     owed          whether a request of it is counted as sent whose Outcome has not been recorded
     prepared      seconds that `on_start` of its user took; 0 for a user that had been started before
+    playing       whether a scenario is being run for it
+    in_pause      whether that waits between two requests, or was ended there
     """
 
-    __slots__ = ("_claimed", "_now", "outcome", "owed", "prepared", "scheduled_at", "started_at", "user_class")
+    __slots__ = ("_claimed", "_now", "in_pause", "outcome", "owed", "playing", "prepared", "scheduled_at",
+                 "started_at", "user_class")  # fmt: skip
 
     def __init__(self, user_class: type[Class], scheduled_at: float, now: Callable[[], float]) -> None:
         self.user_class = user_class
@@ -32,6 +35,7 @@ class Arrival(Generic[Class]):
         self.outcome: Outcome | None = None
         self.owed = True
         self.prepared = 0.0
+        self.playing = self.in_pause = False
         self._claimed = False
         self._now = now
 

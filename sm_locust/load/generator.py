@@ -61,6 +61,7 @@ class Shipment:
 
     clock_ahead  seconds that AWS's clock was found to be ahead of this machine's, said once; None where it was not
     payloads_failed  what a feeder's source raised, which ended this process's arrivals, said once; empty otherwise
+    cut_short    runs of a scenario that were ended in a pause, of which no count tells
     """
 
     intervals: list[Interval]
@@ -69,6 +70,7 @@ class Shipment:
     cpu: float | None
     clock_ahead: float | None = None
     payloads_failed: str = ""
+    cut_short: int = 0
 
 
 class Generator:
@@ -121,8 +123,7 @@ class Generator:
         self.on_used_up: Callable[[float, str], None] | None = None  # told when, and what failed, once nothing is left
         self._payloads_failed = ""  # yet to be shipped
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
-        self._pausing = 0  # of those, between two requests of a scenario
-        self._cut_short = 0  # runs of a scenario that were ended there
+        self._cut_short = 0  # runs of a scenario that were ended in a pause
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
         self._signers: dict[str, Signer] = {}
@@ -256,8 +257,8 @@ class Generator:
 
     @property
     def in_flight(self) -> int:
-        """Arrivals under way, without those in a pause between two requests."""
-        return len(self._flying) - self._pausing
+        """Arrivals under way, those too that are in a pause between two requests."""
+        return len(self._flying)
 
     def further(self, arrival: Arrival[Any], scheduled_at: float) -> None:
         """Another request of an arrival is sent now, after those before it have been recorded."""
@@ -267,20 +268,19 @@ class Generator:
     def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None:
         """Records a request of an arrival that may have others."""
         arrival.outcome, arrival.owed = outcome, False
+        _less_preparation(arrival, outcome)
         self.recorder.record(outcome)
 
-    def pause_until(self, at: float) -> None:
+    def pause_until(self, arrival: Arrival[Any], at: float) -> None:
         """Lets a run of a scenario wait, in real seconds whatever the speed."""
-        self._pausing += 1
-        try:
-            gevent.sleep(max(0.0, at - self.now()))
-        finally:
-            self._pausing -= 1
+        arrival.in_pause = True
+        gevent.sleep(max(0.0, at - self.now()))
+        arrival.in_pause = False
 
     def _arrive(self, user_class: type[ArrivalUser], scheduled_at: float) -> None:
         if self.paused is not None:
             self.recorder.dropped(scheduled_at, self.paused)
-        elif len(self._flying) - self._pausing >= self._max_in_flight:
+        elif len(self._flying) >= self._max_in_flight:
             self.recorder.dropped(scheduled_at, MAX_IN_FLIGHT)
         else:
             self.recorder.arrived(scheduled_at)
@@ -350,6 +350,8 @@ class Generator:
             if kind == CANCELLED:  # in a pause: no request of it was under way
                 self._cut_short += 1
                 return
+            if kind == TIMEOUT and arrival.in_pause:  # the task wanted it so, and no request of it was under way
+                return
             self.further(arrival, self.now())
         now = self.now()
         name = getattr(task, "__name__", arrival.user_class.__name__)
@@ -375,8 +377,7 @@ class Generator:
             started_at = arrival.scheduled_at if arrival.started_at is None else arrival.started_at
             name = getattr(task, "__name__", arrival.user_class.__name__)
             outcome = Outcome(name, arrival.scheduled_at, started_at, None, self.now())
-        if arrival.prepared:
-            outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
+        _less_preparation(arrival, outcome)
         self.recorder.record(outcome)
 
     def _on_request(
@@ -399,7 +400,8 @@ class Generator:
         now = self.now()
         status = int(getattr(response, "status_code", 0) or 0)
         scheduled_at = arrival.claim()
-        if not arrival.owed:
+        if not arrival.owed:  # after a run of a scenario
+            scheduled_at = now - (response_time or 0.0) / 1e3
             self.further(arrival, scheduled_at)
         arrival.answered(
             Outcome(
@@ -442,20 +444,19 @@ class Generator:
 
     def cancel(self) -> None:
         """Ends what is in flight now, each as an Outcome of its own."""
-        late = dict(self._flying)
+        late, before = dict(self._flying), self._cut_short
         with contextlib.suppress(gevent.Timeout):  # a task that holds on to its life is counted without its consent
             gevent.killall(list(late), block=True, timeout=_KILL_PATIENCE)
         for greenlet, arrival in late.items():
             if greenlet in self._flying:  # it never had a turn, or its task would not end
                 self._end_generic(arrival, None, CANCELLED, "still in flight when the run's patience ended")
                 self._landed(greenlet, arrival, None)
-        if self._cut_short:
+        if self._cut_short > before:
             logger.warning(
                 "%d runs of a scenario were in a pause when the run's patience ended, and what they had yet to "
                 "send was not sent; --stop-timeout gives them longer",
-                self._cut_short,
+                self._cut_short - before,
             )
-            self._cut_short = 0
 
     def close(self, *, hurry: bool = False) -> None:
         """Lets go of connections and users; the generator is of no use after. Idempotent.
@@ -487,8 +488,15 @@ class Generator:
         ahead = None if self._clock_said else self._signing_clock.corrected_by
         self._clock_said = self._signing_clock.corrected_by is not None
         failed, self._payloads_failed = self._payloads_failed, ""
+        cut_short, self._cut_short = self._cut_short, 0
         return Shipment(
-            self.recorder.take(before), self.recorder.take_failures(), self.in_flight, self._cpu_sample(), ahead, failed
+            self.recorder.take(before),
+            self.recorder.take_failures(),
+            self.in_flight,
+            self._cpu_sample(),
+            ahead,
+            payloads_failed=failed,
+            cut_short=cut_short,
         )
 
     def _cpu_sample(self) -> float | None:
@@ -504,6 +512,13 @@ class Generator:
             return None
         self._cpu_at = (now, used)
         return round((used - used_then) / (now - then), 4)
+
+
+def _less_preparation(arrival: Arrival[Any], outcome: Outcome) -> None:
+    """What `on_start` took made the first request of an arrival late, and none after it."""
+    if arrival.prepared:
+        outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
+        arrival.prepared = 0.0
 
 
 def _credentials(keys: Keys) -> Credentials:

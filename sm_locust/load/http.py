@@ -33,6 +33,7 @@ from gevent.pool import Pool
 
 import httptools
 
+from sm_locust.fields import wire_host
 from sm_locust.load.answer import Answer
 from sm_locust.load.sigv4 import host_header
 from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
@@ -98,10 +99,6 @@ class Connections:
         self._tls = None
         if scheme == "https":
             self._tls = _tls_context(ca_bundle, insecure)
-            try:  # now, and not at each request: a name with an empty part and the like
-                self._tls.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=self._hostname)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"url {url!r}: TLS cannot ask for that host: {error}") from None
         self._connect_timeout = connect_timeout
         self._peer = (self._hostname, self._port)
         self._tunnel_request: bytes | None = None
@@ -501,7 +498,11 @@ def _origin(what: str, url: str, default_ports: dict[str, int]) -> tuple[str, st
         raise ValueError(f"{what} {url!r}: {error}; accepted is {accepted}") from None
     if parts.scheme not in default_ports or not parts.hostname:
         raise ValueError(f"{what} {url!r}: accepted is {accepted}")
-    return parts.scheme, parts.hostname, port or default_ports[parts.scheme]
+    try:
+        hostname = wire_host(parts.hostname)
+    except ValueError as error:
+        raise ValueError(f"{what} {url!r}: {error}") from None
+    return parts.scheme, hostname, port or default_ports[parts.scheme]
 
 
 def _connect_request(hostname: str, port: int, proxy: str) -> bytes:

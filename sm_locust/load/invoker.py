@@ -19,6 +19,7 @@ import gevent
 from gevent import GreenletExit
 
 from sm_locust.load.answer import Answer
+from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import Connections, HttpFault
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import PlainRequest, Signer
@@ -181,7 +182,7 @@ class Invoker:
             answer.received,
             answer.connected,
             received,
-            partial(_request_id, answer),
+            partial(self._request_id, answer),
             message,
         )
 
@@ -189,16 +190,29 @@ class Invoker:
         if 200 <= answer.status < 300:
             if answer.as_expected:
                 return OK, ""
-            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in the answer {_excerpt(body)!r}"[:EXCERPT]
+            return UNEXPECTED_ANSWER, f"no {self._expect.decode()!r} in the answer {self._excerpt(body)!r}"[:EXCERPT]
         error_type = _error_type(answer, body)
-        said = _excerpt(body) or f"HTTP {answer.status} without a body"
+        said = self._excerpt(body) or f"HTTP {answer.status} without a body"
         kind = classify(answer.status, error_type)
         if kind is INVALID_SIGNATURE and answer.status in (400, 403):  # as AWS refuses one
             self._clock.refused(answer.headers.get("date", ""))
             said = said.partition("The Canonical String")[0]  # what follows holds the session token
         if kind == REDIRECT and "location" in answer.headers:
-            said = f"to {answer.headers['location']}"
-        return kind, (f"{error_type}: {said}" if error_type else said)[:EXCERPT]
+            said = f"to {self._kept(answer.headers['location'])}"
+        return kind, (f"{self._kept(error_type)}: {said}" if error_type else said)[:EXCERPT]
+
+    def _excerpt(self, body: bytes) -> str:
+        return body[: 4 * EXCERPT].decode(errors="replace")[:EXCERPT]
+
+    def _kept(self, text: str) -> str:
+        """What of a header may be kept."""
+        return text
+
+    def _request_id(self, answer: Answer) -> str:
+        """API Gateway has names of its own for it: its HTTP APIs one, its REST APIs another."""
+        headers = answer.headers
+        found = headers.get("x-amzn-requestid") or headers.get("apigw-requestid") or headers.get("x-amz-apigw-id", "")
+        return self._kept(found)
 
     def _compose(self, content_type: str | None, headers: tuple[tuple[str, str], ...]) -> PlainRequest:
         # A header given for one request replaces the one for all, however either is capitalised.
@@ -222,7 +236,7 @@ class ApiGatewayInvoker(Invoker):
 
     def _judge(self, answer: Answer, body: bytes) -> tuple[str, str]:
         if 200 <= answer.status < 300 and b'"errorMessage"' in body and "errorMessage" in _document(answer, body):
-            return FUNCTION_ERROR, _excerpt(body)
+            return FUNCTION_ERROR, self._excerpt(body)
         return super()._judge(answer, body)
 
 
@@ -232,6 +246,38 @@ class ContainerInvoker(Invoker):
     def _judge(self, answer: Answer, body: bytes) -> tuple[str, str]:
         kind, message = super()._judge(answer, body)
         return (MODEL_ERROR if answer.status >= 400 else kind), message
+
+
+class StepInvoker(Invoker):
+    """Sends the steps of scenarios to one origin: they are composed elsewhere, and may hold what must not be kept.
+
+    hiding  takes out of an answer what of it must not be kept
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        now: Callable[[], float],
+        timeout: float,
+        expect: str | None,
+        hiding: Hiding,
+    ) -> None:
+        super().__init__(connections, "/", now=now, timeout=timeout, expect=expect)
+        self._hiding = hiding
+
+    def _judge(self, answer: Answer, body: bytes) -> tuple[str, str]:
+        if answer.status == 204:  # it has no body in which to expect anything
+            return OK, ""
+        return super()._judge(answer, body)
+
+    def _excerpt(self, body: bytes) -> str:
+        return self._hiding(body[:MAX_ERROR_BODY].decode(errors="replace"), cut_off=len(body) > MAX_ERROR_BODY)[
+            :EXCERPT
+        ]
+
+    def _kept(self, text: str) -> str:
+        return self._hiding(text)
 
 
 def invoke_endpoint(
@@ -297,13 +343,3 @@ def _document(answer: Answer, body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _request_id(answer: Answer) -> str:
-    """API Gateway has names of its own for it: its HTTP APIs one, its REST APIs another."""
-    headers = answer.headers
-    return headers.get("x-amzn-requestid") or headers.get("apigw-requestid") or headers.get("x-amz-apigw-id", "")
-
-
-def _excerpt(body: bytes) -> str:
-    return body[: 4 * EXCERPT].decode(errors="replace")[:EXCERPT]

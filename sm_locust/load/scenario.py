@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from gevent import GreenletExit
 
@@ -23,8 +24,9 @@ from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
 from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
+from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import proxy_for
-from sm_locust.load.invoker import EXCERPT, Invoker
+from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.script import Script, plain_numbers
 from sm_locust.load.users import ArrivalUser, InvocationFailed, Load
 from sm_locust.record.outcome import CANCELLED, OK, TASK_ERROR, Outcome
@@ -41,7 +43,7 @@ class PlayLoad(Load, Protocol):
     def player(self) -> Player: ...
     def further(self, arrival: Arrival[Any], scheduled_at: float) -> None: ...
     def ended(self, arrival: Arrival[Any], outcome: Outcome) -> None: ...
-    def pause_until(self, at: float) -> None: ...
+    def pause_until(self, arrival: Arrival[Any], at: float) -> None: ...
 
 
 class Player:
@@ -49,29 +51,31 @@ class Player:
 
     tables  of `feeds`, in their order
     index   this process's number among its like
-    Raises ConfigError for an environment variable that is missing here, and for a host that cannot be connected to.
+    Raises ConfigError for an environment variable that is missing here, and for a proxy that cannot be used.
     """
 
     def __init__(self, load: PlayLoad, tables: Sequence[Table], index: int) -> None:
         config = load.config
         scenarios, seed = config.scenarios or (), config.arrivals.seed
         self._load = load
-        self._expect = (config.request.expect or "").encode()
+        expect = config.request.expect
+        self._expect = (expect or "").encode()
         self._script = Script(scenarios)
         self._random = chance(seed, index, "scenarios")
         self._rows = [Rows(table, index, self._random) for table in tables]
         variables = {name: plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
-        self._constant[templates.ENV] = _environment(scenarios)
+        self._constant[templates.ENV] = environment = _environment(scenarios)
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         addresses = dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
         try:
             connected = {address: load.connections(address, bundle, proxy_for(address)) for address in addresses}
-        except ValueError as error:  # a host that TLS cannot ask for, a proxy or a bundle that is none
+        except ValueError as error:  # a proxy or a bundle that is none
             raise ConfigError(f"scenarios: {error}") from None
+        timeout, hiding = config.request.timeout, Hiding(environment.values())
         self._invokers = {
-            address: Invoker(connections, "/", now=load.now, timeout=config.request.timeout)
+            address: StepInvoker(connections, now=load.now, timeout=timeout, expect=expect, hiding=hiding)
             for address, connections in connected.items()
         }
 
@@ -81,6 +85,8 @@ class Player:
         Raises GreenletExit where the run's patience ended with a request in flight.
         """
         load = self._load
+        if arrival.owed and arrival.outcome is not None:  # the task has sent something by another client before
+            load.ended(arrival, arrival.outcome)
         flow = self._script.pick(self._random)
         values = self._values(flow.names)
         cookies: _Cookies | None = None
@@ -90,11 +96,11 @@ class Player:
             if not is_first:
                 due += call.pause
                 if call.pause:
-                    load.pause_until(due)
+                    load.pause_until(arrival, due)
             if not arrival.owed:
                 load.further(arrival, due)
             is_first = False
-            answer = Answer(expect=self._expect, to_head=call.is_head)
+            answer = Answer(expect=b"" if call.is_head else self._expect, to_head=call.is_head)
             try:
                 kept = None if cookies is None else partial(cookies.of, call.address)
                 target, head, body = call.compose(values, self._random, kept)
@@ -151,10 +157,25 @@ class _Cookies:
 
     def take(self, url: str, set_cookies: Iterable[str]) -> None:
         headers = email.message.Message()
+        host = urlsplit(url).hostname or ""
         for value in set_cookies:
-            headers["Set-Cookie"] = value  # one more
+            headers["Set-Cookie"] = _less_domain(value, host)  # one more
         response: Any = _Head(headers)
         self._jar.extract_cookies(response, urllib.request.Request(url))
+
+
+def _less_domain(set_cookie: str, host: str) -> str:
+    """Without a Domain that is empty, or is all of a host without a dot: a CookieJar would refuse the cookie for it.
+
+    Source: RFC 6265, 5.2.3 and 5.3.5: it is then one of that host alone.
+    """
+    first, *attributes = set_cookie.split(";")
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        domain = value.strip().lower().removeprefix(".")
+        if name.strip().lower() != "domain" or domain not in ("", host) or "." in domain:
+            first += f";{attribute}"
+    return first
 
 
 class _Head:
@@ -195,10 +216,18 @@ class ScenarioUser(ArrivalUser):
         """Runs one scenario to its end; each of its requests is counted, and told to Locust, as one.
 
         Fires Locust's `request` event for each, with the latency from when it was to be sent, and the Outcome.
+        Raises RuntimeError outside of a task, and while another `play()` goes on for the same arrival.
         """
-        if self.arrival is None:
+        arrival = self.arrival
+        if arrival is None:
             raise RuntimeError(f"{type(self).__name__}.play() was called outside of a @task")
-        self.environment.generator.player.play(self, self.arrival)
+        if arrival.playing:
+            raise RuntimeError(f"{type(self).__name__}.play() is already running for this arrival")
+        arrival.playing = True
+        try:
+            self.environment.generator.player.play(self, arrival)
+        finally:
+            arrival.playing = False
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from random import Random
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 from sm_locust import scenario, templates
 from sm_locust.load.sigv4 import host_header
@@ -37,7 +37,7 @@ class Call:
 
     name     in the figures: the step's own, or method and path with templates as they are written, which are few
     label    in Locust's statistics, which have the method beside it
-    address  scheme and host
+    address  scheme and host, as they are sent
     pause    seconds before it
     is_head  whether the answer has no body, whatever it says
     names    of values that it needs
@@ -47,7 +47,7 @@ class Call:
     def __init__(self, step: scenario.Step, pause: float) -> None:
         address, url, method = str(step.address), str(step.url), str(step.method)
         path = url[len(address) :]
-        self.address = address
+        self.address = f"{urlsplit(address).scheme}://{host_header(address)}"
         self.pause = pause
         self.method = method.upper()
         self.is_head = method == "head"
@@ -94,10 +94,10 @@ class Call:
         body = self._render_body(values, random) if self._fixed_body is None else self._fixed_body
         lines = [f"{self.method} {target} HTTP/1.1\r\n{self._host}".encode(), self._fixed_headers]
         lines += [_line(name, templates.as_text(text.render(values, random))) for name, text in self._headers]
-        kept = "" if cookie is None else cookie(target)
-        if kept or self._cookie is not None:
-            own = "" if self._cookie is None else templates.as_text(self._cookie.render(values, random))
-            lines.append(_line("Cookie", kept or own))
+        if kept := "" if cookie is None else cookie(target):
+            lines.append(_line("Cookie", kept, "latin-1"))  # as answers are read: byte for byte what was set
+        elif self._cookie is not None:
+            lines.append(_line("Cookie", templates.as_text(self._cookie.render(values, random))))
         lines.append(b"Content-Length: %d\r\n\r\n" % len(body) if self._says_length else b"\r\n")
         return target, b"".join(lines), body
 
@@ -207,7 +207,7 @@ def _fixed(compiled: Mapping[str, Template]) -> list[tuple[str, Template]]:
     return [(name, text) for name, text in compiled.items() if text.fixed]
 
 
-def _line(name: str, value: str) -> bytes:
+def _line(name: str, value: str, encoding: str = "utf-8") -> bytes:
     if _CONTROL.search(value):
         raise ValueError(f"header {name!r}: its value holds a control character (it is not shown)")
-    return f"{name}: {value}\r\n".encode()
+    return f"{name}: {value}\r\n".encode(encoding)

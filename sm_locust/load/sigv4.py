@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
+from sm_locust.fields import wire_host
 from sm_locust.load.signing_clock import SigningClock
 
 # Changed on their way by proxies and clients, so botocore leaves them out of the signature.
@@ -73,9 +74,12 @@ class Credentials:
 
 
 def host_header(url: str) -> str:
-    """The `Host` of a URL as it is sent and signed: lower case, the port only where it is not the scheme's own."""
+    """The `Host` of a URL as it is sent and signed: lower case, the port only where it is not the scheme's own.
+
+    Raises ValueError for what no host is called.
+    """
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = wire_host(parts.hostname or "")
     if ":" in host:
         host = f"[{host}]"
     if parts.port is not None and parts.port != _DEFAULT_PORTS.get(parts.scheme):

@@ -24,7 +24,7 @@ from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED
+from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED, CUT_SHORT
 from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
 from sm_locust.aws import subjects
 from sm_locust.aws.metrics import REQUESTS
@@ -368,6 +368,7 @@ class LiveRun:
         sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
         self._note_clock(active, sample, data["clock_ahead"])
         self._end_if_payloads_failed(active, worker, sample.at, data["payloads_failed"])
+        self._note_cut_short(active, sample, data["cut_short"])
         self._note(active, worker, data["intervals"], sample, data["failures"])
 
     def _note(
@@ -408,6 +409,11 @@ class LiveRun:
         active.run.note("", rows=[event])
         if active.board is not None:
             active.board.events([event])
+
+    def _note_cut_short(self, active: Active, sample: Sample, n: int) -> None:
+        """So many runs of a scenario were ended in a pause, of what a process sent: no other line tells of them."""
+        if n:
+            active.run.note("", rows=[Event(sample.at, f"{CUT_SHORT}{n}", sample.worker)])
 
     def _on_watch(self, active: Active, observations: list[Observation], events: list[ScalingEvent]) -> None:
         """What CloudWatch and the endpoint have said since."""
@@ -485,6 +491,7 @@ class LiveRun:
             sample = Sample(active.clock.now(), LOCAL, shipment.in_flight, shipment.cpu)
             intervals = encoded(shipment.intervals, at_once=active.over)
             self._note_clock(active, sample, shipment.clock_ahead)
+            self._note_cut_short(active, sample, shipment.cut_short)
             self._note(active, LOCAL, intervals, sample, shipment.failures)
 
     def _write_every_second(self, active: Active) -> None:

@@ -110,7 +110,7 @@ class Collector:
         )
         yield GaugeMetricFamily("sm_locust_planned_rate", "Arrivals a second by the schedule, over 5 s.", planned_rate)
         yield GaugeMetricFamily("sm_locust_delivered_rate", "Arrivals a second that were sent, over 5 s.", sent_rate)
-        yield GaugeMetricFamily("sm_locust_in_flight", "Requests sent and not answered yet.", found.in_flight)
+        yield GaugeMetricFamily("sm_locust_in_flight", "Arrivals begun and not ended yet.", found.in_flight)
         instances = GaugeMetricFamily(
             "sm_locust_instances", "Of the watched variant, or copies of the component.", labels=["state"]
         )

@@ -40,7 +40,7 @@ HELLO = "sm_hello"  # worker → master: version; its handlers are registered; L
 REFUSED = "sm_refused"  # master → worker: version of the master, which is another one; it ends
 RUN = "sm_run"  # master → worker: run_id, the order, when it started on the master's clocks, this worker's index
 CANNOT = "sm_cannot"  # worker → master: problem; it drops its share, and says why where somebody looks
-SHIP = "sm_ship"  # worker → master: run_id, seq, intervals, failures, in_flight, cpu, at, clock_ahead, payloads_failed
+SHIP = "sm_ship"  # worker → master: run_id, seq, and what a Shipment has, with its time (`at`)
 ACK = "sm_ack"  # master → worker: run_id, seq
 CLOCK = "sm_clock"  # worker → master: sent, version; and back: sent, theirs
 AGAIN = "sm_again"  # worker → master, and back once it counts with the worker: run_id, which time it could not be heard
@@ -240,6 +240,7 @@ class WorkerSide:
                 "at": at,
                 "clock_ahead": shipment.clock_ahead,
                 "payloads_failed": shipment.payloads_failed,
+                "cut_short": shipment.cut_short,
             }
             self._unacknowledged[self._seq] = (time.monotonic(), data)
             self._send(SHIP, data)

@@ -25,6 +25,7 @@ NOTHING_KNOWN = "unknown"
 
 WIDTH = 80  # columns where there is no terminal to ask
 LABELS = 11  # columns of what stands before the facts
+_NEAR = 0.5  # of what may be in flight, from which on pauses are worth a word
 
 LONGEST = 3600.0  # seconds: nobody waits so long for an answer that it matters how many there may be at a time
 
@@ -142,9 +143,12 @@ def _bodies(plan: Plan) -> str:
 def _processes(plan: Plan) -> str:
     n = plan.processes
     hint = "1 is enough" if n == 1 else f"{n}: --processes {n}, or as many workers; {plan.sizing.why}"
+    most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"
+    pausing = plan.sizing.pausing
+    if pausing >= _NEAR * most * n and "pauses" not in hint:
+        hint += f"; pauses alone keep {pausing:,.0f} in flight at the peak"
     if plan.stall_s > LONGEST:
         return hint
-    most, its = plan.config.arrivals.max_in_flight, "its" if n == 1 else "their"
     return f"{hint}; answers of {wording.rate(plan.stall_s)} s at the peak fill {its} {most:,} in flight"
 
 

@@ -26,6 +26,7 @@ from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Plan as Planned
 from sm_locust.record.run import Run
 from sm_locust.report import folder, markdown
+from sm_locust.report.plan import show as show_plan
 from sm_locust.schedule import Phase
 from tests.analysis.folders import meta, outcome, played, watch
 
@@ -162,7 +163,9 @@ def test_a_plan_says_requests_beside_arrivals() -> None:
     assert (plan.as_dict()["arrivals"], plan.as_dict()["requests"]) == (100_000, 250_000)
     alone = Plan.of(config(scenarios=SCENARIOS[1:]), (), Prices(), today=datetime.date(2026, 11, 24))
     assert alone.arrivals == alone.requests
-    assert plan.stall_s * 2.5 * alone.processes == pytest.approx(alone.stall_s * plan.processes)
+    # A mean pause of 0.75 s keeps 750 of a thousand arrivals a second in flight.
+    assert plan.stall_s * 2500 == 5000 * plan.processes - 750
+    assert alone.stall_s * 1000 == 5000 * alone.processes
 
 
 def test_a_guard_counts_requests() -> None:
@@ -175,6 +178,26 @@ def test_processes_are_suggested_for_requests() -> None:
     of_one = Sizing.of(config(scenarios=SCENARIOS[1:]), 1000, None)
     of_more = Sizing.of(config(), 1000, None)
     assert of_more.process_rate == pytest.approx(of_one.process_rate / 2.5)
+
+
+def test_arrivals_in_a_pause_fill_what_may_be_in_flight() -> None:
+    few = {"arrivals": {"max_in_flight": 100}}
+    found = Sizing.of(config(**few), 1000, None)
+    assert (found.pausing, found.in_flight, found.processes) == (750, 750, 8)
+    assert found.why == "pauses keep 750 in flight at the peak, and one process has 100"
+    slow = Sizing.of(config(**few, slo={"latency_mean": "100ms"}), 1000, None)
+    assert (slow.in_flight, slow.processes) == (1000, 10)  # 2.5 requests of 0.1 s each
+    assert slow.why.startswith("pauses and answers as slow as slo allows keep 1,000 in flight at the peak, ")
+    last = [{"name": "a", "steps": [GET, THINK, {"think": "2s"}, GET, THINK]}]
+    assert config(scenarios=last).paused_each == 3  # what comes after the last request delays nothing
+    for most, said in (
+        (1000, "1 is enough; pauses alone keep 750 in flight at the peak; "),
+        (100, f"{found.why}; answers"),
+    ):
+        page = io.StringIO()
+        limited = config(arrivals={"max_in_flight": most})
+        show_plan(Plan.of(limited, (), Prices(), today=datetime.date(2026, 11, 24)), page)
+        assert said in " ".join(page.getvalue().split())
 
 
 def test_what_is_billed_by_the_request_is_billed_for_each() -> None:

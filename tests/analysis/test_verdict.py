@@ -350,6 +350,15 @@ def test_refusals_before_a_clock_was_corrected_are_explained_by_it(tmp_path: Pat
     )
 
 
+def test_runs_cut_short_in_a_pause_are_counted_over_all_processes_and_leave_a_run_valid(tmp_path: Path) -> None:
+    events = [Event(21.0, "cut short in a pause: 3", "a"), Event(21.0, "cut short in a pause: 1200", "b")]
+    found = verdict(played(tmp_path, (Phase("flat", 20, 10),), events=events))
+    assert found.valid and [reason.code for reason in found.reasons] == ["cut short"]
+    assert found.reasons[0].text.startswith(
+        "1,203 runs of scenarios were in a pause when the patience at the end was over"
+    )
+
+
 @pytest.mark.parametrize(("at", "valid"), [(60.0, False), (61.0, False), (63.0, True), (65.0, True)])
 def test_a_process_may_be_busy_once_the_arrivals_have_ended(at: float, valid: bool, tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 60, 20),), cpu=lambda s: 0.99 if s == 55 else 0.3)

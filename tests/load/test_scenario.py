@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
-from locust import task
+from locust import FastHttpUser, task
 from locust.env import Environment
 
 import pytest
@@ -30,6 +30,50 @@ class Script(ScenarioUser):
         self.play()
 
 
+class Mixed(ScenarioUser, FastHttpUser):
+    """What another client sends before and after a run of a scenario is counted too."""
+
+    @task
+    def run_all(self) -> None:
+        self.client.get("/status/500")
+        self.play()
+        self.client.get("/slow")
+
+    def on_stop(self) -> None:
+        self.client.client.close()
+
+
+class Starts(ScenarioUser):
+    """Takes its time before its first arrival."""
+
+    def on_start(self) -> None:
+        gevent.sleep(0.3)
+
+    @task
+    def run_one(self) -> None:
+        self.play()
+
+
+class InParallel(ScenarioUser):
+    @task
+    def run_two(self) -> None:
+        first = gevent.spawn(self.play)
+        gevent.sleep(0.1)
+        try:
+            self.play()
+        finally:
+            first.join()
+
+
+class Limited(ScenarioUser):
+    """A limit of its own, which ends it in a pause or in a request."""
+
+    @task
+    def run_one(self) -> None:
+        with gevent.Timeout(0.2):
+            self.play()
+
+
 class Twice(ScenarioUser):
     """Another task than the shipped one: two runs, and a fault of its own at the end."""
 
@@ -49,10 +93,12 @@ def open_shop() -> Iterator[Shop]:
 class Played:
     """What came of a number of arrivals at once.
 
-    seen     by the server
-    whole    counts of all names together
-    by_name  counts of each
-    events   Locust's `request` events, in order
+    seen       by the server
+    whole      counts of all names together
+    by_name    counts of each
+    failures   the first of each kind
+    cut_short  runs that were ended in a pause
+    events     Locust's `request` events, in order
     """
 
     def __init__(self, open_shop: Shop, scenarios: list[dict[str, Any]], arrivals: int, **more: Any) -> None:
@@ -74,7 +120,10 @@ class Played:
             gevent.sleep(wait)
             check(generator)
             generator.drain(patience)
-            self.intervals = generator.shipment().intervals
+            shipment = generator.shipment()
+            self.intervals, self.failures = shipment.intervals, shipment.failures
+            self.cut_short = shipment.cut_short
+            assert generator.shipment().cut_short == 0  # told once
         finally:
             generator.close()
         self.whole, self.by_name = Interval(0.0, ARRIVALS), dict[str, Interval]()
@@ -145,6 +194,18 @@ def test_cookies_are_kept_for_one_run_of_a_scenario(play: Callable[..., Played])
     assert sent == {("/a", None), ("/cookie/k/1", None), ("/b", "k=1"), ("/only", "other=1; k=1")}
 
 
+def test_a_cookie_comes_back_byte_for_byte_and_its_domain_may_be_the_hosts_own(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch, open_shop: Shop
+) -> None:
+    by_name = open_shop.url.replace("127.0.0.1", "localhost")
+    monkeypatch.setattr(open_shop, "url", by_name)
+    given = ("a=%C3%A9", "b=1;Domain=localhost", "c=1;domain=", "d=1;Domain=.LOCALHOST", "e=1;Domain=other", "f=%FF")
+    query = "&".join(f"set={each}".replace(";", "%3B") for each in given)
+    found = play({"url": f"/cookies?{query}"}, {"url": "/b"})
+    sent = set(found.seen[1]["headers"]["cookie"].encode("latin-1").split(b"; "))
+    assert sent == {b"a=\xc3\xa9", b"b=1", b"c=1", b"d=1", b"f=\xff"}
+
+
 def test_values_are_drawn_once_for_a_run_of_a_scenario(
     play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,15 +240,44 @@ def test_a_value_that_is_not_there_fails_one_request_and_ends_its_run(play: Call
     assert found.events[1]["outcome"].message == "nothing was sent: {{ user.name }} has no value"
 
 
-def test_a_pause_takes_no_place_in_flight_and_is_not_counted_as_one(play: Callable[..., Played]) -> None:
+def test_what_a_server_sends_back_of_the_environment_is_not_kept(
+    play: Callable[..., Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", secret := "a/secret of mine+é")
+    monkeypatch.setenv("SHOP_KEY", "k3y" * 70)  # part of which is cut off with the end of a message
+    step = {"headers": {"authorization": "Bearer {{ $env.SHOP_TOKEN }}", "b": "{{ $env.SHOP_KEY }}"}}
+    found = play(
+        {"url": "/status/500?q={{ $env.SHOP_TOKEN }}", **step},
+        {"url": "/status/302", **step},
+        {"url": "/b", **step},
+        {"url": "/status/200", **step},
+        request={"expect": "well"},
+    )
+    assert found.seen[2]["headers"]["authorization"].encode("latin-1").decode() == f"Bearer {secret}"
+    told = {failure["kind"]: failure["message"] for failure in found.failures}
+    assert set(told) == {"internal", "redirect", "unexpected_answer"}
+    assert told["internal"].startswith("as you say: /status/500?q=(not kept) {")
+    assert told["redirect"] == "to /to?Bearer (not kept)"
+    assert told["unexpected_answer"].startswith("no 'well' in the answer ")
+    assert "secret" not in str(told) and "k3y" not in str(told)
+
+
+def test_what_is_expected_is_not_expected_of_answers_without_a_body(play: Callable[..., Played]) -> None:
+    steps = ({"url": "/a", "method": "head"}, {"url": "/status/204"}, {"url": "/a"})
+    assert play(*steps, request={"expect": "well"}).whole.ok == 3
+    missed = play(*steps, request={"expect": "ill"})
+    assert [failure["message"] for failure in missed.failures] == ["no 'ill' in the answer 'well'"]
+
+
+def test_an_arrival_is_in_flight_in_its_pauses_too(play: Callable[..., Played]) -> None:
     def check(generator: Generator) -> None:
-        assert generator.recorder.in_flight == generator.in_flight == 0
+        assert (generator.recorder.in_flight, generator.in_flight) == (0, 2)
         for _ in range(2):
             generator._arrive(Script, generator.now())
 
     steps = ({"url": "/a"}, {"think": "500ms"}, {"url": "/b"})
     found = play(*steps, arrivals=2, wait=0.2, check=check, limits={"max_in_flight": 2})
-    assert (found.whole.dropped, found.whole.sent, found.whole.further) == (0, 4, 4)
+    assert (found.whole.dropped, found.whole.sent, found.whole.further) == (2, 2, 2)
 
 
 def test_a_run_that_is_cut_short_in_a_pause_owes_no_outcome_and_says_so(
@@ -197,6 +287,7 @@ def test_a_run_that_is_cut_short_in_a_pause_owes_no_outcome_and_says_so(
         found = play({"url": "/a"}, {"think": "1m"}, {"url": "/b"}, arrivals=3, wait=0.2, patience=0.05)
     assert (found.whole.sent, found.whole.further, found.whole.ok, found.whole.cancelled) == (3, 0, 3, 0)
     assert "3 runs of a scenario were in a pause when the run's patience ended" in caplog.text
+    assert found.cut_short == 3
 
 
 def test_a_request_that_is_cut_short_is_cancelled_and_ends_its_run(play: Callable[..., Played]) -> None:
@@ -210,6 +301,40 @@ def test_a_task_may_run_several_and_its_own_fault_is_one_more(play: Callable[...
     assert counted(found.seen) == {"GET /a": 2, "GET /b": 2}
     assert [event["outcome"].kind for event in found.events] == ["ok"] * 4 + ["task_error"]
     assert (found.whole.sent, found.whole.further) == (1, 4)
+
+
+def test_what_another_client_sent_around_a_run_is_counted_with_its_failures(
+    play: Callable[..., Played], open_shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mixed, "host", open_shop.url)
+    found = play({"url": "/a"}, {"url": "/b"}, user_class=Mixed)
+    assert counted(found.seen) == {"GET /status/500": 1, "GET /a": 1, "GET /b": 1, "GET /slow": 1}
+    assert {name: (each.ok, each.failed) for name, each in found.by_name.items() if name} == {
+        "/status/500": (0, 1), "GET /a": (1, 0), "GET /b": (1, 0), "/slow": (1, 0)
+    }  # fmt: skip
+    assert (found.whole.sent, found.whole.further) == (1, 3)
+    assert (found.by_name["/slow"].latency.max or 0) > 0.9  # from when it was sent
+
+
+def test_the_on_start_of_a_user_makes_no_request_late(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"url": "/b"}, arrivals=3, user_class=Starts)
+    assert found.whole.ok == 6
+    assert (found.whole.lateness.max or 0) < 0.1
+    assert (found.whole.latency.max or 0) > 0.3  # which is what a caller would have waited
+
+
+def test_two_runs_at_once_for_one_arrival_are_refused(play: Callable[..., Played]) -> None:
+    found = play({"url": "/a"}, {"think": "300ms"}, {"url": "/b"}, user_class=InParallel)
+    assert counted(found.seen) == {"GET /a": 1, "GET /b": 1}
+    failed = [event["outcome"].message for event in found.events if event["outcome"].kind == "task_error"]
+    assert failed == ["RuntimeError: InParallel.play() is already running for this arrival"]
+
+
+def test_a_limit_of_the_task_counts_no_request_that_it_did_not_end(play: Callable[..., Played]) -> None:
+    paused = play({"url": "/a"}, {"think": "1s"}, {"url": "/b"}, user_class=Limited)
+    assert (paused.whole.sent, paused.whole.further, paused.whole.ok, paused.whole.failed) == (1, 0, 1, 0)
+    under_way = play({"url": "/a"}, {"url": "/slow"}, user_class=Limited)
+    assert [event["outcome"].kind for event in under_way.events] == ["ok", "timeout"]
 
 
 # -- before the run ----------------------------------------------------------------------------------------------------
@@ -261,11 +386,22 @@ def test_a_header_that_cannot_be_sent_is_refused_before_the_run() -> None:
     assert problem == "scenarios[0].steps[0]: header 'connection': the connection sets it itself, leave it out"
 
 
-def test_a_host_that_tls_cannot_ask_for_is_refused_before_the_run() -> None:
-    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [{**STEP, "url": "https://a..b/"}]}]}, "test")
+def test_a_proxy_that_cannot_be_used_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://a..b:3128")
+    step = {**STEP, "url": "http://shop.example/"}
+    config = RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [step]}]}, "test")
     generator = Generator(Environment(user_classes=[Script]), config, RunClock.start(), ())
     try:
-        with pytest.raises(ConfigError, match=r"scenarios: url 'https://a\.\.b': TLS cannot ask for that host"):
+        with pytest.raises(
+            ConfigError, match=r"scenarios: proxy 'http://a\.\.b:3128': accepted is a host of up to 253"
+        ):
             generator.prepare()
     finally:
         generator.close()
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64 + ".example", "exämple..com", ".".join(["a" * 63] * 4)])
+def test_a_host_that_nothing_is_called_is_refused_by_name(host: str) -> None:
+    said = "is not accepted: a host of up to 253 characters, each part between its dots of 1 to 63"
+    with pytest.raises(ConfigError, match=rf"scenarios\[0\]\.steps\[0\]\.url: .* {said}"):
+        RunConfig.from_dict({"scenarios": [{"name": "a", "steps": [{**STEP, "url": f"http://{host}/"}]}]})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sm_locust.load.http import Connections
 from sm_locust.load.script import Script
 from sm_locust.scenario import Scenario
 
@@ -82,6 +83,14 @@ def test_what_is_sent_beside_a_steps_own_headers() -> None:
     values: dict[str, Any] = {"$env": {"T": "x"}}
     found = wire({"url": HOST, "headers": headers}, **values)[1]
     assert found == {"user-agent": "me", "host": "shop", "Authorization": "Bearer x"}
+
+
+def test_a_host_of_other_letters_is_sent_in_ascii() -> None:
+    step = {"method": "get", "url": "HTTP://Exämple.COM:8000/a"}
+    call = script(step).flows[0].calls[0]
+    assert call.address == "http://xn--exmple-cua.com:8000"
+    assert call.compose({}, Random(1))[1].startswith(b"GET /a HTTP/1.1\r\nHost: xn--exmple-cua.com:8000\r\n")
+    assert Connections(call.address).host == Connections("http://exämple.com:8000").host == "xn--exmple-cua.com:8000"
 
 
 def test_cookies_that_were_kept_take_the_place_of_a_steps_own() -> None:

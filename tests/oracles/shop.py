@@ -1,8 +1,9 @@
 """A server that remembers what it was asked and answers as the path says, on the standard library alone.
 
-`/status/404` answers 404, `/cookie/NAME/VALUE` sets a cookie, `/broken` closes the connection, `/slow` takes a second,
-all else is 200. With `/seen` it tells all requests since the last time, in order. Run as a program it serves on a free
-port of 127.0.0.1, which it prints.
+`/status/404` answers 404, with all that it was sent in the body and its Location, `/cookie/NAME/VALUE` sets a cookie,
+`/cookies?set=…` those of its query as they are,
+`/broken` closes the connection, `/slow` takes a second, all else is 200. With `/seen` it tells all requests since the
+last time, in order. Run as a program it serves on a free port of 127.0.0.1, which it prints.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 
 class Shop:
@@ -76,7 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(1)
             self._send(200, b"at last")
         elif parts[1] == "status":
-            self._send(int(parts[2]), b"as you say", ("Location", "/elsewhere"))
+            told = self.headers.get("Authorization", "")
+            self._send(int(parts[2]), f"as you say: {self.path} {headers}".encode(), ("Location", f"/to?{told}"))
+        elif parts[1] == "cookies":  # as they stand in the query
+            given = parse_qs(self.path.partition("?")[2], encoding="latin-1")["set"]
+            self._send(200, b"", *(("Set-Cookie", each) for each in given))
         elif parts[1] == "cookie":
             self._send(
                 200, b"", ("Set-Cookie", f"{parts[2]}={parts[3]}; Path=/"), ("Set-Cookie", "other=1; Path=/only")

@@ -34,6 +34,11 @@ scenarios:
   - name: look
     flow:
       - get: {url: /}
+  - name: stay
+    flow:
+      - get: {url: /stay}
+      - think: 60
+      - get: {url: /never}
 """
 
 
@@ -55,6 +60,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         (folder / "script.yml").write_text(SCRIPT % server.url)
         (folder / "users.csv").write_text("id\n" + "".join(f"{i}\n" for i in range(1000)))
         arguments = ["-f", files("locustfiles/artillery.py", "shapes/from_config.py"), "--headless", "--processes", "2"]
+        arguments += ["--stop-timeout", "2"]
         env = environment(SHOP_TOKEN=SECRET)
         with locust(folder, *arguments, "--sm-config", str(folder / "script.yml"), env=env) as run:
             code, found = run.wait(), run.the_folder()
@@ -89,6 +95,16 @@ def test_requests_after_the_first_belong_to_the_second_in_which_they_were_due(pl
     assert max(bought) == 2.0  # half a second after the last arrivals
 
 
+def test_runs_that_were_ended_in_a_pause_are_told_of(played: Played) -> None:
+    stayed = counted(played.seen)["GET /stay"]
+    assert stayed > 4 and counted(played.seen)["GET /never"] == 0
+    said = f"{stayed} runs of scenarios were in a pause when the patience at the end was over"
+    (reason,) = (each for each in played.summary["verdict"]["reasons"] if each["code"] == "cut short")
+    assert reason["text"].startswith(said) and not reason["invalidates"]
+    for told in (played.output, *((played.folder / name).read_text() for name in ("summary.md", "report.html"))):
+        assert said in " ".join(told.split())
+
+
 def test_each_process_took_rows_of_its_own(played: Played) -> None:
     ids = [int(each["target"].rpartition("/")[2]) for each in played.seen if "/items/" in each["target"]]
     assert len(set(ids)) == len(ids)
@@ -102,3 +118,5 @@ def test_the_environment_reaches_the_server_and_no_file(played: Played) -> None:
     written = "".join(file.read_text(errors="replace") for file in played.folder.iterdir())
     assert SECRET not in played.output + written
     assert "(not kept)" in written
+    # The server sends it back with each 404, and the beginning of that is kept.
+    assert "Bearer (not kept)" in (played.folder / "failures.jsonl").read_text()

@@ -232,10 +232,7 @@ class ScenarioUser(ArrivalUser):
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
         if config.scenarios is None:
-            return (
-                f"{cls.__name__} plays scenarios and the configuration has none: give scenarios in --sm-config FILE"
-                f"{_otherwise(config)}"
-            )
+            return f"{cls.__name__} plays scenarios and {_otherwise(config)}"
         try:
             Script(config.scenarios)
         except ValueError as error:
@@ -253,9 +250,9 @@ class ScenarioUser(ArrivalUser):
 
 
 def _otherwise(config: RunConfig) -> str:
-    """The locustfile for a configuration that says of a target what it would have said of scenarios."""
+    """What to do: a script that sends one request and no other is a target, which has a locustfile of its own."""
     target = config.target
     if target is None:
-        return ""
+        return "the configuration has none: give scenarios in --sm-config FILE"
     name = "container" if target.container else "api_gateway" if target.api_gateway else "invoke_endpoint"
-    return f", or run it with locustfiles/{name}.py"
+    return f"the configuration, or what became of a script, is a target with one request: run locustfiles/{name}.py"

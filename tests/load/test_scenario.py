@@ -358,16 +358,14 @@ def test_a_class_that_would_not_play_scenarios_names_the_locustfile_that_does(
 @pytest.mark.parametrize(
     ("config", "instead"),
     [
-        ({}, ""),
-        ({"target": {"endpoint": "a"}}, ", or run it with locustfiles/invoke_endpoint.py"),
-        ({"target": {"container": "http://127.0.0.1:8080/invocations"}}, ", or run it with locustfiles/container.py"),
+        ({}, "configuration has none: give scenarios in --sm-config FILE"),
+        ({"target": {"endpoint": "a"}}, "target with one request: run locustfiles/invoke_endpoint.py"),
+        ({"target": {"container": "http://127.0.0.1:8080/a"}}, "target with one request: run locustfiles/container.py"),
     ],
 )
 def test_a_configuration_without_scenarios_names_the_locustfile_for_it(config: dict[str, Any], instead: str) -> None:
     problem = Script.problem(RunConfig.from_dict(config, "test"))
-    assert (
-        problem == f"Script plays scenarios and the configuration has none: give scenarios in --sm-config FILE{instead}"
-    )
+    assert problem and problem.startswith("Script plays scenarios and the ") and problem.endswith(instead)
 
 
 def test_an_environment_variable_that_is_missing_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.runs.harness import KEYS, environment, free_port, hears_ctrl_c, summary
+from tests.runs.harness import KEYS, environment, free_port, hears_ctrl_c, summary, wait_for
 
 SHORT = "2m"  # of the schedule, which is a sixtieth of it in reality
 
@@ -56,11 +58,20 @@ class Runner:
             return subprocess.CompletedProcess(script, code, said.read())
 
     def end(self) -> None:
+        """Ends what was left in the background, and waits until it is gone: its port is free then."""
         for session in self._sessions:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(session, signal.SIGTERM)
-            except ProcessLookupError:
-                pass
+                wait_for("the end", partial(_is_gone, session))
+        self._sessions.clear()
+
+
+def _is_gone(session: int) -> bool:
+    try:
+        os.killpg(session, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def shorten(folder: Path) -> None:

@@ -17,8 +17,6 @@ from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from gevent import GreenletExit
-
 from sm_locust import scenario, templates
 from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
@@ -28,8 +26,8 @@ from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import proxy_for
 from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.script import Script, plain_numbers
-from sm_locust.load.users import ArrivalUser, InvocationFailed, Load
-from sm_locust.record.outcome import CANCELLED, OK, TASK_ERROR, Outcome
+from sm_locust.load.users import ArrivalUser, Load, tell
+from sm_locust.record.outcome import TASK_ERROR, Outcome
 
 if TYPE_CHECKING:
     from sm_locust.config import RunConfig
@@ -109,17 +107,7 @@ class Player:
             else:
                 outcome = self._invokers[call.address].exchange(answer, head, body, call.name, due)
             load.ended(arrival, outcome)
-            load.fire_request(
-                request_type=call.method,
-                name=call.label,
-                response_time=outcome.latency * 1e3,
-                response_length=outcome.received,
-                exception=None if outcome.kind == OK else InvocationFailed(outcome),
-                context=user.context(),
-                outcome=outcome,
-            )
-            if outcome.kind == CANCELLED:
-                raise GreenletExit  # the run is over: the rest of the task must not go on sending
+            tell(load, user, call.method, call.label, outcome)
             if not outcome.status:
                 return
             if set_cookies := answer.cookies:

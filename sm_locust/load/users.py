@@ -143,6 +143,24 @@ class InvocationFailed(Exception):
         super().__init__(f"{outcome.kind} (HTTP {outcome.status})" if outcome.status else outcome.kind)
 
 
+def tell(load: Load, user: ArrivalUser, request_type: str, name: str, outcome: Outcome) -> None:
+    """Fires Locust's `request` event for what became of a request of ours, under a name of its statistics.
+
+    Raises GreenletExit where the run's patience ended with it in flight: the rest of the task must not go on sending.
+    """
+    load.fire_request(
+        request_type=request_type,
+        name=name,
+        response_time=outcome.latency * 1e3,
+        response_length=outcome.received,
+        exception=None if outcome.kind == OK else InvocationFailed(outcome),
+        context=user.context(),
+        outcome=outcome,
+    )
+    if outcome.kind == CANCELLED:
+        raise GreenletExit
+
+
 class InvokerUser(ArrivalUser):
     """An arrival that is one request of a prepared Invoker; what is invoked and how it is signed is the subclass's.
 
@@ -196,17 +214,7 @@ class InvokerUser(ArrivalUser):
             headers={key.replace("_", "-"): value for key, value in headers.items()} if headers else None,
         )
         arrival.answered(outcome)
-        load.fire_request(
-            request_type=self.request_type,
-            name=outcome.name,
-            response_time=outcome.latency * 1e3,
-            response_length=outcome.received,
-            exception=None if outcome.kind == OK else InvocationFailed(outcome),
-            context=self.context(),
-            outcome=outcome,
-        )
-        if outcome.kind == CANCELLED:
-            raise GreenletExit  # the run is over: the rest of the task must not go on sending
+        tell(load, self, self.request_type, outcome.name, outcome)
         return outcome
 
     request_type: ClassVar[str] = "POST"

@@ -352,6 +352,7 @@ def test_refusals_before_a_clock_was_corrected_are_explained_by_it(tmp_path: Pat
 
 def test_runs_cut_short_in_a_pause_are_counted_over_all_processes_and_leave_a_run_valid(tmp_path: Path) -> None:
     events = [Event(21.0, "cut short in a pause: 3", "a"), Event(21.0, "cut short in a pause: 1200", "b")]
+    events += [Event(21.0, f"cut short in a pause: {edited}", "c") for edited in ("x", "", "9" * 5000)]
     found = verdict(played(tmp_path, (Phase("flat", 20, 10),), events=events))
     assert found.valid and [reason.code for reason in found.reasons] == ["cut short"]
     assert found.reasons[0].text.startswith(

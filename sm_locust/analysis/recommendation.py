@@ -23,6 +23,7 @@ from sm_locust.analysis.watched import OF_COPIES, PER_COPY, PER_INSTANCE, Watche
 from sm_locust.analysis.whatif import PROVISION, Load, Policy, predict
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
+from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
 
@@ -112,7 +113,6 @@ class Option:
     headroom: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        mean = self.worst_mean
         return {
             "name": self.name,
             "target": self.target,
@@ -120,14 +120,14 @@ class Option:
             "max_instances": self.max_instances,
             "scale_out_cooldown_s": self.scale_out_cooldown,
             "scale_in_cooldown_s": self.scale_in_cooldown,
-            "instance_hours": _rounded(self.instance_hours),
-            "cost": _rounded(self.cost, 6),
-            "cost_per_million": _rounded(self.per_million, 6),
-            "worst_minute_mean_ms": None if mean is None else round(mean * 1e3, 3),
-            "errors": _rounded(self.errors, 1),
+            "instance_hours": rounded(self.instance_hours),
+            "cost": rounded(self.cost, 6),
+            "cost_per_million": rounded(self.per_million, 6),
+            "worst_minute_mean_ms": in_ms(self.worst_mean),
+            "errors": rounded(self.errors, 1),
             "extrapolated": self.extrapolated,
-            "sustains_rps": _rounded(self.sustains),
-            "headroom": _rounded(self.headroom, 6),
+            "sustains_rps": rounded(self.sustains),
+            "headroom": rounded(self.headroom, 6),
         }
 
 
@@ -241,7 +241,7 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
-            peak=None if schedule is None else peak(schedule),
+            peak=None if schedule is None else schedule.peak,
             too_fast=too_fast,
             recommended=recommended,
             aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
@@ -301,18 +301,18 @@ class Recommendation:
             "max_instances": recommended.max_instances,
             "scale_out_cooldown_s": recommended.scale_out_cooldown,
             "scale_in_cooldown_s": recommended.scale_in_cooldown,
-            "max_rps": _rounded(self.max_rps),
+            "max_rps": rounded(self.max_rps),
             "lower_bound": self.lower_bound,
-            "safety": _rounded(self.safety, 6),
+            "safety": rounded(self.safety, 6),
             "growth": None
             if growth is None
-            else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
-            "peak_rps": _rounded(self.peak),
+            else {"by_rps": rounded(growth.by), "from_rps": rounded(growth.start), "at_s": rounded(growth.at_s)},
+            "peak_rps": rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
-                "s": _rounded(wait.lag_s),
-                "crossed_to_in_service_s": _rounded(wait.serving_s),
-                "provision_s": _rounded(wait.provision_s),
+                "s": rounded(wait.lag_s),
+                "crossed_to_in_service_s": rounded(wait.serving_s),
+                "provision_s": rounded(wait.provision_s),
             },
             "assumed": not wait.measured,
             "aws": {"safety": AWS_SAFETY, "target": None if self.aws is None else self.aws.target},
@@ -356,11 +356,6 @@ def needed(rate: float, target: float) -> int:
     return max(1, math.ceil(round(rate * 60 / target, 9)))
 
 
-def peak(schedule: Schedule) -> float:
-    """The most arrivals a second."""
-    return max(max(phase.arrival_rate, phase.end_rate) for phase in schedule.phases)
-
-
 def base(schedule: Schedule) -> float:
     """Arrivals a second of the first minute: what is there before scaling can have done anything."""
     first = min(float(PERIOD), schedule.duration)
@@ -371,7 +366,7 @@ def _bounds(schedule: Schedule | None, target: float, now: Option | None, *, car
     """The minimum and the maximum."""
     if schedule is None:
         return AVAILABLE, max(AVAILABLE, UNPLANNED_MAX if now is None else now.max_instances)
-    at_peak = needed(peak(schedule), target)
+    at_peak = needed(schedule.peak, target)
     least = max(AVAILABLE, at_peak if carries_peak else needed(base(schedule), target))
     return least, max(least, at_peak + SPARE)
 
@@ -443,7 +438,7 @@ class _Outlook:
             known = all(self._curve.foretells(minute.per_instance / 60) for minute in found.minutes)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
-        highest = peak(self._schedule)
+        highest = self._schedule.peak
         headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
@@ -551,7 +546,7 @@ def _about_minimum(found: Recommendation, recommended: Option, schedule: Schedul
     if schedule is None:
         return f"{least}, for availability: no load is planned."
     if found.too_fast:
-        return f"{least}: for the planned peak of {_number(peak(schedule))} a second, and for availability."
+        return f"{least}: for the planned peak of {_number(schedule.peak)} a second, and for availability."
     if recommended.min_instances > AVAILABLE:
         return f"{least}: for the first minute's {_number(base(schedule))} a second at the target."
     return f"{least}, for availability; the first minute's {_number(base(schedule))} a second need no more."
@@ -562,14 +557,10 @@ def _about_maximum(found: Recommendation, recommended: Option, schedule: Schedul
     if schedule is None:
         kept = "as it is configured" if found.now is not None else "an assumption"
         return f"{most}, {kept}: no peak is planned."
-    highest = peak(schedule)
+    highest = schedule.peak
     at_peak = needed(highest, recommended.target or math.inf)
     return f"{most}: {at_peak:,} for the planned peak of {_number(highest)} a second, and {SPARE} in case one is lost."
 
 
 def _number(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 or rate == int(rate) else f"{rate:,.3g}"
-
-
-def _rounded(value: float | None, digits: int = 3) -> float | None:
-    return None if value is None else round(value, digits)

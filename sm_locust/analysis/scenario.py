@@ -15,6 +15,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.whatif import PROVISION, Load, Policy, Prediction, predict
 from sm_locust.config import ConfigError, RunConfig, Scaling
 from sm_locust.prices import INSTANCE_HOUR, Price, Prices
+from sm_locust.record.rounding import rounded
 from sm_locust.record.run import META
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN
@@ -132,13 +133,12 @@ class Scenario:
         }
 
     def _dict(self, prediction: Prediction) -> dict[str, Any]:
-        cost = self.cost(prediction)
         million = None if self.price is None else prediction.per_million(self.price.usd)
         return {
             **prediction.as_dict(),
             "minutes_over_slo": self.over(prediction),
-            "cost": None if cost is None else round(cost, 6),
-            "cost_per_million": None if million is None else round(million, 6),
+            "cost": rounded(self.cost(prediction), 6),
+            "cost_per_million": rounded(million, 6),
         }
 
 

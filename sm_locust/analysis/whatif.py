@@ -21,6 +21,7 @@ from typing import Any
 
 from sm_locust.analysis.curve import MEASURED, Curve, scatter
 from sm_locust.analysis.minutes import Minutes
+from sm_locust.record.rounding import in_ms
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import (
     DEFAULT_COOLDOWN,
@@ -117,14 +118,13 @@ class Minute:
     extrapolated: bool
 
     def as_dict(self) -> dict[str, Any]:
-        mean = self.latency_mean
         return {
             "minute": self.minute,
             "arrivals_per_minute": round(self.rate, 3),
             "invocations_per_instance_per_minute": round(self.per_instance, 3),
             "instances": self.instances,
             "desired": self.desired,
-            "latency_mean_ms": None if mean is None else round(mean * 1e3, 3),
+            "latency_mean_ms": in_ms(self.latency_mean),
             "error_rate": round(self.error_rate, 9),
             "extrapolated": self.extrapolated,
         }
@@ -192,7 +192,6 @@ class Prediction:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON primitives; latencies in milliseconds, rates a minute of real time."""
-        worst = self.worst_mean
         return {
             "policy": self.policy.as_dict(),
             "speed": self.speed,
@@ -201,7 +200,7 @@ class Prediction:
             "first_in_service_minute": self.first_scale_out,
             "most_instances": self.peak,
             "instance_hours": round(self.instance_hours, 6),
-            "worst_mean_ms": None if worst is None else round(worst * 1e3, 3),
+            "worst_mean_ms": in_ms(self.worst_mean),
             "requests": round(self.requests, 1),
             "errors": round(self.errors, 1),
             "error_rate": round(self.error_rate, 9),

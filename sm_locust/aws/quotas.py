@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from sm_locust.aws.hosting import Hosting
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.config import ERROR_RATE, RunConfig, format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 MOST_PAGES = 40  # of a hundred quotas; SageMaker has some thousands, a few for each instance type
@@ -162,7 +162,7 @@ def _patience(config: RunConfig, integration: dict[str, Any], takes: float | Non
     name = "api-timeout"
     patience = integration.get("timeoutInMillis", API_TIMEOUT_MS) / 1000
     text = f"the API waits {format_duration(patience)} for an answer, then it is a 504"
-    latest = max((limit for metric, limit in config.slo.limits().items() if metric != "error_rate"), default=0.0)
+    latest = max((limit for metric, limit in config.slo.limits().items() if metric != ERROR_RATE), default=0.0)
     if takes is not None and takes > patience / 2:
         return Finding(
             name,

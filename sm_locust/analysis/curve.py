@@ -1,7 +1,7 @@
 """What one instance answers at which rate, as a run measured it: latency below its ceiling, the ceiling, its queue.
 
 Latency is what the SLO holds: the mean from the scheduled time, of good answers. It is read from windows without a
-queue; what a queue adds is for whoever replays a load (`whatif`) to work out. What no window showed stays unknown.
+queue; what a queue adds is for whoever replays a load (`replay`) to work out. What no window showed stays unknown.
 """
 
 from __future__ import annotations

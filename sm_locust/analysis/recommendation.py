@@ -2,7 +2,7 @@
 
 Source: SageMaker AI developer guide, "Load testing your auto scaling configuration":
 SageMakerVariantInvocationsPerInstance = MAX_RPS × SAFETY_FACTOR × 60, starting with a factor of 0.5. Here the factor is
-derived, and 0.5 stands beside it. What a policy would do with the load is `whatif`'s, AWS's calls are the report's.
+derived, and 0.5 stands beside it. What a policy would do with the load is `replay`'s, AWS's calls are the report's.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.watched import OF_COPIES, PER_COPY, PER_INSTANCE, Watched
-from sm_locust.analysis.whatif import PROVISION, Load, Policy, predict
+from sm_locust.analysis.replay import PROVISION, Load, Policy, predict
+from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
 from sm_locust.record.rounding import in_ms, rounded
+from sm_locust.scaled import Scaled
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
 
@@ -40,43 +41,6 @@ MOST_INSTANCES = 10_000  # what `scaling` accepts
 SCALE_OUT_COOLDOWN = float(HIGH_PERIODS * PERIOD)
 
 NOW, RECOMMENDED, AWS = "now", "recommended", "aws"
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """What is scaled, as Application Auto Scaling names it.
-
-    metric    predefined: of a variant's instances, or of an inference component's copies
-    unit      what there are more or fewer of
-    region    as the configuration names it; None for the default one
-    url       where the configuration sends everything instead of to AWS
-    """
-
-    resource_id: str
-    dimension: str
-    metric: str
-    unit: Literal["instance", "copy"]
-    region: str | None
-    url: str | None
-
-    @classmethod
-    def of(cls, config: RunConfig) -> Scaled | None:
-        """None where the configuration names nothing that can be scaled."""
-        target, component, scaling = config.target, config.request.inference_component, config.scaling
-        if target is None or target.endpoint is None:
-            return None
-        of_components = None if scaling is None else scaling.of_components
-        if component is not None and of_components is not False:
-            return cls(f"inference-component/{component}", OF_COPIES, PER_COPY, "copy", target.region, target.url)
-        if of_components:
-            return None
-        resource_id = f"endpoint/{target.endpoint}/variant/{target.variant}"
-        dimension = "sagemaker:variant:DesiredInstanceCount"
-        return cls(resource_id, dimension, PER_INSTANCE, "instance", target.region, target.url)
-
-    def counted(self, n: int) -> str:
-        plural = {"instance": "instances", "copy": "copies"}[self.unit]
-        return f"{n:,} {self.unit if n == 1 else plural}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +139,8 @@ class Recommendation:
     now          what is configured; None where nothing is
     now_is       where that was found, in words
     reasons      why, a sentence each
+    region       as the configuration names it; None for the default one
+    url          where the configuration sends everything instead of to AWS
     """
 
     scaled: Scaled
@@ -191,6 +157,8 @@ class Recommendation:
     now: Option | None = None
     now_is: str = ""
     reasons: tuple[str, ...] = ()
+    region: str | None = None
+    url: str | None = None
 
     @classmethod
     def of(
@@ -210,8 +178,8 @@ class Recommendation:
         watched   with the scaling that the run started with
         curve     what one instance does at which rate; without it no latency and no error is predicted
         """
-        scaled = Scaled.of(config)
-        if scaled is None:
+        target, scaled = config.target, Scaled.of(config)
+        if target is None or scaled is None:
             return None
         refused, max_rps = _refused(capacity, scaled, watched), _sustained(capacity)
         if refused or max_rps is None:
@@ -222,10 +190,9 @@ class Recommendation:
         safety, too_fast = min(MOST_SAFETY, max(LEAST_SAFETY, left)), left < LEAST_SAFETY
 
         now, now_is = _now(config, watched)
-        target = _rounded_down(max_rps * safety * 60)
-        least, most = _bounds(schedule, target, now, carries_peak=too_fast)
-        aws_target = _rounded_down(max_rps * AWS_SAFETY * 60)
-        aws_bounds = _bounds(schedule, aws_target, now, carries_peak=False)
+        per_minute, aws_per_minute = (_rounded_down(max_rps * factor * 60) for factor in (safety, AWS_SAFETY))
+        least, most = _bounds(schedule, per_minute, now, carries_peak=too_fast)
+        aws_bounds = _bounds(schedule, aws_per_minute, now, carries_peak=False)
         if max(most, aws_bounds[1]) > MOST_INSTANCES:
             return cls(scaled, f"the planned load needs more than {scaled.counted(MOST_INSTANCES)}")
         # What was removed too early takes a whole scale-out to come back.
@@ -233,7 +200,7 @@ class Recommendation:
 
         even = config.arrivals.spacing == "even"
         outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even, max_rps)
-        recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
+        recommended = outlook.of(Option(RECOMMENDED, per_minute, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
             max_rps=max_rps,
@@ -244,9 +211,11 @@ class Recommendation:
             peak=None if schedule is None else schedule.peak,
             too_fast=too_fast,
             recommended=recommended,
-            aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
+            aws=outlook.of(Option(AWS, aws_per_minute, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
             now=None if now is None else outlook.of(now),
             now_is=now_is,
+            region=target.region,
+            url=target.url,
         )
         return replace(
             found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps, curve is not None))
@@ -333,8 +302,7 @@ def _refused(capacity: Capacity, scaled: Scaled, watched: Watched | None) -> str
             f"the SLO held at {capacity.max_rps:,.4g} a second, but too seldom to know a rate at which it always does"
         )
     if capacity.instances is None:
-        served = "instances" if scaled.unit == "instance" else "copies"
-        return f"how many {served} served is not known, and so not what one of them sustains"
+        return f"how many {scaled.units} served is not known, and so not what one of them sustains"
     state = None if watched is None else watched.state
     if state is not None and state.get("instances", 0) is None:
         return f"{scaled.resource_id} is serverless: it has no instances to scale"
@@ -422,7 +390,7 @@ class _Outlook:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
         # Copies share instances: an hour of one has no price.
-        self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
+        self._hour = prices.known.get(INSTANCE_HOUR) if not scaled.copies else None
         self._curve = curve
         self._provision_s, self._even = provision_s, even
         self._max_rps = max_rps
@@ -504,7 +472,7 @@ def _reasons(
             "No latency is predicted, for want of a curve; instance-hours are those of instances that come and go at "
             "once."
         )
-    if found.scaled.unit == "copy":
+    if found.scaled.copies:
         yield "Hours are those of copies, which have no price: the instances under them are billed."
 
 

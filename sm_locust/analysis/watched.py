@@ -40,13 +40,11 @@ from sm_locust.record.outcome import (
 )
 from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run
+from sm_locust.scaled import OF_COPIES, PER_COPY, PER_INSTANCE
 
 SAGEMAKER = "AWS/SageMaker"
 API_GATEWAY, LAMBDA = "AWS/ApiGateway:", "AWS/Lambda:"  # how their sources begin; the names follow
 SHARED = ("InvocationsPerInstance", "InvocationsPerCopy")  # of a variant, of an inference component
-# The scaling metrics whose target is a rate a minute: of a variant's instance, of an inference component's copy.
-PER_INSTANCE, PER_COPY = "SageMakerVariantInvocationsPerInstance", "SageMakerInferenceComponentInvocationsPerCopy"
-OF_COPIES = "sagemaker:inference-component:DesiredCopyCount"  # what scaling counts, of an inference component
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target

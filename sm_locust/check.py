@@ -18,7 +18,8 @@ from sm_locust import payloads
 from sm_locust.analysis.cost import check_cost
 from sm_locust.analysis.plan import Plan
 from sm_locust.aws import check, quotas, serving
-from sm_locust.aws.session import addresses, region_of, runtime_urls
+from sm_locust.aws.runtime import runtime_urls
+from sm_locust.aws.session import addresses, region_of
 from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator

@@ -58,7 +58,7 @@ def fresh() -> Iterator[Answers]:
         environment.setenv("AWS_ENDPOINT_URL", server.url)
         yield answers
     session._control_plane.cache_clear()
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable
 
 from sm_locust.aws.endpoint import NOT_FOUND, Endpoint, every_variant
-from sm_locust.aws.prices import remember
+from sm_locust.aws.pricing import remember
 from sm_locust.aws.session import AwsFault, ask_all, client, region_of, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here

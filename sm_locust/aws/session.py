@@ -38,9 +38,6 @@ ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
 MESSAGE_KEPT = 300  # characters of what AWS says, at most
 
-# Where the Pricing API is, whatever region is asked about: the start of that region's name → the nearest of them.
-PRICING_REGIONS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "cn-": "cn-northwest-1", "": "us-east-1"}
-
 # In AWS's error codes: worth another try a little later, with any status.
 _PASSING = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ConcurrentUpdate")
 
@@ -140,9 +137,10 @@ def watched(config: RunConfig) -> Watched:
     return Watched(config.target.endpoint, config.target.variant)
 
 
-def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
+def client(config: RunConfig, service: str, *, region: str | None = None, attempts: int = ATTEMPTS) -> Any:
     """A boto3 client of one of SERVICES, for `ask` and `ask_all`. One a process for each address.
 
+    region    None for the configuration's own
     attempts  of one call; 1 where nobody should wait for an AWS that does not answer
 
     Where its calls go is botocore's own resolution: region, AWS_ENDPOINT_URL and its kin, the shared configuration
@@ -154,9 +152,7 @@ def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
     """
     from botocore.exceptions import BotoCoreError
 
-    region = region_of(config)
-    if service == "pricing":
-        region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
+    region = region or region_of(config)
     try:
         return _control_plane(service, region, _stand_in(config, service), attempts)
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:

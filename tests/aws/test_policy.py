@@ -17,7 +17,7 @@ from sm_locust.cli import main
 from sm_locust.config import ConfigError, RunConfig
 from tests.aws.harness import Answers, config, operation_of, scripted
 from tests.aws.operations import asked_anywhere, asked_from
-from tests.aws.test_check import ME
+from tests.aws.test_preflight import ME
 
 ROOT = Path(__file__).parents[2]
 FILES: dict[Kind, list[str]] = {

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from sm_locust.record.clock import unix
-from sm_locust.record.disk import sync
+from sm_locust.record.disk import sync, write_whole
 from sm_locust.record.frames import frame
 from sm_locust.record.interval import HISTOGRAMS, Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
@@ -285,17 +285,9 @@ class Run:
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file whole or not at all: a reader never sees half of it. Raises RunError when it cannot."""
         path = self.folder / name
-        beside = path.with_name(name + ".part")
         try:
-            with open(beside, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            sync(self.folder)
+            write_whole(path, text)
         except OSError as e:
-            with contextlib.suppress(OSError):
-                beside.unlink()
             raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
         return path
 

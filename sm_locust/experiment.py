@@ -99,7 +99,7 @@ class Experiment:
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
         feeds.load(config.feeds, self.config.parent)
-        cost.check(config, None, self.speed, bodies, "experiment")
+        cost.check_load(config, None, self.speed, bodies, "experiment")
         return config
 
 

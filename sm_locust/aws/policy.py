@@ -18,6 +18,7 @@ from typing import Any, Literal
 from sm_locust.aws.api import RestApi
 from sm_locust.aws.session import AwsFault, ask, client, partition_and_region
 from sm_locust.config import ConfigError, RunConfig
+from sm_locust.scaled import OF_COPIES, OF_INSTANCES
 from sm_locust.stacks import FUNCTION_LOG, FUNCTION_NAME
 
 Kind = Literal["check", "run", "experiment", "stack"]
@@ -61,7 +62,6 @@ class Place:
         target, component = config.target, config.request.inference_component
         if target is None or target.container is not None:
             raise ConfigError("target.endpoint: missing; required: only what is called at AWS needs a policy")
-        of_components = config.scaling.of_components if config.scaling is not None else None
         partition, region = partition_and_region(config)
         return cls(
             partition,
@@ -70,7 +70,7 @@ class Place:
             target.endpoint,
             target.variant,
             component,
-            component is not None and of_components is not False,
+            config.scales_copies,
             _api(target.api_gateway) if target.api_gateway is not None else None,
             target.auth,
             stack,
@@ -94,7 +94,7 @@ class Place:
     def scalable(self) -> str:
         """The resource id of Application Auto Scaling."""
         if self.scales_copies:
-            return f"inference-component/{self.component}"
+            return f"inference-component/{self.component or '*'}"
         return f"endpoint/{self.endpoint or ENDPOINT_NAME}/variant/{self.variant}"
 
 
@@ -152,11 +152,6 @@ def _run(place: Place) -> Iterator[Statement]:
 
 def _experiment(place: Place) -> Iterator[Statement]:
     yield from _run(place)
-    dimension = (
-        "sagemaker:inference-component:DesiredCopyCount"
-        if place.scales_copies
-        else "sagemaker:variant:DesiredInstanceCount"
-    )
     targets = place.arn("application-autoscaling", "scalable-target/*")  # whose id AWS makes up
     yield _allow(
         "ChangeScalingAndPutItBack",
@@ -170,7 +165,7 @@ def _experiment(place: Place) -> Iterator[Statement]:
         targets,
         StringEquals={
             "application-autoscaling:service-namespace": "sagemaker",
-            "application-autoscaling:scalable-dimension": dimension,
+            "application-autoscaling:scalable-dimension": OF_COPIES if place.scales_copies else OF_INSTANCES,
         },
     )
     yield _allow("PutTagsBack", ["application-autoscaling:TagResource"], targets)

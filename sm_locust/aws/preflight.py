@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sm_locust.aws import hosting, pricing, quotas, scaling, whoami
+from sm_locust.aws.application_autoscaling import paused
 from sm_locust.aws.cloudwatch import INVOCATIONS, CloudWatch
 from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, client, watched
@@ -132,10 +133,9 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
         yield Finding(name, PASS, f"{state.resource_id} is not registered for automatic scaling")
     else:
         names = ", ".join(str(policy["PolicyName"]) for policy in state.policies) or "none"
-        suspended = state.target.get("SuspendedState", {})
-        paused = ", ".join(key.removesuffix("Suspended") for key, is_so in suspended.items() if is_so)
+        asleep = paused(state.target.get("SuspendedState"))
         bounds = f"from {state.target['MinCapacity']} to {state.target['MaxCapacity']}"
-        yield Finding(name, PASS, f"{bounds}, policies: {names}" + (f"; suspended: {paused}" if paused else ""))
+        yield Finding(name, PASS, f"{bounds}, policies: {names}" + (f"; suspended: {asleep}" if asleep else ""))
     if wanted is None:
         return
     if foreign:
@@ -146,7 +146,7 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
             "the experiment refuses them without --replace, which puts them back at its end",
         )
     if state.scheduled_actions:
-        actions = ", ".join(str(action["ScheduledActionName"]) for action in state.scheduled_actions)
+        actions = ", ".join(state.action_names)
         yield Finding(
             "scheduled-actions",
             WARN,

@@ -27,10 +27,10 @@ from sm_locust.target_tracking import (
     LOW_PERIODS,
     PERIOD,
     Bounds,
-    Capacity,
     Change,
     Decision,
     Held,
+    Instances,
     TargetTracking,
     step,
 )
@@ -426,11 +426,11 @@ class AutoScaling:
                 if (item := alarm.update(state, points, end, now)) is not None:
                     self._history.appendleft(item)
         if self._target is not None:
-            capacity = Capacity(self._fleet.desired, self._fleet.in_service)
+            instances = Instances(self._fleet.desired, self._fleet.in_service)
             # A minute in which instances began to serve counts for fewer than there are now: until all are there, what
             # was added must be known, or it would be added again.
             last = Change(self._progress.added, math.inf) if self._progress else self._last
-            self._act(step(tracked, capacity, self._target.bounds, last, now * self._speed), now)
+            self._act(step(tracked, instances, self._target.bounds, last, now * self._speed), now)
 
     def _points(self, watched: Watched, end: int, now: float) -> list[float | None]:
         """The last fifteen periods' points; what counts requests as a rate a minute of real time."""

@@ -22,6 +22,7 @@ from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import stand_in
 from sm_locust.record import prior
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
+from sm_locust.scaled import PREFIX
 
 STEADY_PATIENCE = 1800.0  # schedule seconds: an instance takes minutes to come and to go
 RESTORE_ATTEMPTS = 4
@@ -144,7 +145,7 @@ def removable(seen: Seen, run_dir: Path) -> list[str]:
     """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
     refuse_owed(run_dir, seen.config, seen.state)
     names = [str(there["PolicyName"]) for there in seen.state.policies]
-    ours = [f"policy {name}" for name in names if name.startswith(scaling.PREFIX)]
+    ours = [f"policy {name}" for name in names if name.startswith(PREFIX)]
     needed = seen.state.foreign_policies or seen.state.scheduled_actions
     if seen.state.target is not None and not needed and _registrations(seen, run_dir):
         ours.append(f"the registration of {seen.state.resource_id}, which we made")

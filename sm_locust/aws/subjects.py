@@ -23,6 +23,7 @@ from sm_locust.aws.metrics import (
 from sm_locust.aws.session import ATTEMPTS, AwsFault, ask, client, watched
 from sm_locust.config import RunConfig
 from sm_locust.loopback import is_this_machine
+from sm_locust.record.observation import source_of
 from sm_locust.stacks import API_NAME, FUNCTION_NAME
 
 METRICS = {
@@ -57,7 +58,7 @@ class Subject:
         return METRICS[self.kind]
 
     def source(self, namespace: str) -> str:
-        return f"{namespace}:{self.label}" if self.label else namespace
+        return source_of(namespace, self.label)
 
     def as_dict(self) -> dict[str, Any]:
         return {

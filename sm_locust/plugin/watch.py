@@ -19,14 +19,14 @@ from sm_locust.aws import scaling, serving, subjects
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
 from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.events import Alarms, activities
-from sm_locust.aws.metrics import API, COUNT, REQUESTS
+from sm_locust.aws.metrics import COUNT
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.plugin.settling import Settling
 from sm_locust.prices import Seen
 from sm_locust.record.clock import RunClock, iso
-from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
+from sm_locust.record.observation import API_GATEWAY, ENDPOINT_GONE, SAGEMAKER, Observation, ScalingEvent
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +173,7 @@ class Watch:
 
     def _invocations(self) -> dict[tuple[str, float], float]:
         """Of all that our requests may have gone to: source and schedule seconds → the count."""
-        ours = {subject.source(REQUESTS) for subject in self._known.found if subject.ours}
+        ours = {subject.source(SAGEMAKER) for subject in self._known.found if subject.ours}
         return {
             (point.source, point.at_s): point.value
             for point in self._points.values()
@@ -185,7 +185,7 @@ class Watch:
         counts = [sum(self._invocations().values())]
         for subject in self._known.found:
             if subject.kind == "api" and not subject.usual:
-                name = (subject.source(API), REQUESTS_TO_API, COUNT)
+                name = (subject.source(API_GATEWAY), REQUESTS_TO_API, COUNT)
                 counts.append(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == name))
         return round(min(counts))
 

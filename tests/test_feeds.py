@@ -10,7 +10,7 @@ import pytest
 
 from sm_locust import feeds
 from sm_locust.config import ConfigError
-from sm_locust.scenario import Feed
+from sm_locust.config.scenarios import Feed
 
 
 def feed(**given: Any) -> Feed:

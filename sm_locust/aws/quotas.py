@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from sm_locust.aws.hosting import Hosting
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.config import RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 MOST_PAGES = 40  # of a hundred quotas; SageMaker has some thousands, a few for each instance type

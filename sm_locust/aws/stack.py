@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.config import RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.stacks import FUNCTION, template
 
 TAG = {"Key": "created-by", "Value": "sm-locust"}

@@ -17,8 +17,9 @@ from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from sm_locust import scenario, templates
+from sm_locust import templates
 from sm_locust.config import ConfigError
+from sm_locust.config.scenarios import Scenario, environment_of
 from sm_locust.feeders import chance
 from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
@@ -180,9 +181,9 @@ def _not_sent(name: str, due: float, now: float, why: ValueError) -> Outcome:
     return Outcome(name, due, now, None, now, TASK_ERROR, message=f"nothing was sent: {why}"[:EXCERPT])
 
 
-def _environment(scenarios: Iterable[scenario.Scenario]) -> dict[str, str]:
+def _environment(scenarios: Iterable[Scenario]) -> dict[str, str]:
     """What `{{ $env.NAME }}` stands for. Raises ConfigError for a variable that this process has not."""
-    names = sorted(scenario.environment(scenarios))
+    names = sorted(environment_of(scenarios))
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise ConfigError(

@@ -24,8 +24,9 @@ from sm_locust.analysis import cost
 from sm_locust.analysis.sizing import Sizing
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
-from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
+from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.feeds import Table
+from sm_locust.fields import A_METRIC
 from sm_locust.load.scenario import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, InvokerUser
@@ -155,7 +156,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         period(config, options.speed)
     config.check_stop_when()
     if not searches:  # which plays no phases, and ends at the guard
-        config.check_guard(options.speed, schedule, source)
+        config.check_guard(options.speed, schedule, "" if schedule == config.schedule() else source)
     payloads = payload_files.load(config.request, base)
     tables = feed_files.load(config.feeds, base)
     if schedule is not None:

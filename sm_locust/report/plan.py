@@ -12,7 +12,7 @@ from rich.text import Text
 
 from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, Item, dollars, lambda_seconds
 from sm_locust.analysis.plan import PhasePlan, Plan, Reach
-from sm_locust.config import format_duration
+from sm_locust.fields import format_duration
 from sm_locust.report import wording
 from sm_locust.report.chart import chart
 from sm_locust.report.text import DIM, WARN, console_for, print_table

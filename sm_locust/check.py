@@ -17,8 +17,9 @@ from locust.env import Environment
 from sm_locust import payloads
 from sm_locust.analysis.cost import check_cost
 from sm_locust.analysis.plan import Plan
-from sm_locust.aws import capacity, check, quotas
-from sm_locust.aws.session import addresses, region_of, runtime_urls
+from sm_locust.aws import preflight, quotas, serving
+from sm_locust.aws.runtime import runtime_urls
+from sm_locust.aws.session import addresses, region_of
 from sm_locust.config import ConfigError, Guard, RunConfig, load
 from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
@@ -89,7 +90,7 @@ class Check:
         real = None if schedule is None else schedule.at_speed(self.speed)
         yield _plan(real, self.speed, config.requests_each)
         if config.target is not None and config.target.container is None:
-            yield from check.findings(config, self.speed, *_lasts(config, real, self.speed))
+            yield from preflight.findings(config, self.speed, *_lasts(config, real, self.speed))
             yield from _unrestored(config, self.run_dir)
         if real is not None:
             yield from _cost(config, bodies, self.speed)
@@ -150,7 +151,7 @@ def _unrestored(config: RunConfig, run_dir: str) -> Iterator[Finding]:
     """Scaling that an experiment, or `scaling apply`, changed and did not put back."""
     ours = None
     with contextlib.suppress(ConfigError):  # an API whose endpoint is not named
-        ours = capacity.scaled(config).resource_id
+        ours = serving.scaled(config).resource_id
     for prior in unrestored(run_dir):
         owed = config.scaling is not None and prior.resource_id == ours  # which an experiment refuses
         yield Finding(

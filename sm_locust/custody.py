@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sm_locust.aws import capacity, scaling
+from sm_locust.aws import scaling, serving
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig, load
@@ -22,6 +22,7 @@ from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import stand_in
 from sm_locust.record import prior
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
+from sm_locust.scaled import PREFIX
 
 STEADY_PATIENCE = 1800.0  # schedule seconds: an instance takes minutes to come and to go
 RESTORE_ATTEMPTS = 4
@@ -102,7 +103,7 @@ def look(config_file: Path, endpoint: str | None, region: str | None, url: str |
     config = load(config_file).with_overrides(endpoint=endpoint, region=region, url=url)
     scaling.wanted(config)
     state = scaling.read(config)
-    return Seen(config, state, tuple(scaling.difference(config, state, capacity.describe(config).current)))
+    return Seen(config, state, tuple(scaling.difference(config, state, serving.describe(config).current)))
 
 
 def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
@@ -144,7 +145,7 @@ def removable(seen: Seen, run_dir: Path) -> list[str]:
     """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
     refuse_owed(run_dir, seen.config, seen.state)
     names = [str(there["PolicyName"]) for there in seen.state.policies]
-    ours = [f"policy {name}" for name in names if name.startswith(scaling.PREFIX)]
+    ours = [f"policy {name}" for name in names if name.startswith(PREFIX)]
     needed = seen.state.foreign_policies or seen.state.scheduled_actions
     if seen.state.target is not None and not needed and _registrations(seen, run_dir):
         ours.append(f"the registration of {seen.state.resource_id}, which we made")
@@ -220,7 +221,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
         config = state = None
         try:
             config, state = config_of(record), state_of(record)
-            here = capacity.describe(config).arn
+            here = serving.describe(config).arn
             if here != record.arn:
                 not_restored = (
                     f"the record is of {record.arn}, and what answers here is {here}: another account or region"

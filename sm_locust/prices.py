@@ -1,7 +1,7 @@
 """What things cost, as far as anybody said: in the configuration, or in a dated file of what AWS's Pricing API said.
 
-No price stands in the code. Asking AWS and keeping the file up to date is `aws/prices`'s; reading it needs no AWS. What
-is multiplied with prices is the analysis's.
+No price stands in the code. Asking AWS and keeping the file up to date is `aws/pricing`'s; reading it needs no AWS.
+What is multiplied with prices is the analysis's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sm_locust.config import RunConfig
+from sm_locust.record.disk import write_whole
 
 SCHEMA_VERSION = 1
 OLD_AFTER = 30  # days; an older price of the cache is used, and its age is said
@@ -164,11 +165,6 @@ class Cache:
 
     def write(self) -> None:
         """Whole or not at all; a folder that cannot be written is no fault: prices are then asked for again."""
-        beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        try:
+        with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self._data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-            beside.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                beside.unlink()
+            write_whole(self._path, json.dumps(self._data, indent=2, sort_keys=True) + "\n")

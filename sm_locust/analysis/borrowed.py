@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EXPERIMENT = "experiment.json"  # beside the run folders of an experiment
+from sm_locust.record.prior import EXPERIMENT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_locust.config.run_config import RunConfig
 from sm_locust.config.sections import (
+    ERROR_RATE,
     CapacitySearch,
     CustomMetric,
     Guard,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DROP_RATE",
+    "ERROR_RATE",
     "NOT_VALID",
     "OVERHEAD",
     "SHORTFALL",

@@ -145,6 +145,9 @@ class Arrivals(Section):
     )
 
 
+ERROR_RATE = "error_rate"
+
+
 class Slo(Section):
     """The limits that every judged phase must keep."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
-from sm_locust.config.sections import Slo
+from sm_locust.config.sections import ERROR_RATE, Slo
 from sm_locust.fields import (
     A_DURATION,
     A_LATENCY,
@@ -29,7 +29,6 @@ from sm_locust.fields import (
 )
 
 # What `stop_when` knows beside the metrics of `slo`.
-ERROR_RATE = "error_rate"
 DROP_RATE = "drop_rate"  # of the arrivals due, the share that was dropped
 SHORTFALL = "throughput_shortfall"  # of the arrivals due, the share that no good answers came for meanwhile
 NOT_VALID = "not_valid"  # what the verdict would not accept of our side

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.loopback import stand_in
-from sm_locust.record.disk import sync
+from sm_locust.record.disk import sync, write_whole
 from sm_locust.schedule import SPEEDS
 
 SCHEMA_VERSION = 1
@@ -205,14 +205,7 @@ class Prior:
     def write(self, **more: Any) -> None:
         """Adds to it; on disk when it returns, whole or not at all. Raises OSError."""
         self.found.update(more)
-        beside = self.path.with_name(self.path.name + ".part")
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(self.found, file, indent=2)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
-        sync(self.folder)
+        write_whole(self.path, json.dumps(self.found, indent=2) + "\n")
 
     def write_restored(self, done: list[str], not_restored: str = "") -> None:
         """What was done to put it back; without `not_restored` it is then as it was. Raises OSError."""

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from sm_locust.record.clock import unix
-from sm_locust.record.disk import sync
+from sm_locust.record.disk import sync, write_whole
 from sm_locust.record.frames import frame
-from sm_locust.record.interval import Interval
+from sm_locust.record.interval import HISTOGRAMS, Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
 from sm_locust.record.step import Step
@@ -60,6 +60,7 @@ _COLUMNS = {
 _LONGEST, _BEYOND = 720 * 3600.0, 3600.0
 
 _EXACT = 2**53  # up to here a whole number is one of float's
+_MOST = 1e18  # of anything in a line of the ledger: sums and squares of it are still numbers
 
 T = TypeVar("T")
 
@@ -284,17 +285,9 @@ class Run:
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file whole or not at all: a reader never sees half of it. Raises RunError when it cannot."""
         path = self.folder / name
-        beside = path.with_name(name + ".part")
         try:
-            with open(beside, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            sync(self.folder)
+            write_whole(path, text)
         except OSError as e:
-            with contextlib.suppress(OSError):
-                beside.unlink()
             raise RunError(f"run folder {self.folder}: {name} cannot be written: {e.strerror}") from e
         return path
 
@@ -368,13 +361,9 @@ class Run:
         return ledger
 
     def _interval(self, row: dict[str, Any]) -> Interval:
-        _text(row, "name")
-        self._within(_count(row, "second"))
-        for key in row["counts"]:
-            _whole(row["counts"], key)
-        if "received" in row:
-            _whole(row, "received")
-        return Interval.decode(row)
+        interval = read_interval(row)
+        self._within(interval.second)
+        return interval
 
     def _plan(self, row: dict[str, Any]) -> Plan:
         second, until, planned = (_count(row, key) for key in ("second", "until", "planned"))
@@ -396,7 +385,7 @@ class Run:
         found = []
         for number, row in self._lines(FAILURES):
             try:
-                found.append(_failure(row))
+                found.append(read_failure(row))
             except KeyError as e:
                 raise RunError(f"{self.folder / FAILURES}, line {number}: not a failure: no {e}") from None
             except ValueError as e:
@@ -549,8 +538,8 @@ def _once(lines: dict[tuple[object, ...], int], what: tuple[object, ...], number
 
 def _real(row: dict[str, Any], key: str) -> float:
     found = row[key]
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise ValueError(f"{key} {found!r} is not a number")
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= _MOST:
+        raise ValueError(f"{key} {found!r:.60} is not a number up to {_MOST:g}")
     return float(found)
 
 
@@ -564,14 +553,14 @@ def _count(row: dict[str, Any], key: str) -> float:
 def _whole(row: dict[str, Any], key: str) -> None:
     _count(row, key)
     found = row[key]
-    if not isinstance(found, int) or found >= 1 << 63:
+    if not isinstance(found, int):
         raise ValueError(f"{key} {found:g} is not a count")
 
 
 def _text(row: dict[str, Any], key: str) -> str:
     found = row[key]
     if not isinstance(found, str):
-        raise ValueError(f"{key} {found!r} is not a text")
+        raise ValueError(f"{key} {found!r:.60} is not a text")
     return found
 
 
@@ -587,7 +576,25 @@ def _step(row: dict[str, Any]) -> Step:
     return step
 
 
-def _failure(row: dict[str, Any]) -> dict[str, Any]:
+def read_interval(row: dict[str, Any]) -> Interval:
+    """What `Interval.encode` gives, as it came back. Raises ValueError or KeyError for what none of us has written."""
+    _text(row, "name")
+    _count(row, "second")
+    counts = row["counts"]
+    if not isinstance(counts, dict):
+        raise ValueError(f"counts {counts!r:.60} is not a mapping")
+    for key in counts:
+        _whole(counts, key)
+    if "received" in row:
+        _whole(row, "received")
+    for name in HISTOGRAMS:
+        if name in row:
+            _text(row, name)
+    return Interval.decode(row)
+
+
+def read_failure(row: dict[str, Any]) -> dict[str, Any]:
+    """A failure as Recorder.take_failures gives it. Raises ValueError or KeyError for what none of us has written."""
     _real(row, "at")
     for key in ("kind", "name", "request_id", "message"):
         _text(row, key)
@@ -599,6 +606,8 @@ def _wrong(meta: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What of run.json would be stumbled over later, and what is accepted. A key that is not there is no fault here."""
     if _depth(meta) > _DEEPEST:
         yield "what is nested too deeply", f"{_DEEPEST} levels at the most"
+    elif not _finite(meta):
+        yield "a number that is not finite", "those that JSON has"
     parts = {f"{name}.": part for name in ("cloudwatch", "endpoint") if isinstance(part := meta.get(name), dict)}
     for parent, found in {"": meta, **parts}.items():
         for key, (is_right, accepted) in _META_KEYS.items():
@@ -614,6 +623,15 @@ def _depth(value: object) -> int:
         depth += 1
         level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
     return depth
+
+
+def _finite(value: object) -> bool:
+    """Whether all of its numbers are JSON's: Python reads and writes NaN and infinity, too."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(least: float, most: float) -> Callable[[object], bool]:

@@ -21,6 +21,7 @@ from sm_locust.analysis.differences import differences
 from sm_locust.analysis.fail_if import FailIf, Judged
 from sm_locust.analysis.several import Several, of_pair
 from sm_locust.analysis.summary import Summary
+from sm_locust.record.disk import write_whole
 from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare_page, markdown, pair, several
 from sm_locust.report.markdown import items, titled
@@ -77,9 +78,7 @@ def _put(folder: Path, text: str, told: Mapping[str, Any], page: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         written = json.dumps(told, indent=2, allow_nan=False) + "\n"
         for name, content in ((MARKDOWN, text), (JSON, written), (PAGE, page)):
-            beside = folder / f"{name}.part"
-            beside.write_text(content, encoding="utf-8")
-            beside.replace(folder / name)
+            write_whole(folder / name, content)
     except OSError as e:
         raise RunError(f"{folder}: the comparison cannot be written: {e.strerror}") from e
 

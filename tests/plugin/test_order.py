@@ -17,7 +17,7 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
-from sm_locust.load.scenario import ScenarioUser
+from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options

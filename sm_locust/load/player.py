@@ -21,7 +21,6 @@ from sm_locust import templates
 from sm_locust.config import ConfigError
 from sm_locust.config.scenarios import Scenario, environment_of
 from sm_locust.feeders import chance
-from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
 from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import proxy_for
@@ -29,6 +28,7 @@ from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.script import Script, plain_numbers
 from sm_locust.load.users import ArrivalUser, Load, tell
 from sm_locust.record.outcome import TASK_ERROR, Outcome
+from sm_locust.tables import Rows, Table
 
 if TYPE_CHECKING:
     from sm_locust.config import RunConfig

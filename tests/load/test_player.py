@@ -15,7 +15,7 @@ import pytest
 from sm_locust import feeds
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.generator import Generator
-from sm_locust.load.scenario import ScenarioUser
+from sm_locust.load.player import ScenarioUser
 from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval

@@ -1,7 +1,7 @@
 """What automatic scaling scales: the watched variant's instances, or the watched inference component's copies.
 
-How many there are, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling
-itself, which asks for numbers of its own, is scaling's.
+How many serve, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling itself,
+which asks for numbers of its own, is scaling's.
 """
 
 from __future__ import annotations
@@ -10,37 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sm_locust.aws import endpoint
+from sm_locust.aws.endpoint import HOPELESS, STEADY, Endpoint
 from sm_locust.aws.session import AwsFault, ask, client, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import format_duration
-
-STEADY = "InService"
-HOPELESS = ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting")  # no waiting helps
+from sm_locust.scaled import Scaled
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
-    """What is scaled, as Application Auto Scaling names it.
-
-    name       of the endpoint or inference component
-    unit       what there are more or fewer of
-    component  whether it is an inference component
-    """
-
-    resource_id: str
-    dimension: str
-    name: str
-    unit: str
-    component: bool
-
-    def counted(self, n: int) -> str:
-        plural = {"instance": "instances", "copy": "copies"}[self.unit]
-        return f"{n} {self.unit if n == 1 else plural}"
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
+class Serving:
     """How many there are at one moment.
 
     status   as SageMaker names it: InService, Updating while some are added, …
@@ -63,38 +41,47 @@ class Capacity:
 
 
 def scaled(config: RunConfig) -> Scaled:
-    """An inference component when the scaling metric is of one, or is none of ours and requests name one.
-
-    Raises ConfigError when the configuration does not name it.
-    """
-    component = config.request.inference_component
-    of_components = config.scaling.of_components if config.scaling is not None else None
-    if of_components and component is None:
+    """Raises ConfigError when the configuration does not name it."""
+    watched(config)
+    found = Scaled.of(config)
+    if found is None:
         raise ConfigError(
             f"request.inference_component: missing; required: the inference component that scaling.metric "
             f"{config.scaling.metric_name if config.scaling else ''} is of"
         )
-    if component is not None and of_components is not False:
-        dimension = "sagemaker:inference-component:DesiredCopyCount"
-        return Scaled(f"inference-component/{component}", dimension, component, "copy", component=True)
-    name, variant = watched(config)
-    dimension = "sagemaker:variant:DesiredInstanceCount"
-    return Scaled(f"endpoint/{name}/variant/{variant}", dimension, name, "instance", component=False)
+    return found
 
 
-def describe(config: RunConfig) -> Capacity:
+def describe(config: RunConfig) -> Serving:
     """As it is now. Raises AwsFault, also when there is no such variant or component."""
     what = scaled(config)
-    if not what.component:
-        variant = endpoint.describe(config)
-        return Capacity(variant.status, variant.current, variant.desired, variant.arn, variant.instance_type)
+    if not what.copies:
+        return _of_the_variant(Endpoint.read(config))
     answer = ask(client(config, "sagemaker"), "DescribeInferenceComponent", InferenceComponentName=what.name)
     copies = answer.get("RuntimeConfig") or {}
-    return Capacity(
+    return Serving(
         str(answer["InferenceComponentStatus"]),
         copies.get("CurrentCopyCount"),
         copies.get("DesiredCopyCount"),
         str(answer["InferenceComponentArn"]),
+    )
+
+
+def _of_the_variant(endpoint: Endpoint) -> Serving:
+    if not endpoint.watched:
+        raise AwsFault(
+            f"endpoint {endpoint.name}, {endpoint.status}, has no variant {endpoint.variant}; it has "
+            f"{', '.join(endpoint.variants) or 'none yet'}",
+            "NoSuchVariant",
+        )
+    if endpoint.why_not is not None and endpoint.why_not.passing:
+        raise endpoint.why_not  # for the instances' type, which is worth asking again
+    return Serving(
+        endpoint.status,
+        endpoint.watched.get("CurrentInstanceCount"),
+        endpoint.watched.get("DesiredInstanceCount"),
+        str(endpoint.described.get("EndpointArn", "")),
+        endpoint.instance_type,
     )
 
 
@@ -103,16 +90,22 @@ def ask_for(config: RunConfig, n: int) -> None:
 
     Raises AwsFault, also while it is Updating: see `wait_until_steady`.
     """
-    what = scaled(config)
-    if what.component:
+    what, sagemaker = scaled(config), client(config, "sagemaker")
+    if what.copies:
         ask(
-            client(config, "sagemaker"),
+            sagemaker,
             "UpdateInferenceComponentRuntimeConfig",
             InferenceComponentName=what.name,
             DesiredRuntimeConfig={"CopyCount": n},
         )
     else:
-        endpoint.set_instances(config, n)
+        name, variant = watched(config)
+        ask(
+            sagemaker,
+            "UpdateEndpointWeightsAndCapacities",
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": variant, "DesiredInstanceCount": n}],
+        )
 
 
 def wait_until_steady(
@@ -122,7 +115,7 @@ def wait_until_steady(
     patience: float,
     every: float,
     say: Callable[[str], None],
-) -> Capacity:
+) -> Serving:
     """Waits until it is InService and as many serve as are wanted.
 
     n         that number; None for whatever is wanted
@@ -133,9 +126,8 @@ def wait_until_steady(
     Raises AwsFault when patience ends (code NotSteady) or AWS refuses; faults that pass are waited out.
     """
     what = scaled(config)
-    units = what.counted(2).removeprefix("2 ")
-    wanted = units if n is None else what.counted(n)
-    kind = "inference component" if what.component else "endpoint"
+    wanted = what.units if n is None else what.counted(n)
+    kind = "inference component" if what.copies else "endpoint"
     deadline = time.monotonic() + patience
     before = ""
     while True:
@@ -145,7 +137,7 @@ def wait_until_steady(
                 return found
             if found.status in HOPELESS:
                 raise AwsFault(f"{kind} {what.name} is {found.status}", found.status)
-            now = f"{what.name} is {found.status}, {found.current} of {found.desired} {units} serve"
+            now = f"{what.name} is {found.status}, {found.current} of {found.desired} {what.units} serve"
         except AwsFault as e:
             if not e.passing:
                 raise

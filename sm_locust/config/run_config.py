@@ -89,6 +89,11 @@ class RunConfig(Section):
         """Seconds that one arrival waits between its requests, on the mean: 0 without scenarios."""
         return 0.0 if self.scenarios is None else scenarios.paused_each(self.scenarios)
 
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """Names of the environment variables that scenarios need (`{{ $env.NAME }}`) in each process that sends."""
+        return tuple(sorted(scenarios.environment_of(self.scenarios or ())))
+
     def check_guard(self, speed: int, schedule: Schedule | None = None, source: str = "") -> None:
         """Raises ConfigError for a schedule, by default that of the phases, that sends more than the guard allows.
 

@@ -142,6 +142,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     else:
         _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
+    _say_who_does_not_wait(arrival_classes)
     if schedule is not None or searches:
         _follow_a_rate(picked.user_classes)
     if environment.web_ui is None:  # where one may still be typed in
@@ -286,6 +287,16 @@ def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source
         "the phases of the configuration are not played: %s; shapes/from_config.py, and no other shape, plays them",
         instead,
     )
+
+
+def _say_who_does_not_wait(user_classes: Iterable[type[ArrivalUser]]) -> None:
+    for user_class in user_classes:
+        if user_class.wait_time is not User.wait_time:
+            logger.warning(
+                "%s.wait_time has no part in the run: an ArrivalUser does not wait; per_user says how many arrivals a "
+                "second it stands for",
+                user_class.__name__,
+            )
 
 
 def the_shape(environment: Environment) -> LoadTestShape | None:

@@ -16,9 +16,9 @@ import gevent
 from gevent.event import Event
 
 from sm_locust.aws import scaling, serving, subjects
-from sm_locust.aws.alarms import Alarms
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
 from sm_locust.aws.endpoint import NOT_FOUND
+from sm_locust.aws.events import Alarms, activities
 from sm_locust.aws.metrics import COUNT
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
@@ -87,7 +87,7 @@ class Watch:
         self._find_subjects()
         now = time.time()
         self._told(self._ask("metrics", lambda: self._new_cloudwatch(now).pull(now - self._period, now)))
-        self._ask("activities", lambda: scaling.activities(self._config, now, self._clock.speed, since=now))
+        self._ask("activities", lambda: activities(self._config, now, self._clock.speed, since=now))
 
     # -- while the load goes -----------------------------------------------------------------------------------------
 
@@ -295,11 +295,9 @@ class Watch:
             self._level = (there.desired, there.current)
             fresh.append(ScalingEvent(self._now_s(), there.desired, there.current, ""))
         started_at, speed = self._clock.started_at, self._clock.speed
-        activities = self._ask(
-            "activities", lambda: scaling.activities(self._config, started_at, speed, since=started_at)
-        )
+        happened = self._ask("activities", lambda: activities(self._config, started_at, speed, since=started_at))
         alarms = self._ask("alarms", lambda: self._alarms.changes(started_at, speed, since=started_at))
-        fresh += [event for event in [*(activities or []), *(alarms or [])] if event not in self._events]
+        fresh += [event for event in [*(happened or []), *(alarms or [])] if event not in self._events]
         if fresh:
             self._events.update(fresh)
             self._found([], fresh)

@@ -242,6 +242,9 @@ def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
             f"{record.path}: cannot be resumed: its scenarios send passwords or keys, which no record keeps; "
             f"`sm-locust scaling restore {folder}` puts scaling back"
         )
+    for key in ("config_file", "replace", "locust"):
+        if found.get(key) is None:
+            raise ExperimentError(f"{record.path}: {key}: missing: it was not written by this sm-locust")
     config = config.with_files_from(Path(str(found["config_file"])).parent)
     path = folder / RESUMED
     path.write_text(json.dumps(config.as_dict(), indent=2) + "\n", encoding="utf-8")

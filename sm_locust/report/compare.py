@@ -124,8 +124,8 @@ def render(comparison: Comparison, configurations: Several | None = None, judged
         titled("Minutes", pair.minutes(comparison)),
         titled("What became of the instances", pair.events(comparison)),
     ]
-    if comparison.restored:
-        parts.append(f"## What was put back\n\n{items(pair.restored(comparison))}")
+    if restored := pair.restored(comparison):
+        parts.append(f"## What was put back\n\n{items(restored)}")
     parts.append(titled("What ran", pair.facts(comparison)))
     return "\n\n".join(part for part in parts if part) + "\n"
 

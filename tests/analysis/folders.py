@@ -17,6 +17,7 @@ from typing import Any
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK, Outcome
+from sm_locust.record.prior import EXPERIMENT, Prior
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import META, Event, Plan, Run, Sample
 from sm_locust.schedule import Phase, Schedule
@@ -144,6 +145,14 @@ def stopped(parent: Path, **more: Any) -> Run:
     tripped = {"rule": rule, "metric": "latency_p99", "value": 0.412, "why": ""}
     run.finish(ended="stopped by stop_when", stopped={**tripped, "since_s": 10, "until_s": 100, "at_s": 101.02})
     return run
+
+
+def borrowed(parent: Path, **more: Any) -> Path:
+    """The record of an experiment around the run folders of `parent`, in place of the one that is there."""
+    path = parent / EXPERIMENT
+    path.unlink(missing_ok=True)
+    Prior.create(path, resource_id="r", arn="a", config={}, speed=1, scaling_before={}, **more).release()
+    return path
 
 
 def planned(schedule: Schedule, end: float) -> list[Plan]:

@@ -350,6 +350,7 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
         (["--resume", "x", "--speed", "60"], "--resume takes neither CONFIG nor other options"),
         (["--resume", "x"], "x: not a folder of an experiment or of scaling apply: no experiment.json"),
         (["--resume", "applied"], "applied: not the folder of an experiment: it has no experiment.json"),
+        (["--resume", "edited"], "edited/experiment.json: config_file: missing: it was not written by this sm-locust"),
     ],
 )
 def test_what_cannot_be_resumed_is_said_in_one_sentence(
@@ -357,9 +358,8 @@ def test_what_cannot_be_resumed_is_said_in_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before: dict[str, Any] = {}
-    Prior.create(
-        Path("applied", APPLIED), resource_id="r", arn="a", config={}, speed=1, scaling_before=before
-    ).release()
+    for path in (Path("applied", APPLIED), Path("edited", EXPERIMENT)):
+        Prior.create(path, resource_id="r", arn="a", config={}, speed=1, scaling_before=before).release()
     refused = CliRunner().invoke(main, ["experiment", *arguments])
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"sm-locust: {said}")

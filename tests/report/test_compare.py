@@ -17,7 +17,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare, compare_page, pair, pair_figures
 from sm_locust.schedule import Phase
-from tests.analysis.folders import before_and_after, played, watch
+from tests.analysis.folders import before_and_after, borrowed, played, watch
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
 CONFIG: dict[str, Any] = {
@@ -32,7 +32,7 @@ FILES = ["compare.html", "compare.json", "compare.md"]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     parent = tmp_path_factory.mktemp("demo")
     pair = before_and_after(parent, CONFIG)
-    (parent / "experiment.json").write_text('{"restored": ["Deleted the policy.", "Set back to 1 instance."]}')
+    borrowed(parent, restored=["Deleted the policy.", "Set back to 1 instance."])
     return pair
 
 
@@ -54,7 +54,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         run.meta["schedule"]["source"] = EVIL * n
         run.finish(ended=EVIL)
         found.append(run)
-    (parent / "experiment.json").write_text(json.dumps({"restored": [EVIL], "not_restored": EVIL}))
+    borrowed(parent, restored=[EVIL], not_restored=EVIL)
     return Comparison.of(*found)
 
 

@@ -17,7 +17,7 @@ from locust.env import Environment
 from sm_locust import payloads
 from sm_locust.analysis.cost import check_cost
 from sm_locust.analysis.plan import Plan
-from sm_locust.aws import capacity, check, quotas
+from sm_locust.aws import check, quotas, serving
 from sm_locust.aws.session import addresses, region_of, runtime_urls
 from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
@@ -149,7 +149,7 @@ def _unrestored(config: RunConfig, run_dir: str) -> Iterator[Finding]:
     """Scaling that an experiment, or `scaling apply`, changed and did not put back."""
     ours = None
     with contextlib.suppress(ConfigError):  # an API whose endpoint is not named
-        ours = capacity.scaled(config).resource_id
+        ours = serving.scaled(config).resource_id
     for prior in unrestored(run_dir):
         owed = config.scaling is not None and prior.resource_id == ours  # which an experiment refuses
         yield Finding(

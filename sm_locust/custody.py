@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sm_locust.aws import capacity, scaling
+from sm_locust.aws import scaling, serving
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig, load
@@ -102,7 +102,7 @@ def look(config_file: Path, endpoint: str | None, region: str | None, url: str |
     config = load(config_file).with_overrides(endpoint=endpoint, region=region, url=url)
     scaling.wanted(config)
     state = scaling.read(config)
-    return Seen(config, state, tuple(scaling.difference(config, state, capacity.describe(config).current)))
+    return Seen(config, state, tuple(scaling.difference(config, state, serving.describe(config).current)))
 
 
 def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
@@ -220,7 +220,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
         config = state = None
         try:
             config, state = config_of(record), state_of(record)
-            here = capacity.describe(config).arn
+            here = serving.describe(config).arn
             if here != record.arn:
                 not_restored = (
                     f"the record is of {record.arn}, and what answers here is {here}: another account or region"

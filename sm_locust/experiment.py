@@ -25,7 +25,8 @@ from sm_locust import custody, feeds, payloads
 from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
-from sm_locust.aws import capacity, scaling
+from sm_locust.aws import scaling, serving
+from sm_locust.aws.endpoint import STEADY
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault, addresses, runtime_urls
 from sm_locust.config import ConfigError, RunConfig, load
@@ -227,9 +228,9 @@ def _found(experiment: Experiment, config: RunConfig) -> ScalingState:
     """Scaling as it is, if an experiment may begin with it."""
     before = scaling.read(config)
     scaling.check(config, before, replace=experiment.replace, option=f"{experiment.prefix}replace")
-    status = capacity.describe(config).status
-    if status != capacity.STEADY:
-        raise ConfigError(f"{before.resource_id} is {status}; accepted: {capacity.STEADY}")
+    status = serving.describe(config).status
+    if status != STEADY:
+        raise ConfigError(f"{before.resource_id} is {status}; accepted: {STEADY}")
     return before
 
 
@@ -307,7 +308,7 @@ class _Conductor:
         self._before = before
         self._speed = experiment.speed
         self._scaling = scaling.wanted(config)
-        self._counted = capacity.scaled(config).counted
+        self._counted = serving.scaled(config).counted
 
     def both_sides(self) -> None:
         if self.record.stages:
@@ -391,10 +392,10 @@ class _Conductor:
         with progress() as told:
             wanted = self._scaling.min_instances
             # An endpoint that is Updating takes no number of instances.
-            now = capacity.wait_until_steady(self._config, None, patience=patience, every=every, say=told)
+            now = serving.wait_until_steady(self._config, None, patience=patience, every=every, say=told)
             if now.desired != wanted:
-                capacity.ask_for(self._config, wanted)
-                capacity.wait_until_steady(self._config, wanted, patience=patience, every=every, say=told)
+                serving.ask_for(self._config, wanted)
+                serving.wait_until_steady(self._config, wanted, patience=patience, every=every, say=told)
 
     def _quiet(self) -> None:
         """Waits until the alarms of a new policy can no longer see the load that was."""

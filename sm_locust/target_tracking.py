@@ -1,7 +1,7 @@
 """The rules of target tracking: from a metric's one-minute points to the number of instances that is wanted.
 
 Pure: no clock, no AWS, nothing of ours is imported. Times are schedule seconds, or any other seconds that are the same
-everywhere. Where points come from, what a capacity means and how long it takes to get one is the caller's.
+everywhere. Where points come from, what an instance is and how long it takes to come is the caller's.
 
 Source: AWS's Application Auto Scaling user guide, "Target tracking scaling policies" (how alarms trigger a policy, how
 several policies go together, cooldown periods), and for what it leaves open what was observed of SageMaker variants:
@@ -24,11 +24,12 @@ DEFAULT_COOLDOWN = 300.0
 
 HIGH_PERIODS = 3
 LOW_PERIODS = 15
-MOST_WANTED = 1e9
-"""Instances: more than any bounds allow."""
 
 LOW_SHARE = 0.9
 """The low alarm's threshold as a share of the target."""
+
+MOST_WANTED = 1e9
+"""Instances: more than any bounds allow."""
 
 Points = Sequence[float | None]
 """A metric's points, one a period, oldest first and without gaps; None where nothing was published."""
@@ -91,13 +92,13 @@ class TargetTracking:
     def wanted(self, in_service: int, metric: float) -> int:
         """Instances that would bring the metric to the target, if it is shared out among those in service."""
         # Rounded first: a share such as 2/3, summed up from parts, must not come to a whole instance more.
-        # And never infinite, however low the target: a capacity is a number.
+        # And never infinite, however low the target: what is asked for is a number.
         return math.ceil(round(min(in_service * metric / self.target, MOST_WANTED), 9))
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a scalable target allows: its capacity, and which directions are not suspended."""
+    """What a scalable target allows: how many instances, and which directions are not suspended."""
 
     min_capacity: int
     max_capacity: int
@@ -106,7 +107,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class Instances:
     """`desired` is what was last asked for, `in_service` what serves: fewer while instances are provisioned."""
 
     desired: int
@@ -129,7 +130,7 @@ class Change:
 class Decision:
     """What one step comes to.
 
-    desired   the new capacity to ask for, or None
+    desired   the number of instances to ask for, or None
     policy    which of the policies brought it about, or was held; None when no alarm is in ALARM
     scale_in  whether it was the policy's low alarm
     held      why nothing changes though an alarm is in ALARM
@@ -143,65 +144,65 @@ class Decision:
 
 def step(
     policies: Sequence[tuple[TargetTracking, Points]],
-    capacity: Capacity,
+    instances: Instances,
     bounds: Bounds,
     last: Change | None,
     at: float,
 ) -> Decision:
     """What the policies, each with its metric's points up to `at`, do now. Call it once a period.
 
-    Any policy may scale out, and the largest capacity wins; all must agree to scale in (those with scale-in disabled
+    Any policy may scale out, and the largest number wins; all must agree to scale in (those with scale-in disabled
     have no say). The last point of the metric counts, and it is shared out among the instances in service. What was
     added before is part of the next scale-out, while it is provisioned and until its cooldown ends, so that an alarm
     which stays high does not go on multiplying. Nothing is removed while instances are being added.
     """
     high = [n for n, (policy, points) in enumerate(policies) if policy.high_alarm(points) is AlarmState.ALARM]
     if high:
-        return _largest([_scale_out(n, *policies[n], capacity, bounds, last, at) for n in high])
+        return _largest([_scale_out(n, *policies[n], instances, bounds, last, at) for n in high])
     voting = [n for n, (policy, _) in enumerate(policies) if not policy.disable_scale_in]
     low = [n for n in voting if policies[n][0].low_alarm(policies[n][1]) is AlarmState.ALARM]
     if not low:
         return Decision()
     if low != voting:
         return Decision(policy=low[0], scale_in=True, held=Held.OTHER_POLICY)
-    return _largest([_scale_in(n, *policies[n], capacity, bounds, last, at) for n in low])
+    return _largest([_scale_in(n, *policies[n], instances, bounds, last, at) for n in low])
 
 
 def _scale_out(
-    n: int, policy: TargetTracking, points: Points, capacity: Capacity, bounds: Bounds, last: Change | None, at: float
+    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Change | None, at: float
 ) -> Decision:
     if bounds.scale_out_suspended:
         return Decision(policy=n, held=Held.SUSPENDED)
     cooling = last is not None and last.added > 0 and at < last.ended_at + policy.scale_out_cooldown
-    pending = capacity.desired - capacity.in_service
+    pending = instances.desired - instances.in_service
     counted = max(pending, last.added if last is not None and cooling else 0)
-    more = policy.wanted(capacity.in_service, _latest(points)) - capacity.in_service - counted
-    if capacity.desired >= bounds.max_capacity:
+    more = policy.wanted(instances.in_service, _latest(points)) - instances.in_service - counted
+    if instances.desired >= bounds.max_capacity:
         return Decision(policy=n, held=Held.AT_MAX)
     if more <= 0:
         return Decision(policy=n, held=Held.COOLDOWN if cooling or pending > 0 else Held.AT_DESIRED)
-    return Decision(desired=min(capacity.desired + more, bounds.max_capacity), policy=n)
+    return Decision(desired=min(instances.desired + more, bounds.max_capacity), policy=n)
 
 
 def _scale_in(
-    n: int, policy: TargetTracking, points: Points, capacity: Capacity, bounds: Bounds, last: Change | None, at: float
+    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Change | None, at: float
 ) -> Decision:
     if bounds.scale_in_suspended:
         return Decision(policy=n, scale_in=True, held=Held.SUSPENDED)
-    if capacity.in_service < capacity.desired:
+    if instances.in_service < instances.desired:
         return Decision(policy=n, scale_in=True, held=Held.IN_PROGRESS)
     if last is not None and last.added < 0 and at < last.ended_at + policy.scale_in_cooldown:
         return Decision(policy=n, scale_in=True, held=Held.COOLDOWN)
-    if capacity.desired <= bounds.min_capacity:
+    if instances.desired <= bounds.min_capacity:
         return Decision(policy=n, scale_in=True, held=Held.AT_MIN)
-    wanted = max(policy.wanted(capacity.in_service, _latest(points)), bounds.min_capacity)
-    if wanted >= capacity.desired:
+    wanted = max(policy.wanted(instances.in_service, _latest(points)), bounds.min_capacity)
+    if wanted >= instances.desired:
         return Decision(policy=n, scale_in=True, held=Held.AT_DESIRED)
     return Decision(desired=wanted, policy=n, scale_in=True)
 
 
 def _largest(decisions: Sequence[Decision]) -> Decision:
-    """The one that leaves most capacity: for scaling in, one that is held leaves all of it."""
+    """The one that leaves most instances: for scaling in, one that is held leaves all of it."""
     held = [decision for decision in decisions if decision.desired is None]
     if held and (held[0].scale_in or len(held) == len(decisions)):
         return held[0]

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sm_locust import payloads
-from sm_locust.aws import capacity, session
+from sm_locust.aws import serving, session
 from sm_locust.check import Check, _cost
 from sm_locust.cli import main
 from sm_locust.config import ConfigError
@@ -78,13 +78,13 @@ def test_the_local_endpoint_passes_and_what_it_cannot_tell_is_no_pass(url: str) 
 def test_an_endpoint_that_is_updating_fails_and_the_command_exits_2(url: str, tmp_path: Path) -> None:
     path = written(tmp_path, at(url))
     config = Check(path).resolved()
-    capacity.ask_for(config, 2)  # it takes two seconds
+    serving.ask_for(config, 2)  # it takes two seconds
     done = command(path)
     assert done.exit_code == 2
     assert "FAIL  endpoint            decision-trees-sample is Updating; accepted: InService" in done.output
     assert done.output.splitlines()[-1].endswith(" 1 failed, 2 not available here")
     allowed = command(path, "--allow", "endpoint", "--json")
-    capacity.wait_until_steady(config, 2, patience=20, every=0.1, say=lambda _: None)
+    serving.wait_until_steady(config, 2, patience=20, every=0.1, say=lambda _: None)
     assert allowed.exit_code == 0
     by_name = {finding["name"]: finding for finding in json.loads(allowed.output)["findings"]}
     assert by_name["endpoint"]["level"] == "warn"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sm_locust.target_tracking import (
     AlarmState,
     Bounds,
-    Capacity,
     Change,
     Decision,
     Held,
+    Instances,
     Points,
     TargetTracking,
     step,
@@ -22,7 +22,7 @@ from sm_locust.target_tracking import (
 
 POLICY = TargetTracking(25_000)
 ONE_TO_FOUR = Bounds(1, 4)
-STEADY = Capacity(1, 1)
+STEADY = Instances(1, 1)
 TARGET = 25_000.0
 ABOVE = 25_000.1
 LOW = 22_499.0
@@ -89,7 +89,7 @@ def low(per_instance: float) -> list[float | None]:
     ],
 )
 def test_scaling_out_is_proportional_to_the_metric(points: Points, in_service: int, desired: int) -> None:
-    decided = step([(POLICY, points)], Capacity(in_service, in_service), ONE_TO_FOUR, None, 0)
+    decided = step([(POLICY, points)], Instances(in_service, in_service), ONE_TO_FOUR, None, 0)
     assert decided == Decision(desired, policy=0)
 
 
@@ -106,7 +106,7 @@ def test_scaling_out_is_proportional_to_the_metric(points: Points, in_service: i
     ],
 )
 def test_scaling_in_is_proportional_to_the_metric(points: Points, in_service: int, desired: int | Held) -> None:
-    decided = step([(POLICY, points)], Capacity(in_service, in_service), ONE_TO_FOUR, None, 0)
+    decided = step([(POLICY, points)], Instances(in_service, in_service), ONE_TO_FOUR, None, 0)
     if isinstance(desired, Held):
         assert decided == Decision(policy=0, scale_in=True, held=desired)
     else:
@@ -115,39 +115,41 @@ def test_scaling_in_is_proportional_to_the_metric(points: Points, in_service: in
 
 def test_a_share_that_is_summed_up_from_parts_does_not_come_to_an_instance_more() -> None:
     thirds = sum([1 / 3] * 50_000)  # 16,666.67 and a rounding error, of three instances: 50,000, which needs two
-    assert step([(POLICY, low(thirds))], Capacity(3, 3), ONE_TO_FOUR, None, 0).desired == 2
+    assert step([(POLICY, low(thirds))], Instances(3, 3), ONE_TO_FOUR, None, 0).desired == 2
 
 
 def test_without_an_alarm_nothing_is_decided() -> None:
     for points in ([], high(20_000), low(24_000)):
-        assert step([(POLICY, points)], Capacity(2, 2), ONE_TO_FOUR, None, 0) == Decision()
+        assert step([(POLICY, points)], Instances(2, 2), ONE_TO_FOUR, None, 0) == Decision()
     assert step([], STEADY, ONE_TO_FOUR, None, 0) == Decision()
 
 
 @pytest.mark.parametrize(
-    ("per_instance", "capacity", "last", "at", "expected"),
+    ("per_instance", "instances", "last", "at", "expected"),
     [
-        pytest.param(28_000, Capacity(2, 1), None, 0, Held.COOLDOWN, id="what is provisioned is counted"),
-        pytest.param(50_000, Capacity(2, 1), None, 0, Held.COOLDOWN, id="exactly what is provisioned is enough"),
-        pytest.param(47_000, Capacity(3, 2), Change(2, math.inf), 0, Held.COOLDOWN, id="a mixed minute adds no more"),
-        pytest.param(51_000, Capacity(2, 1), None, 0, 3, id="while provisioning, what exceeds it is added"),
+        pytest.param(28_000, Instances(2, 1), None, 0, Held.COOLDOWN, id="what is provisioned is counted"),
+        pytest.param(50_000, Instances(2, 1), None, 0, Held.COOLDOWN, id="exactly what is provisioned is enough"),
+        pytest.param(47_000, Instances(3, 2), Change(2, math.inf), 0, Held.COOLDOWN, id="a mixed minute adds no more"),
+        pytest.param(51_000, Instances(2, 1), None, 0, 3, id="while provisioning, what exceeds it is added"),
         pytest.param(
-            28_000, Capacity(2, 2), Change(1, 100), 399.9, Held.COOLDOWN, id="cooldown: one more is the same one"
+            28_000, Instances(2, 2), Change(1, 100), 399.9, Held.COOLDOWN, id="cooldown: one more is the same one"
         ),
         pytest.param(
-            51_000, Capacity(2, 2), Change(1, 100), 399.9, 4, id="cooldown: three more, of which one was added"
+            51_000, Instances(2, 2), Change(1, 100), 399.9, 4, id="cooldown: three more, of which one was added"
         ),
-        pytest.param(38_000, Capacity(2, 2), Change(1, 100), 399.9, 3, id="cooldown: two more, of which one was added"),
-        pytest.param(28_000, Capacity(2, 2), Change(1, 100), 400.0, 3, id="cooldown over"),
-        pytest.param(28_000, Capacity(2, 2), Change(-1, 100), 100.0, 3, id="a scale-in's cooldown does not hold it"),
-        pytest.param(28_000, Capacity(4, 4), None, 0, Held.AT_MAX, id="all there can be"),
-        pytest.param(28_000, Capacity(4, 1), None, 0, Held.AT_MAX, id="all there can be are coming"),
+        pytest.param(
+            38_000, Instances(2, 2), Change(1, 100), 399.9, 3, id="cooldown: two more, of which one was added"
+        ),
+        pytest.param(28_000, Instances(2, 2), Change(1, 100), 400.0, 3, id="cooldown over"),
+        pytest.param(28_000, Instances(2, 2), Change(-1, 100), 100.0, 3, id="a scale-in's cooldown does not hold it"),
+        pytest.param(28_000, Instances(4, 4), None, 0, Held.AT_MAX, id="all there can be"),
+        pytest.param(28_000, Instances(4, 1), None, 0, Held.AT_MAX, id="all there can be are coming"),
     ],
 )
 def test_a_scale_out_adds_only_what_exceeds_what_was_added(
-    per_instance: float, capacity: Capacity, last: Change | None, at: float, expected: int | Held
+    per_instance: float, instances: Instances, last: Change | None, at: float, expected: int | Held
 ) -> None:
-    decided = step([(POLICY, high(per_instance))], capacity, ONE_TO_FOUR, last, at)
+    decided = step([(POLICY, high(per_instance))], instances, ONE_TO_FOUR, last, at)
     if isinstance(expected, Held):
         assert decided == Decision(policy=0, held=expected)
     else:
@@ -159,22 +161,24 @@ def test_an_alarm_that_stays_high_while_instances_come_does_not_go_on_adding_the
     policy = TargetTracking(25_000, scale_out_cooldown=cooldown)
     bounds, desired = Bounds(1, 100), 1
     for minute in range(30):
-        decided = step([(policy, high(60_000))], Capacity(desired, 1), bounds, None, minute * 60)
+        decided = step([(policy, high(60_000))], Instances(desired, 1), bounds, None, minute * 60)
         desired = decided.desired or desired
     assert desired == 3
 
 
 @pytest.mark.parametrize(
-    ("capacity", "last", "at", "expected"),
+    ("instances", "last", "at", "expected"),
     [
-        pytest.param(Capacity(4, 3), None, 0, Held.IN_PROGRESS, id="a scale-out in progress blocks it"),
-        pytest.param(Capacity(4, 4), Change(-1, 100), 399.9, Held.COOLDOWN, id="the last scale-in's cooldown holds it"),
-        pytest.param(Capacity(4, 4), Change(-1, 100), 400.0, 1, id="until it is over"),
-        pytest.param(Capacity(4, 4), Change(2, 100), 100.0, 1, id="a scale-out's cooldown does not"),
+        pytest.param(Instances(4, 3), None, 0, Held.IN_PROGRESS, id="a scale-out in progress blocks it"),
+        pytest.param(
+            Instances(4, 4), Change(-1, 100), 399.9, Held.COOLDOWN, id="the last scale-in's cooldown holds it"
+        ),
+        pytest.param(Instances(4, 4), Change(-1, 100), 400.0, 1, id="until it is over"),
+        pytest.param(Instances(4, 4), Change(2, 100), 100.0, 1, id="a scale-out's cooldown does not"),
     ],
 )
-def test_when_a_scale_in_is_held(capacity: Capacity, last: Change | None, at: float, expected: int | Held) -> None:
-    decided = step([(POLICY, low(1000))], capacity, ONE_TO_FOUR, last, at)
+def test_when_a_scale_in_is_held(instances: Instances, last: Change | None, at: float, expected: int | Held) -> None:
+    decided = step([(POLICY, low(1000))], instances, ONE_TO_FOUR, last, at)
     if isinstance(expected, Held):
         assert decided == Decision(policy=0, scale_in=True, held=expected)
     else:
@@ -182,11 +186,11 @@ def test_when_a_scale_in_is_held(capacity: Capacity, last: Change | None, at: fl
 
 
 def test_the_minimum_holds_a_scale_in_half_way() -> None:
-    assert step([(POLICY, low(1000))], Capacity(4, 4), Bounds(2, 4), None, 0).desired == 2
+    assert step([(POLICY, low(1000))], Instances(4, 4), Bounds(2, 4), None, 0).desired == 2
 
 
 def test_each_direction_can_be_suspended_alone() -> None:
-    two = Capacity(2, 2)
+    two = Instances(2, 2)
     out_off, in_off = Bounds(1, 4, scale_out_suspended=True), Bounds(1, 4, scale_in_suspended=True)
     assert step([(POLICY, high(30_000))], two, out_off, None, 0).held is Held.SUSPENDED
     assert step([(POLICY, high(30_000))], two, in_off, None, 0).desired == 3
@@ -196,29 +200,29 @@ def test_each_direction_can_be_suspended_alone() -> None:
 
 def test_a_policy_with_scale_in_disabled_never_removes_but_adds() -> None:
     policy = TargetTracking(25_000, disable_scale_in=True)
-    assert step([(policy, low(1000))], Capacity(4, 4), ONE_TO_FOUR, None, 0) == Decision()
+    assert step([(policy, low(1000))], Instances(4, 4), ONE_TO_FOUR, None, 0) == Decision()
     assert step([(policy, high(30_000))], STEADY, ONE_TO_FOUR, None, 0).desired == 2
 
 
 class TestSeveralPolicies:
     other = TargetTracking(10, scale_out_cooldown=60)
     grow_only = TargetTracking(10, disable_scale_in=True)
-    four = Capacity(4, 4)
+    four = Instances(4, 4)
 
-    def test_the_largest_capacity_wins_when_scaling_out(self) -> None:
+    def test_the_largest_number_wins_when_scaling_out(self) -> None:
         decided = step([(POLICY, high(30_000)), (self.other, high(25))], STEADY, ONE_TO_FOUR, None, 0)
         assert decided == Decision(3, policy=1)
 
     def test_one_that_wants_to_scale_out_wins_over_one_that_wants_to_scale_in(self) -> None:
-        decided = step([(POLICY, low(10)), (self.other, high(11))], Capacity(2, 2), ONE_TO_FOUR, None, 0)
+        decided = step([(POLICY, low(10)), (self.other, high(11))], Instances(2, 2), ONE_TO_FOUR, None, 0)
         assert decided == Decision(3, policy=1)
 
     def test_one_that_may_scale_out_is_not_held_by_one_that_cools_down(self) -> None:
         last = Change(1, 0)
-        decided = step([(POLICY, high(30_000)), (self.other, high(11))], Capacity(2, 2), ONE_TO_FOUR, last, 60)
+        decided = step([(POLICY, high(30_000)), (self.other, high(11))], Instances(2, 2), ONE_TO_FOUR, last, 60)
         assert decided == Decision(3, policy=1)
 
-    def test_all_must_agree_to_scale_in_and_the_largest_capacity_wins(self) -> None:
+    def test_all_must_agree_to_scale_in_and_the_largest_number_wins(self) -> None:
         decided = step([(POLICY, low(6000)), (self.other, low(6))], self.four, ONE_TO_FOUR, None, 0)
         assert decided == Decision(3, policy=1, scale_in=True)
         decided = step([(POLICY, low(6000)), (self.other, low(9.5))], self.four, ONE_TO_FOUR, None, 0)
@@ -253,7 +257,7 @@ def test_no_step_leaves_the_bounds_or_goes_against_its_alarm(
 ) -> None:
     bounds = Bounds(limits[0], limits[0] + limits[1])
     desired = in_service + coming
-    decided = step([(POLICY, points)], Capacity(desired, in_service), bounds, last, at)
+    decided = step([(POLICY, points)], Instances(desired, in_service), bounds, last, at)
     if decided.desired is not None:
         assert decided.held is None
         assert (decided.desired < desired) == decided.scale_in
@@ -277,5 +281,5 @@ def test_an_impossible_policy_is_refused_by_name(arguments: dict[str, float], sa
 
 def test_however_low_the_target_the_maximum_is_reached() -> None:
     points = [1e4] * 3
-    decision = step([(TargetTracking(5e-324), points)], Capacity(1, 1), Bounds(1, 4), None, 180.0)
+    decision = step([(TargetTracking(5e-324), points)], Instances(1, 1), Bounds(1, 4), None, 180.0)
     assert decision.desired == 4

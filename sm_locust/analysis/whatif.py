@@ -27,8 +27,8 @@ from sm_locust.target_tracking import (
     LOW_PERIODS,
     PERIOD,
     Bounds,
-    Capacity,
     Change,
+    Instances,
     TargetTracking,
     step,
 )
@@ -360,7 +360,7 @@ class _World:
         # Until all that was added serves it must be known, or it would be added again.
         last = Change(self._adding, math.inf) if self._coming else self._last
         points = list(self._points)
-        decision = step([(self._rule, points)], Capacity(desired, in_service), self._bounds, last, at)
+        decision = step([(self._rule, points)], Instances(desired, in_service), self._bounds, last, at)
         if decision.desired is None:
             return
         added = decision.desired - desired

@@ -7,11 +7,11 @@ the others from being asked.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
+from sm_locust.aws.endpoint import NOT_FOUND, Endpoint, every_variant
 from sm_locust.aws.prices import remember
-from sm_locust.aws.session import AwsFault, ask, ask_all, client, region_of, watched
+from sm_locust.aws.session import AwsFault, ask_all, client, region_of, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
 from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
@@ -61,21 +61,19 @@ def _answered(what: str, question: Callable[[RunConfig], list[Item]], config: Ru
 
 
 def _endpoint(config: RunConfig) -> list[Item]:
-    name, watched_variant = watched(config)
-    sagemaker = client(config, "sagemaker")
     try:
-        answer = ask(sagemaker, "DescribeEndpoint", EndpointName=name)
+        endpoint = Endpoint.read(config)
     except AwsFault as e:
-        if "could not find endpoint" in str(e).lower():
+        if NOT_FOUND in str(e).lower():
             return []  # it is gone, and bills no more
         raise
-    types = _instance_types(sagemaker, str(answer.get("EndpointConfigName", "")))
+    types = {v["VariantName"]: v.get("InstanceType") for v in every_variant(endpoint.configuration)}
     parts: list[str] = []
     hourly: float | None = 0.0
     origins: dict[str, None] = {}  # each once, in order
-    for variant in _variants(answer):
+    for variant in every_variant(endpoint.described):
         count, type_ = variant.get("CurrentInstanceCount"), types.get(variant["VariantName"])
-        if variant["VariantName"] == watched_variant:
+        if variant["VariantName"] == endpoint.variant:
             remember(config, type_, count, serverless=variant.get("CurrentServerlessConfig") is not None)
         if count is None:
             parts.append("serverless, by use")
@@ -86,26 +84,12 @@ def _endpoint(config: RunConfig) -> list[Item]:
         origins[UNKNOWN if price is None else f"{price.origin} {price.as_of.isoformat()}"] = None
     return [
         Item(
-            f"endpoint {name}, {', '.join(parts) or answer.get('EndpointStatus', 'no variant')}",
+            f"endpoint {endpoint.name}, {', '.join(parts) or endpoint.status}",
             hourly if origins else None,
             UNKNOWN if hourly is None else ", ".join(origins),
-            _command(config, "sagemaker", "delete-endpoint", "--endpoint-name", name),
+            _command(config, "sagemaker", "delete-endpoint", "--endpoint-name", endpoint.name),
         )
     ]
-
-
-def _variants(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield from answer.get("ProductionVariants", ())
-    yield from answer.get("ShadowProductionVariants", ())
-
-
-def _instance_types(sagemaker: Any, endpoint_config: str) -> dict[str, str | None]:
-    """Variant → instance type; nothing where we may not ask: then the number alone is told."""
-    try:
-        answer = ask(sagemaker, "DescribeEndpointConfig", EndpointConfigName=endpoint_config)
-    except AwsFault:
-        return {}
-    return {variant["VariantName"]: variant.get("InstanceType") for variant in _variants(answer)}
 
 
 def _hour(config: RunConfig, instance_type: str | None) -> Price | None:

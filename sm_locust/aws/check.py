@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sm_locust.aws import cloudwatch, hosting, prices, quotas, scaling, whoami
-from sm_locust.aws.hosting import Hosting
+from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask_all, client, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
@@ -50,7 +50,7 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
         return
     found = None
     try:
-        found = Hosting.read(config)
+        found = Endpoint.read(config)
     except AwsFault as e:
         yield _not_described(e)
         yield not_available("scaling", "it takes the endpoint's description")
@@ -63,7 +63,7 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
 
 
 def _questions(
-    config: RunConfig, found: Hosting | None, speed: int
+    config: RunConfig, found: Endpoint | None, speed: int
 ) -> Iterator[tuple[tuple[str, ...], Callable[[], Iterable[Finding]]]]:
     """Each with the findings that are missed when it is not asked."""
     if found is not None:
@@ -92,11 +92,11 @@ def _not_described(fault: AwsFault) -> Finding:
     return not_available("endpoint", fault)
 
 
-def _prices(config: RunConfig, found: Hosting | None) -> Iterator[Finding]:
+def _prices(config: RunConfig, found: Endpoint | None) -> Iterator[Finding]:
     """AWS's list prices, asked for anew and kept, for whoever reckons what a load costs."""
     if stays_here(config):
         return
-    kind = found.instance_types[0] if found is not None and found.instance_types else None
+    kind = found.instance_type if found is not None else None
     count, serverless = (found.instances, found.serverless is not None) if found is not None else (None, False)
     try:
         known = prices.refresh(config, kind, count, serverless=serverless).known
@@ -164,7 +164,7 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
 # CloudWatch
 
 
-def _cloudwatch(config: RunConfig, found: Hosting | None, speed: int) -> Iterator[Finding]:
+def _cloudwatch(config: RunConfig, found: Endpoint | None, speed: int) -> Iterator[Finding]:
     """Whether metrics may be read and there are any; and how many requests others have just sent."""
     try:
         invocations, points = _points(config, found, speed)
@@ -208,7 +208,7 @@ def _cloudwatch(config: RunConfig, found: Hosting | None, speed: int) -> Iterato
         yield not_available("live-traffic", "without any point, an endpoint nobody uses looks like a name nobody knows")
 
 
-def _points(config: RunConfig, found: Hosting | None, speed: int) -> tuple[float, int]:
+def _points(config: RunConfig, found: Endpoint | None, speed: int) -> tuple[float, int]:
     """Invocations of all variants since LOOK_BACK, and how many points there were, those of the instances too.
 
     Idle instances have CPUUtilization and no Invocations. Raises AwsFault and ConfigError.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sm_locust.aws.hosting import Hosting
+from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
 from sm_locust.config import RunConfig, format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
@@ -26,12 +26,11 @@ _REST_API = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.")
 _FUNCTION = re.compile(r"functions/(arn:[^/]+:function:[^/:]+)")
 
 
-def instances(config: RunConfig, hosting: Hosting) -> Iterator[Finding]:
+def instances(config: RunConfig, endpoint: Endpoint) -> Iterator[Finding]:
     """Whether `scaling.max_instances` are allowed at all; what other endpoints use counts too, and is not known."""
-    name, scaling = "instance-quota", config.scaling
-    if scaling is None or hosting.instances is None or not hosting.instance_types or hosting.hosts_components:
+    name, scaling, kind = "instance-quota", config.scaling, endpoint.instance_type
+    if scaling is None or endpoint.instances is None or kind is None or endpoint.hosts_components:
         return
-    kind = hosting.instance_types[0]
     wanted, quota = scaling.max_instances, f"{kind} for endpoint usage"
     try:
         allowed = _quota(config, quota)

@@ -2,7 +2,7 @@
 
 Nothing that was there is lost: a target that somebody registered is suspended, a policy that was taken away is put back
 by `restore`, and for good only those are deleted whose names begin with PREFIX. What is scaled, a variant or an
-inference component, capacity says; keeping what was there where it cannot be lost is record/prior's.
+inference component, serving says; keeping what was there where it cannot be lost is record/prior's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from sm_locust.aws import capacity
+from sm_locust.aws import serving
 from sm_locust.aws.session import AwsFault, ask, ask_all, client, watched
 from sm_locust.config import ConfigError, CustomMetric, RunConfig, Scaling
 from sm_locust.record.clock import RunClock
@@ -92,7 +92,7 @@ class ScalingState:
 
 def read(config: RunConfig) -> ScalingState:
     """What there is now. Raises AwsFault, and ConfigError when the configuration does not name what is scaled."""
-    what, found = capacity.scaled(config), capacity.describe(config)
+    what, found = serving.scaled(config), serving.describe(config)
     registered = next(_pages(config, "DescribeScalableTargets"), None)
     return ScalingState(
         what.resource_id,
@@ -110,7 +110,7 @@ def wanted(config: RunConfig) -> Scaling:
     """`config.scaling`, if what it scales is named. Raises ConfigError."""
     if config.scaling is None:
         raise ConfigError("scaling: missing; required: min_instances, max_instances, metric and target")
-    capacity.scaled(config)
+    serving.scaled(config)
     return config.scaling
 
 
@@ -122,7 +122,7 @@ def check(config: RunConfig, state: ScalingState, *, replace: bool, option: str 
 
     Raises ConfigError.
     """
-    section, what = wanted(config), capacity.scaled(config)
+    section, what = wanted(config), serving.scaled(config)
     if state.instances is None:
         raise ConfigError(f"{state.resource_id} is serverless: its instances cannot be scaled")
     if state.instances > section.max_instances:
@@ -193,7 +193,7 @@ def apply(config: RunConfig, state: ScalingState) -> list[str]:
 
     Raises ConfigError for what cannot be set up, AwsFault when AWS refuses.
     """
-    ours, section, what = policy(config), wanted(config), capacity.scaled(config)
+    ours, section, what = policy(config), wanted(config), serving.scaled(config)
     said = []
     for there in state.policies:
         if there["PolicyName"] != ours["PolicyName"]:
@@ -238,14 +238,14 @@ class Difference:
 NONE = "–"
 
 
-def difference(config: RunConfig, state: ScalingState, serving: int | None = None) -> list[Difference]:
+def difference(config: RunConfig, state: ScalingState, serve: int | None = None) -> list[Difference]:
     """What `apply` would change, and what it would not, line by line.
 
-    serving  instances in service now, for the reader
+    serve  instances or copies that serve now, for the reader
 
     Raises ConfigError.
     """
-    section, what, ours = wanted(config), capacity.scaled(config), policy(config)
+    section, what, ours = wanted(config), serving.scaled(config), policy(config)
     target, instances = state.target or {}, state.instances
     registered = f"{target['MinCapacity']} to {what.counted(target['MaxCapacity'])}" if target else "not registered"
     rows = [
@@ -263,8 +263,8 @@ def difference(config: RunConfig, state: ScalingState, serving: int | None = Non
         rows.append(Difference(f"scheduled action {action['ScheduledActionName']}", now, now))
     wanted_now = NONE if instances is None else what.counted(instances)
     then = NONE if instances is None else what.counted(max(instances, section.min_instances))
-    serve = "" if serving in (None, instances) else f", {serving} serving"
-    rows.append(Difference(what.counted(2).removeprefix("2 "), wanted_now + serve, then + serve))
+    serving_now = "" if serve in (None, instances) else f", {serve} serving"
+    rows.append(Difference(what.counted(2).removeprefix("2 "), wanted_now + serving_now, then + serving_now))
     if state.tags:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(state.tags.items()))
         rows.append(Difference("tags", tags, tags))
@@ -300,7 +300,7 @@ def remove(config: RunConfig, *, registered_by_us: bool) -> list[str]:
 
     Raises AwsFault, at the end, when a step was refused.
     """
-    what = capacity.scaled(config)
+    what = serving.scaled(config)
     without = ScalingState(what.resource_id, what.dimension, None, (), (), None)
     steps = (_without_our_policies(config, without), _no_longer_registered(config, without, registered_by_us))
     return _done(f"what is ours on {what.resource_id} is not all gone", steps, [])
@@ -322,7 +322,7 @@ def restore(
     keep the others from being done. What may take instances away comes last: the bounds, then the number itself.
 
     registered_by_us      whether a target that is registered now, and was not, may be ours
-    patience, every, say  for an endpoint that is Updating: see capacity.wait_until_steady
+    patience, every, say  for an endpoint that is Updating: see serving.wait_until_steady
     done                  where the sentences go, which are then there also when it raises
 
     Raises AwsFault, at the end, when a step was refused.
@@ -370,7 +370,7 @@ def _without_our_policies(config: RunConfig, state: ScalingState) -> Iterator[st
 def _registered_again(config: RunConfig, state: ScalingState) -> Iterator[str]:
     """Without a target nothing else can be put back; until all is, it takes nothing away."""
     if state.target is not None and _target(config) is None:
-        most = max(state.target["MaxCapacity"], capacity.describe(config).desired or 0)
+        most = max(state.target["MaxCapacity"], serving.describe(config).desired or 0)
         parameters = {**state.target, "MaxCapacity": most, "SuspendedState": PAUSED}
         if _SERVICE_LINKED in parameters.get("RoleARN", ""):
             del parameters["RoleARN"]
@@ -402,7 +402,7 @@ def _target_as_it_was(config: RunConfig, state: ScalingState) -> Iterator[str]:
     if parameters.get("RoleARN") == now.get("RoleARN"):
         parameters.pop("RoleARN", None)
     _call(config, "RegisterScalableTarget", **parameters)
-    lowest, highest = state.target["MinCapacity"], capacity.scaled(config).counted(state.target["MaxCapacity"])
+    lowest, highest = state.target["MinCapacity"], serving.scaled(config).counted(state.target["MaxCapacity"])
     paused = _paused(state.target.get("SuspendedState"))
     yield f"{state.resource_id} scales from {lowest} to {highest} again{f', {paused} suspended' if paused else ''}."
 
@@ -439,13 +439,13 @@ def _instances_as_they_were(
 ) -> Iterator[str]:
     if state.instances is None:
         return
-    what = capacity.scaled(config)
+    what = serving.scaled(config)
     deadline = time.monotonic() + patience
-    while capacity.describe(config).desired != state.instances:
+    while serving.describe(config).desired != state.instances:
         left = max(0.0, deadline - time.monotonic())
-        capacity.wait_until_steady(config, None, patience=left, every=every, say=say)  # until then it takes no number
+        serving.wait_until_steady(config, None, patience=left, every=every, say=say)  # until then it takes no number
         try:
-            capacity.ask_for(config, state.instances)
+            serving.ask_for(config, state.instances)
         except AwsFault as e:
             if "in-progress" not in str(e) or left == 0:
                 raise
@@ -479,7 +479,7 @@ def activities(config: RunConfig, started_at: float, speed: int, since: float) -
 
     Raises AwsFault.
     """
-    clock, what = RunClock(0.0, started_at, speed), capacity.scaled(config)
+    clock, what = RunClock(0.0, started_at, speed), serving.scaled(config)
     events = []
     for activity in _pages(config, "DescribeScalingActivities"):  # newest first, weeks of them
         if activity["StartTime"].timestamp() < since - LONGEST_ACTIVITY:
@@ -490,7 +490,7 @@ def activities(config: RunConfig, started_at: float, speed: int, since: float) -
     return sorted(events, key=attrgetter("at_s"))
 
 
-def _told(activity: dict[str, Any], what: capacity.Scaled) -> Iterator[tuple[float, int | None, int | None, str]]:
+def _told(activity: dict[str, Any], what: serving.Scaled) -> Iterator[tuple[float, int | None, int | None, str]]:
     """An activity's events: Unix seconds, instances desired, in service, what happened."""
     description = str(activity["Description"])
     asked = _ASKED.search(description)
@@ -510,7 +510,7 @@ def _told(activity: dict[str, Any], what: capacity.Scaled) -> Iterator[tuple[flo
 
 
 def _call(config: RunConfig, operation: str, **parameters: Any) -> dict[str, Any]:
-    what = capacity.scaled(config)
+    what = serving.scaled(config)
     return ask(
         client(config, SERVICE),
         operation,
@@ -532,7 +532,7 @@ def _gone(config: RunConfig, operation: str, **parameters: Any) -> None:
 
 def _pages(config: RunConfig, operation: str) -> Iterator[dict[str, Any]]:
     """All items of a Describe operation, which are called as it is."""
-    what = capacity.scaled(config)
+    what = serving.scaled(config)
     which: dict[str, Any] = {"ResourceId": what.resource_id}
     if operation == "DescribeScalableTargets":
         which = {"ResourceIds": [what.resource_id]}

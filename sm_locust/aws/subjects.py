@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from sm_locust.aws.endpoint import describe
 from sm_locust.aws.metrics import (
     API_METRICS,
     COMPONENT_METRICS,
@@ -131,7 +132,7 @@ def _variants(config: RunConfig, attempts: int) -> Iterator[Subject]:
     """The endpoint's variants but the one that is known. A shadow variant gets copies of requests: none is ours."""
     endpoint, variant = watched(config)
     component, sent_to = config.request.inference_component, config.request.target_variant
-    answer = ask(client(config, "sagemaker", attempts=attempts), "DescribeEndpoint", EndpointName=endpoint)
+    answer = describe(config, attempts=attempts)
     for key in ("ProductionVariants", "ShadowProductionVariants"):
         for described in answer.get(key) or ():
             name = str(described["VariantName"])

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sm_locust.local.autoscaling import AutoScaling
+from sm_locust.local.autoscaling import NAMESPACE, TARGET_TRACKING, AutoScaling
 from sm_locust.local.paging import page
 from sm_locust.local.shapes import invalid
-
-NAMESPACE = "sagemaker"
-TARGET_TRACKING = "TargetTrackingScaling"
 
 Members = dict[str, Any]
 
@@ -60,10 +57,7 @@ class ApplicationAutoScaling:
         return {}
 
     def _describe_scalable_targets(self, parameters: Members, now: float) -> Members:
-        dimension = parameters.get("ScalableDimension")
-        if dimension is not None and "ResourceIds" not in parameters:
-            raise invalid("If you specify a scalable dimension, you must also specify a resource ID.")
-        targets = self._autoscaling.scalable_targets(parameters.get("ResourceIds"), dimension)
+        targets = self._autoscaling.scalable_targets(*_filter(parameters, "ResourceIds"))
         return _page(
             "ScalableTargets",
             targets,
@@ -141,9 +135,9 @@ def _target(parameters: Members) -> dict[str, str]:
     return {"resource_id": parameters["ResourceId"], "dimension": parameters["ScalableDimension"]}
 
 
-def _filter(parameters: Members) -> tuple[str | None, str | None]:
-    """The resource and the dimension to list, either of them None for all."""
-    resource, dimension = parameters.get("ResourceId"), parameters.get("ScalableDimension")
+def _filter(parameters: Members, of: str = "ResourceId") -> tuple[Any, str | None]:
+    """What to list: the resource, or the resources, and the dimension, either of them None for all."""
+    resource, dimension = parameters.get(of), parameters.get("ScalableDimension")
     if dimension is not None and resource is None:
         raise invalid("If you specify a scalable dimension, you must also specify a resource ID.")
     return resource, dimension

@@ -20,21 +20,23 @@ from sm_locust.local.metrics import SAGEMAKER, MetricName, Metrics
 from sm_locust.local.scaled import scaled
 from sm_locust.local.scheduled import ScheduledAction, put
 from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
+from sm_locust.local.shapes import invalid
 from sm_locust.target_tracking import (
     DEFAULT_COOLDOWN,
     HIGH_PERIODS,
     LOW_PERIODS,
     PERIOD,
     Bounds,
-    Capacity,
     Change,
     Decision,
     Held,
+    Instances,
     TargetTracking,
     step,
 )
 
 NAMESPACE = "sagemaker"
+TARGET_TRACKING = "TargetTrackingScaling"
 SUSPENDED_STATE = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 
 MOST_TAGS = 50
@@ -130,15 +132,15 @@ class AutoScaling:
         minimum = min_capacity if min_capacity is not None or known is None else known.min_capacity
         maximum = max_capacity if max_capacity is not None or known is None else known.max_capacity
         if minimum is None or maximum is None:
-            raise _invalid("MinCapacity and MaxCapacity are required when a new scalable target is registered")
+            raise invalid("MinCapacity and MaxCapacity are required when a new scalable target is registered")
         if maximum < minimum:
-            raise _invalid("Maximum capacity cannot be less than minimum capacity")
+            raise invalid("Maximum capacity cannot be less than minimum capacity")
         if minimum < 0 or maximum < 1:
-            raise _invalid(
+            raise invalid(
                 f"Capacity from {minimum} to {maximum}: minimum must be at least 0 and maximum at least 1 instance"
             )
         if known is not None and tags:
-            raise _invalid("Tags can be given when a scalable target is created; to tag this one, use TagResource")
+            raise invalid("Tags can be given when a scalable target is created; to tag this one, use TagResource")
         _check_tags(tags or {})
         arn = known.arn if known else self._arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}")
         role = (
@@ -324,7 +326,7 @@ class AutoScaling:
                 "PolicyARN": policy.arn,
                 "PolicyName": policy.name,
                 **self._named(),
-                "PolicyType": "TargetTrackingScaling",
+                "PolicyType": TARGET_TRACKING,
                 "TargetTrackingScalingPolicyConfiguration": policy.configuration,
                 "Alarms": _listed(policy),
                 "CreationTime": policy.created_at,
@@ -342,20 +344,20 @@ class AutoScaling:
                 bool(configuration.get("DisableScaleIn", False)),
             )
         except ValueError as error:
-            raise _invalid(f"TargetTrackingScalingPolicyConfiguration: {error}") from error
+            raise invalid(f"TargetTrackingScalingPolicyConfiguration: {error}") from error
         predefined = configuration.get("PredefinedMetricSpecification")
         custom = configuration.get("CustomizedMetricSpecification")
         if predefined is not None and custom is None:
             known = self._scaled.predefined
             if (metric := predefined["PredefinedMetricType"]) not in known:
-                raise _invalid(f"PredefinedMetricType {metric}: the local endpoint supports {' and '.join(known)}")
+                raise invalid(f"PredefinedMetricType {metric}: the local endpoint supports {' and '.join(known)}")
             name, statistic = known[metric]
             dimensions = dict(self._scaled.metric_dimensions)
             return rule, Watched(SAGEMAKER, name, dimensions, statistic, self._period)
         if custom is None or predefined is not None:
-            raise _invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
+            raise invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
         if missing := [member for member in ("MetricName", "Namespace", "Statistic") if member not in custom]:
-            raise _invalid(
+            raise invalid(
                 f"CustomizedMetricSpecification: the local endpoint needs {', '.join(missing)} and knows no metric math"
             )
         dimensions = {each["Name"]: each["Value"] for each in custom.get("Dimensions", [])}
@@ -424,11 +426,11 @@ class AutoScaling:
                 if (item := alarm.update(state, points, end, now)) is not None:
                     self._history.appendleft(item)
         if self._target is not None:
-            capacity = Capacity(self._fleet.desired, self._fleet.in_service)
+            instances = Instances(self._fleet.desired, self._fleet.in_service)
             # A minute in which instances began to serve counts for fewer than there are now: until all are there, what
             # was added must be known, or it would be added again.
             last = Change(self._progress.added, math.inf) if self._progress else self._last
-            self._act(step(tracked, capacity, self._target.bounds, last, now * self._speed), now)
+            self._act(step(tracked, instances, self._target.bounds, last, now * self._speed), now)
 
     def _points(self, watched: Watched, end: int, now: float) -> list[float | None]:
         """The last fifteen periods' points; what counts requests as a rate a minute of real time."""
@@ -541,7 +543,7 @@ class AutoScaling:
     def _check_resource(self, resource_id: str, dimension: str, unknown: str = "ValidationException") -> None:
         if dimension != self._dimension:
             known = self._dimension
-            raise _invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {known}")
+            raise invalid(f"Unsupported scalable dimension: {dimension}; the local endpoint supports {known}")
         if resource_id != self._resource_id or self._endpoint_is_deleted:
             there = "none, the endpoint was deleted" if self._endpoint_is_deleted else self._resource_id
             named = self._words(resource_id, dimension)
@@ -564,13 +566,9 @@ def _check_tags(tags: dict[str, str]) -> None:
         raise AwsError(400, "TooManyTagsException", {"message": f"A scalable target may bear {MOST_TAGS} tags"})
     for key, value in tags.items():
         if not 1 <= len(key) <= 128 or key.startswith("aws:") or len(value) > 256:
-            raise _invalid(
+            raise invalid(
                 f"Tag {key}: a key has 1 to 128 characters and does not begin with aws:, a value has at most 256"
             )
-
-
-def _invalid(message: str) -> AwsError:
-    return AwsError(400, "ValidationException", {"message": message})
 
 
 def _not_found(message: str) -> AwsError:

@@ -7,12 +7,12 @@ metrics for Lambda functions.
 
 from __future__ import annotations
 
-import math
 from array import array
 
 import numpy as np
 
-from sm_locust.local.metrics import KEPT, MetricName, Samples, reduction
+from sm_locust.local.metrics import MetricName
+from sm_locust.local.seconds import Samples, Seconds, reduction
 
 API, FUNCTION = "AWS/ApiGateway", "AWS/Lambda"
 _DIMENSIONS = {
@@ -33,13 +33,8 @@ _METRICS = (
 )
 
 
-class _Second:
-    """One second's samples by metric; latencies and durations in milliseconds, as they are published."""
-
-    __slots__ = ("samples",)
-
-    def __init__(self) -> None:
-        self.samples = {metric: array("f") for metric in _METRICS}
+_Second = dict[tuple[str, str], "array[float]"]
+"""One second's samples by metric; latencies and durations in milliseconds, as they are published."""
 
 
 class GatewayMetrics:
@@ -49,11 +44,11 @@ class GatewayMetrics:
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, _Second] = {}
+        self._seconds: Seconds[_Second] = Seconds(lambda: {metric: array("f") for metric in _METRICS})
 
     def answered(self, second: int, status: int, latency: float, integration_latency: float | None) -> None:
         """The API answered after `latency` seconds, of which it waited for its integration, if it asked it at all."""
-        samples = self._of(second)
+        samples = self._seconds.row(second)
         samples[API, "Count"].append(1)
         samples[API, "4XXError"].append(400 <= status < 500)
         samples[API, "5XXError"].append(status >= 500)
@@ -63,7 +58,7 @@ class GatewayMetrics:
 
     def executed(self, second: int, duration: float, running: int, failed: bool) -> None:
         """The function ran for `duration` seconds, `running` of it at once when it began."""
-        samples = self._of(second)
+        samples = self._seconds.row(second)
         samples[FUNCTION, "Invocations"].append(1)
         samples[FUNCTION, "Errors"].append(failed)
         samples[FUNCTION, "Throttles"].append(0)
@@ -72,19 +67,11 @@ class GatewayMetrics:
 
     def throttled(self, second: int) -> None:
         """Lambda refused an invocation."""
-        self._of(second)[FUNCTION, "Throttles"].append(1)
-
-    def _of(self, second: int) -> dict[tuple[str, str], array[float]]:
-        row = self._seconds.get(second)
-        if row is None:
-            row = self._seconds[second] = _Second()
-            while (oldest := next(iter(self._seconds))) < second - KEPT:
-                del self._seconds[oldest]
-        return row.samples
+        self._seconds.row(second)[FUNCTION, "Throttles"].append(1)
 
     def names(self) -> list[MetricName]:
         """All that have points."""
-        with_points = {m for row in self._seconds.values() for m, samples in row.samples.items() if samples}
+        with_points = {m for _, row in self._seconds.all() for m, samples in row.items() if samples}
         return [MetricName(*metric, _DIMENSIONS[metric[0]]) for metric in _METRICS if metric in with_points]
 
     def points(
@@ -92,19 +79,10 @@ class GatewayMetrics:
     ) -> list[tuple[int, float]]:
         """As `Metrics.points`, of which this is the like."""
         reduce = reduction(statistic)
-        if (namespace, metric) not in _METRICS or not self._seconds:
+        if (namespace, metric) not in _METRICS:
             return []
-        first = int(max(start, min(self._seconds)) // period) * period
-        points = []
-        for at in range(first, math.ceil(end), period):
-            if at + period > now:
-                break
-            samples = self._samples((namespace, metric), at, period)
-            if len(samples):
-                points.append((at, reduce(samples)))
-        return points
 
-    def _samples(self, metric: tuple[str, str], at: int, period: int) -> Samples:
-        rows = (self._seconds.get(second) for second in range(at, at + period))
-        found = [row.samples[metric] for row in rows if row is not None]
-        return np.concatenate(found).astype(np.float64) if found else np.array([])
+        def samples(rows: list[_Second]) -> Samples:
+            return np.concatenate([row[namespace, metric] for row in rows]).astype(np.float64)
+
+        return self._seconds.points(samples, reduce, period, start, end, now=now)

@@ -11,12 +11,10 @@ from typing import Any
 
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import UPDATING, Fleet
-from sm_locust.local.paging import page
-from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
+from sm_locust.local.sagemaker import arn, listed
+from sm_locust.local.settings import MOST_INSTANCES, Settings
 from sm_locust.local.shapes import invalid
 from sm_locust.local.state import EndpointState
-
-_PAGE = 10
 
 Members = dict[str, Any]
 
@@ -34,9 +32,6 @@ class InferenceComponents:
             "UpdateInferenceComponentRuntimeConfig": self._update_runtime_config,
         }
 
-    def _arn(self, kind: str, name: str) -> str:
-        return f"arn:aws:sagemaker:{self._settings.region}:{ACCOUNT}:{kind}/{name.lower()}"
-
     def _describe(self, parameters: Members, now: float) -> Members:
         name = self._check(parameters)
         copies = {"DesiredCopyCount": self._fleet.desired, "CurrentCopyCount": self._fleet.in_service}
@@ -44,55 +39,41 @@ class InferenceComponents:
 
     def _list(self, parameters: Members, now: float) -> Members:
         name = self._settings.inference_component
-        listed = [] if name is None or self._state.deleted else [self._summary(name)]
-        never, always = float("-inf"), float("inf")
-        listed = [
+        there = [] if name is None or self._state.deleted else [self._summary(name)]
+        asked = [
             each
-            for each in listed
-            if parameters.get("NameContains", "").lower() in each["InferenceComponentName"].lower()
-            and parameters.get("EndpointNameEquals", each["EndpointName"]) == each["EndpointName"]
+            for each in there
+            if parameters.get("EndpointNameEquals", each["EndpointName"]) == each["EndpointName"]
             and parameters.get("VariantNameEquals", each["VariantName"]) == each["VariantName"]
-            and parameters.get("StatusEquals", each["InferenceComponentStatus"]) == each["InferenceComponentStatus"]
-            and parameters.get("CreationTimeAfter", never) < each["CreationTime"]
-            and each["CreationTime"] < parameters.get("CreationTimeBefore", always)
-            and parameters.get("LastModifiedTimeAfter", never) < each["LastModifiedTime"]
-            and each["LastModifiedTime"] < parameters.get("LastModifiedTimeBefore", always)
         ]
-        listed, token = page(
-            listed,
-            lambda each: str(each["InferenceComponentName"]),
-            parameters.get("MaxResults", _PAGE),
-            parameters,
-            "ValidationException",
-        )
-        return {"InferenceComponents": listed, "NextToken": token}
+        return listed("InferenceComponent", asked, parameters)
 
     def _update_runtime_config(self, parameters: Members, now: float) -> Members:
         name = self._check(parameters)
-        arn = self._arn("inference-component", name)
+        component_arn = arn(self._settings, "inference-component", name)
         copies = parameters["DesiredRuntimeConfig"]["CopyCount"]
         if self._fleet.status == UPDATING:
-            raise invalid(f'Cannot update in-progress inference component "{arn}".')
+            raise invalid(f'Cannot update in-progress inference component "{component_arn}".')
         if copies < 1:
             raise invalid(f"CopyCount {copies}: the local endpoint keeps at least 1 copy of {name}.")
         if copies > MOST_INSTANCES:
             message = f"The local endpoint has room for {MOST_INSTANCES} copies, with a request of {copies}."
             raise AwsError(400, "ResourceLimitExceeded", {"Message": message})
         self._fleet.set_desired(copies, now)
-        return {"InferenceComponentArn": arn}
+        return {"InferenceComponentArn": component_arn}
 
     def _check(self, parameters: Members) -> str:
         name = parameters["InferenceComponentName"]
         if name != self._settings.inference_component or self._state.deleted:
-            raise invalid(f'Could not find inference component "{self._arn("inference-component", name)}".')
+            raise invalid(f'Could not find inference component "{arn(self._settings, "inference-component", name)}".')
         return str(name)
 
     def _summary(self, name: str) -> Members:
         return {
             "InferenceComponentName": name,
-            "InferenceComponentArn": self._arn("inference-component", name),
+            "InferenceComponentArn": arn(self._settings, "inference-component", name),
             "EndpointName": self._settings.endpoint,
-            "EndpointArn": self._arn("endpoint", self._settings.endpoint),
+            "EndpointArn": arn(self._settings, "endpoint", self._settings.endpoint),
             "VariantName": self._settings.variant,
             "CreationTime": self._fleet.created_at,
             "LastModifiedTime": self._fleet.modified_at,

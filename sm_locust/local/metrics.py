@@ -1,27 +1,22 @@
 """What CloudWatch knows of the endpoint: every request counted once, by the real second of its arrival.
 
-Periods, statistics and metric names are made from those seconds when somebody asks. Who may ask for what, and how it
-is written on the wire, is the services'; totals by name of error are the counts'.
+Metrics and their samples are made from those seconds when somebody asks, periods and statistics of these by `seconds`.
+Who may ask for what, and how it is written on the wire, is the services'; totals by name of error are the counts'.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from array import array
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from sm_locust.local.seconds import Samples, Seconds, reduction
 from sm_locust.local.settings import Settings
 
 SAGEMAKER = "AWS/SageMaker"
 INSTANCES = "/aws/sagemaker/Endpoints"
 COMPONENTS = "/aws/sagemaker/InferenceComponents"
-
-KEPT = 3 * 3600
-"""Seconds for which CloudWatch keeps data of periods under a minute; here, all of it."""
 
 _METRICS = (
     (SAGEMAKER, "Invocations"),
@@ -46,10 +41,6 @@ _COMPONENT_METRICS = (
     (SAGEMAKER, "ConcurrentRequestsPerCopy"),
     (COMPONENTS, "CPUUtilizationNormalized"),
 )
-
-Samples = np.ndarray[tuple[int], np.dtype[np.float64]]
-
-_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,10})?|100)")
 
 
 def variant_dimensions(settings: Settings) -> dict[str, str]:
@@ -123,7 +114,7 @@ class Metrics:
         self._published = [MetricName(*named, variant) for named in _METRICS]
         if component:
             self._published += [MetricName(*named, component) for named in _COMPONENT_METRICS]
-        self._seconds: dict[int, _Second] = {}
+        self._seconds = Seconds(_Second)
         self._last = _Second()
         self._last_second = -1
         self.invocations = 0
@@ -142,7 +133,7 @@ class Metrics:
     def model_failed(self, second: int, status: int, model_latency: float, instances: int) -> None:
         """The model answered with an error of its own, by its HTTP status."""
         self.answered(second, model_latency, instances)
-        row = self._seconds[second]
+        row = self._seconds.row(second)
         row.model_errors += 1
         if status < 500:
             row.errors_4xx += 1
@@ -159,18 +150,13 @@ class Metrics:
 
     def left(self, second: int, overhead: float) -> None:
         """An answer of the model has left, `overhead` seconds later than the model alone would have let it."""
-        row = self._seconds.get(second)
+        row = self._seconds.find(second)
         if row is not None:
             row.overheads.append(overhead * 1e6 if overhead > 0 else 0.0)
 
     def _open(self, second: int) -> _Second:
-        row = self._seconds.get(second)
-        if row is None:
-            row = self._seconds[second] = _Second()
-            while (oldest := next(iter(self._seconds))) < second - KEPT:
-                del self._seconds[oldest]
-        self._last, self._last_second = row, second
-        return row
+        self._last, self._last_second = self._seconds.row(second), second
+        return self._last
 
     # Reading.
 
@@ -187,27 +173,18 @@ class Metrics:
     def points(
         self, namespace: str, metric: str, statistic: str, period: int, start: float, end: float, *, now: float
     ) -> list[tuple[int, float]]:
-        """(Unix second at which the period starts, value), oldest first, of the periods that have data.
+        """As `Seconds.points`. A metric nobody published has no points, and InvocationsPerInstance has only a Sum.
 
-        Periods are whole multiples of `period` seconds; the first is the one that holds `start`, the last starts before
-        `end` and is over at `now`. A metric nobody published has no points, and InvocationsPerInstance has only a Sum.
-        Whether a metric has those dimensions is for `names` to say.
-        Raises ValueError for a statistic that is none of Sum, Average, SampleCount, Minimum, Maximum and p0 to p100.
+        Whether a metric has those dimensions is for `names` to say. Raises ValueError as `reduction` does.
         """
         reduce = reduction(statistic)
-        if (namespace, metric) not in _METRICS + _COMPONENT_METRICS or not self._seconds:
+        if (namespace, metric) not in _METRICS + _COMPONENT_METRICS:
             return []
         if metric in ("InvocationsPerInstance", "InvocationsPerCopy") and statistic != "Sum":
             return []
-        first = int(max(start, min(self._seconds)) // period) * period
-        points = []
-        for at in range(first, math.ceil(end), period):
-            if at + period > now:
-                break
-            rows = [self._seconds[second] for second in range(at, at + period) if second in self._seconds]
-            if rows and len(samples := self._samples(metric, rows, period)):
-                points.append((at, reduce(samples)))
-        return points
+        return self._seconds.points(
+            lambda rows: self._samples(metric, rows, period), reduce, period, start, end, now=now
+        )
 
     def _samples(self, metric: str, rows: list[_Second], period: int) -> Samples:
         """Every value that was published, zeros for the requests that were no errors."""
@@ -236,7 +213,7 @@ class Metrics:
     def rows(self) -> list[list[float]]:
         """[second, invocations, answered well, Σ model latency in ms, errors] of each second with requests."""
         rows: list[list[float]] = []
-        for second, row in sorted(self._seconds.items()):
+        for second, row in self._seconds.all():
             errors = row.errors_4xx + row.errors_5xx
             rows.append([second, row.invocations, row.invocations - errors, sum(row.latencies) / 1e3, errors])
         return rows
@@ -246,30 +223,3 @@ def _flags(rows: list[_Second], ones: int) -> Samples:
     flags = np.zeros(sum(row.invocations for row in rows))
     flags[:ones] = 1
     return flags
-
-
-def reduction(statistic: str) -> Callable[[Samples], float]:
-    """What makes one value of a period's samples. Raises ValueError for a statistic that there is not."""
-    match statistic:
-        case "Sum":
-            return lambda samples: float(samples.sum())
-        case "Average":
-            return lambda samples: float(samples.mean())
-        case "SampleCount":
-            return lambda samples: float(len(samples))
-        case "Minimum":
-            return lambda samples: float(samples.min())
-        case "Maximum":
-            return lambda samples: float(samples.max())
-    if not _PERCENTILE.fullmatch(statistic):
-        raise ValueError(
-            f"statistic {statistic!r}: must be Sum, Average, SampleCount, Minimum, Maximum or a percentile (p99.9)"
-        )
-    share = float(statistic[1:]) / 100
-    return lambda samples: _nearest_rank(samples, share)
-
-
-def _nearest_rank(samples: Samples, share: float) -> float:
-    # Rounded first, or the 99.9th percentile of 1,000 would be the largest of them.
-    rank = max(math.ceil(round(share * len(samples), 9)), 1) - 1
-    return float(np.partition(samples, rank)[rank])

@@ -41,10 +41,6 @@ class SageMaker:
             "UpdateEndpointWeightsAndCapacities": self._update_endpoint_weights_and_capacities,
         }
 
-    def _arn(self, kind: str, name: str) -> str:
-        # SageMaker's ARNs are in lower case whatever the name.
-        return f"arn:aws:sagemaker:{self._settings.region}:{ACCOUNT}:{kind}/{name.lower()}"
-
     def _delete_endpoint(self, parameters: Members, now: float) -> Members:
         self._check(parameters["EndpointName"])
         self._check_settled()
@@ -54,7 +50,9 @@ class SageMaker:
 
     def _check_settled(self) -> None:
         if self._state.status in IN_PROGRESS:
-            raise invalid(f'Cannot update in-progress endpoint "{self._arn("endpoint", self._settings.endpoint)}".')
+            raise invalid(
+                f'Cannot update in-progress endpoint "{arn(self._settings, "endpoint", self._settings.endpoint)}".'
+            )
 
     def _describe_endpoint(self, parameters: Members, now: float) -> Members:
         self._check(parameters["EndpointName"])
@@ -74,9 +72,9 @@ class SageMaker:
 
     def _describe_endpoint_config(self, parameters: Members, now: float) -> Members:
         name = parameters["EndpointConfigName"]
-        arn = self._arn("endpoint-config", name)
+        config_arn = arn(self._settings, "endpoint-config", name)
         if name != self._settings.endpoint:
-            raise invalid(f'Could not find endpoint configuration "{arn}".')
+            raise invalid(f'Could not find endpoint configuration "{config_arn}".')
         variant = {
             "VariantName": self._settings.variant,
             # Models are their inference component's where there is one.
@@ -88,43 +86,22 @@ class SageMaker:
         }
         return {
             "EndpointConfigName": name,
-            "EndpointConfigArn": arn,
+            "EndpointConfigArn": config_arn,
             "ProductionVariants": [variant],
             "CreationTime": self._fleet.created_at,
         }
 
     def _list_endpoints(self, parameters: Members, now: float) -> Members:
-        endpoints = [self._summary()] if self._is_listed(parameters) else []
-        endpoints, token = page(
-            endpoints,
-            lambda endpoint: str(endpoint["EndpointName"]),
-            parameters.get("MaxResults", _PAGE),
-            parameters,
-            "ValidationException",
-        )
-        return {"Endpoints": endpoints, "NextToken": token}
-
-    def _is_listed(self, parameters: Members) -> bool:
-        fleet, state, never, always = self._fleet, self._state, float("-inf"), float("inf")
-        return (
-            not state.deleted
-            and parameters.get("NameContains", "").lower() in self._settings.endpoint.lower()
-            and parameters.get("StatusEquals", state.status) == state.status
-            and parameters.get("CreationTimeAfter", never) < fleet.created_at
-            and fleet.created_at < parameters.get("CreationTimeBefore", always)
-            and parameters.get("LastModifiedTimeAfter", never) < state.modified_at
-            and state.modified_at < parameters.get("LastModifiedTimeBefore", always)
-        )
+        return listed("Endpoint", [] if self._state.deleted else [self._summary()], parameters)
 
     def _update_endpoint_weights_and_capacities(self, parameters: Members, now: float) -> Members:
         self._check(parameters["EndpointName"])
-        arn = self._arn("endpoint", self._settings.endpoint)
+        endpoint_arn = arn(self._settings, "endpoint", self._settings.endpoint)
         self._check_settled()
         for wanted in parameters["DesiredWeightsAndCapacities"]:
             if wanted["VariantName"] != self._settings.variant:
-                raise invalid(
-                    f'The variant name(s) "{wanted["VariantName"]}" is/are not present within endpoint "{arn}".'
-                )
+                named = wanted["VariantName"]
+                raise invalid(f'The variant name(s) "{named}" is/are not present within endpoint "{endpoint_arn}".')
             instances = wanted.get("DesiredInstanceCount", self._fleet.desired)
             if instances < 1:
                 raise invalid(
@@ -137,17 +114,40 @@ class SageMaker:
         for wanted in parameters["DesiredWeightsAndCapacities"]:
             self._weight = wanted.get("DesiredWeight", self._weight)
             self._fleet.set_desired(wanted.get("DesiredInstanceCount", self._fleet.desired), now)
-        return {"EndpointArn": arn}
+        return {"EndpointArn": endpoint_arn}
 
     def _check(self, endpoint: str) -> None:
         if endpoint != self._settings.endpoint or self._state.deleted:
-            raise invalid(f'Could not find endpoint "{self._arn("endpoint", endpoint)}".')
+            raise invalid(f'Could not find endpoint "{arn(self._settings, "endpoint", endpoint)}".')
 
     def _summary(self) -> Members:
         return {
             "EndpointName": self._settings.endpoint,
-            "EndpointArn": self._arn("endpoint", self._settings.endpoint),
+            "EndpointArn": arn(self._settings, "endpoint", self._settings.endpoint),
             "CreationTime": self._fleet.created_at,
             "LastModifiedTime": self._state.modified_at,
             "EndpointStatus": self._state.status,
         }
+
+
+def arn(settings: Settings, kind: str, name: str) -> str:
+    """In lower case whatever the name, as SageMaker's are."""
+    return f"arn:aws:sagemaker:{settings.region}:{ACCOUNT}:{kind}/{name.lower()}"
+
+
+def listed(kind: str, summaries: list[Members], parameters: Members) -> Members:
+    """The page that List…s asks for, of what has summaries; `kind` is what their names and states begin with."""
+    name, status, never, always = f"{kind}Name", f"{kind}Status", float("-inf"), float("inf")
+    wanted = [
+        each
+        for each in summaries
+        if parameters.get("NameContains", "").lower() in each[name].lower()
+        and parameters.get("StatusEquals", each[status]) == each[status]
+        and parameters.get("CreationTimeAfter", never) < each["CreationTime"]
+        and each["CreationTime"] < parameters.get("CreationTimeBefore", always)
+        and parameters.get("LastModifiedTimeAfter", never) < each["LastModifiedTime"]
+        and each["LastModifiedTime"] < parameters.get("LastModifiedTimeBefore", always)
+    ]
+    size = parameters.get("MaxResults", _PAGE)
+    wanted, token = page(wanted, lambda each: str(each[name]), size, parameters, "ValidationException")
+    return {f"{kind}s": wanted, "NextToken": token}

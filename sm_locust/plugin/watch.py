@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
-from sm_locust.aws import capacity, scaling, subjects
+from sm_locust.aws import scaling, serving, subjects
 from sm_locust.aws.alarms import Alarms
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
+from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.metrics import API, COUNT, REQUESTS
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
@@ -36,8 +37,6 @@ POLL_FOR_A_RULE = 2.0  # the same where a rule of `stop_when` waits for what Clo
 LATE = 600.0  # schedule seconds for which a metric may still change, or come at all, while the run goes
 
 SETTLE_EVERY = 0.5  # periods
-
-_NOT_FOUND = "could not find"  # what SageMaker says, in the midst of it, of an endpoint that is not there
 
 T = TypeVar("T")
 
@@ -215,7 +214,7 @@ class Watch:
         desired, current = self.level
         if current is None:
             return ""
-        there = capacity.scaled(self._config).counted(current)
+        there = serving.scaled(self._config).counted(current)
         return there if desired in (None, current) else f"{there}, {desired} wanted"
 
     def as_dict(self) -> dict[str, Any]:
@@ -289,7 +288,7 @@ class Watch:
     def _look_at_scaling(self) -> None:
         fresh: list[ScalingEvent] = []
         there = self._describe()
-        if there is None and self._level is not None and _NOT_FOUND in self._missing["endpoint"].lower():
+        if there is None and self._level is not None and NOT_FOUND in self._missing["endpoint"].lower():
             fresh.append(ScalingEvent(self._now_s(), None, None, ENDPOINT_GONE))
             self._level = None
         if there is not None and (there.desired, there.current) != self._level:
@@ -305,9 +304,9 @@ class Watch:
             self._events.update(fresh)
             self._found([], fresh)
 
-    def _describe(self) -> capacity.Capacity | None:
-        there = self._ask("endpoint", lambda: capacity.describe(self._config))
-        if there is not None and self.hosted is None and not capacity.scaled(self._config).component:
+    def _describe(self) -> serving.Serving | None:
+        there = self._ask("endpoint", lambda: serving.describe(self._config))
+        if there is not None and self.hosted is None and not serving.scaled(self._config).component:
             self.hosted = Seen(there.instance_type, there.current)
         return there
 

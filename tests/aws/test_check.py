@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sm_locust.aws import check, session
+from sm_locust.aws import endpoint as described_at
 from sm_locust.config import RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL, PASS, UNKNOWN, WARN, Finding, Level
 from tests.aws.harness import Answers, asked, config, refused, said, scripted
@@ -163,6 +164,7 @@ def aws() -> Iterator[tuple[str, Answers]]:
 def found(aws: tuple[str, Answers], answers: Answers, **sections: Any) -> dict[str, Finding]:
     """Name → finding; the first one of a name."""
     url, now = aws
+    described_at._configuration.cache_clear()
     now.clear()
     now.update({**USUAL, **answers})
     by_name: dict[str, Finding] = {}

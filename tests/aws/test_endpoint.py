@@ -1,12 +1,11 @@
-"""The endpoint's instances: how many, and asking for another number."""
+"""The endpoint as SageMaker describes it, and its configuration, which is asked for once."""
 
 from __future__ import annotations
 
 import pytest
 
-from sm_locust.aws.endpoint import Variant, describe, set_instances
-from sm_locust.aws.session import AwsFault
-from tests.aws.harness import Answers, asked, config, refused, said, scripted
+from sm_locust.aws.endpoint import Endpoint
+from tests.aws.harness import Answers, config, operation_of, refused, said, scripted
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/decision-trees-sample"
 CONFIGURED = said(
@@ -18,6 +17,7 @@ CONFIGURED = said(
         ],
     }
 )
+POOLS = [{"InstanceType": "ml.c5.large"}, {"InstanceType": "ml.c6i.large"}]
 
 
 def described(status: str, current: int | None, desired: int | None) -> bytes:
@@ -30,41 +30,35 @@ def described(status: str, current: int | None, desired: int | None) -> bytes:
     return said({"EndpointStatus": status, **named, "ProductionVariants": variants})
 
 
-def test_the_watched_variant_is_the_one_that_is_described() -> None:
-    answers: Answers = {"DescribeEndpoint": described("Updating", 1, 2), "DescribeEndpointConfig": CONFIGURED}
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        pytest.param(CONFIGURED, 1, id="it never changes"),
+        pytest.param(refused("AccessDeniedException", "no"), 1, id="who may not know it will not later"),
+        pytest.param(refused("ServiceUnavailable", "try later", 501), 2, id="what was not to be had may be later"),
+    ],
+)
+def test_a_configuration_is_asked_for_once(answer: bytes, asked: int) -> None:
+    answers: Answers = {"DescribeEndpoint": described("InService", 1, 1), "DescribeEndpointConfig": answer}
     with scripted(answers) as aws:
-        assert describe(config(aws.url)) == Variant("Updating", 1, 2, "ml.m4.xlarge")
-        assert describe(config(aws.url)) == Variant("Updating", 1, 2, "ml.m4.xlarge")
-        assert describe(config(aws.url)).arn == ARN
-        assert len(aws.requests) == 4  # an endpoint's configuration never changes
+        first, second = (Endpoint.read(config(aws.url)) for _ in range(2))
+        assert [operation_of(request) for request in aws.requests].count("DescribeEndpointConfig") == asked
+    assert first.instance_type == second.instance_type == ("ml.m4.xlarge" if answer == CONFIGURED else None)
+    assert (first.why_not is None) == (answer == CONFIGURED)
 
 
-def test_a_serverless_variant_has_no_instances() -> None:
-    serverless = said({"ProductionVariants": [{"VariantName": "AllTraffic", "ServerlessConfig": {}}]})
-    answers: Answers = {"DescribeEndpoint": described("InService", None, None), "DescribeEndpointConfig": serverless}
-    with scripted(answers) as aws:
-        variant = describe(config(aws.url))
-    assert variant == Variant("InService", None, None, None)
-
-
-def test_an_instance_type_that_we_may_not_know_is_left_out() -> None:
-    denied = refused("AccessDeniedException", "no")
-    with scripted({"DescribeEndpoint": described("InService", 1, 1), "DescribeEndpointConfig": denied}) as aws:
-        assert describe(config(aws.url)) == Variant("InService", 1, 1, None)
-
-
-def test_a_variant_that_is_not_there_is_told_with_those_that_are() -> None:
-    with (
-        scripted({"DescribeEndpoint": described("InService", 1, 1)}) as aws,
-        pytest.raises(AwsFault, match="has no variant Blue; it has Other, AllTraffic"),
-    ):
-        describe(config(aws.url, target={"variant": "Blue"}))
-
-
-def test_a_number_of_instances_is_asked_for_the_variant() -> None:
-    with scripted({"UpdateEndpointWeightsAndCapacities": said({"EndpointArn": "arn:" + "x" * 20})}) as aws:
-        set_instances(config(aws.url), 4)
-        assert asked(aws.requests[0]) == {
-            "EndpointName": "decision-trees-sample",
-            "DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic", "DesiredInstanceCount": 4}],
-        }
+@pytest.mark.parametrize(
+    ("variant", "types", "type_"),
+    [
+        ({"InstanceType": "ml.m4.xlarge"}, ("ml.m4.xlarge",), "ml.m4.xlarge"),
+        ({"InstancePools": POOLS[:1]}, ("ml.c5.large",), "ml.c5.large"),
+        ({"InstancePools": POOLS}, ("ml.c5.large", "ml.c6i.large"), None),
+        ({"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 5}}, (), None),
+    ],
+)
+def test_only_a_variant_of_one_type_has_the_type(
+    variant: dict[str, object], types: tuple[str, ...], type_: str | None
+) -> None:
+    configuration = {"ProductionVariants": [{"VariantName": "v", **variant}]}
+    endpoint = Endpoint("e", "v", {}, configuration, None)
+    assert (endpoint.instance_types, endpoint.instance_type) == (types, type_)

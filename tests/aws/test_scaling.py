@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.aws import capacity, endpoint, scaling
+from sm_locust.aws import scaling, serving
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -52,7 +52,7 @@ def restored(here: RunConfig, state: ScalingState, say: Callable[[str], None] = 
 
 
 def steady(here: RunConfig, instances: int | None = None) -> None:
-    capacity.wait_until_steady(here, instances, patience=10, every=0.05, say=lambda _: None)
+    serving.wait_until_steady(here, instances, patience=10, every=0.05, say=lambda _: None)
 
 
 def applied(here: RunConfig) -> list[str]:
@@ -233,7 +233,7 @@ def test_a_difference_names_what_would_change_and_what_would_not() -> None:
         "TargetTrackingScalingPolicyConfiguration": tracking(9000, ScaleInCooldown=900, DisableScaleIn=True),
     }
     state = ScalingState(RESOURCE, DIMENSION, target, (team,), (MORNINGS,), 3, {"team": "a"})
-    found = scaling.difference(config("http://127.0.0.1:1", scaling=WANTED), state, serving=2)
+    found = scaling.difference(config("http://127.0.0.1:1", scaling=WANTED), state, serve=2)
     assert [(row.what, row.now, row.then) for row in found] == [
         ("bounds", "2 to 6 instances", "1 to 4 instances"),
         ("suspended", "DynamicScalingIn", "ScheduledScaling"),
@@ -292,7 +292,7 @@ def test_what_is_not_registered_is_not_registered_to_be_paused(here: RunConfig) 
 def test_where_there_was_no_scaling_there_is_none_again(here: RunConfig) -> None:
     before = scaling.read(here)
     applied(here)
-    endpoint.set_instances(here, 2)  # and the endpoint is Updating when it is to be put back
+    serving.ask_for(here, 2)  # and the endpoint is Updating when it is to be put back
     assert restored(here, before) == [
         f"Policy sm-locust-{METRIC} is deleted.",
         f"{RESOURCE} is no longer registered for scaling.",
@@ -409,7 +409,7 @@ def test_what_went_with_a_deregistered_target_is_put_back_with_its_tags(url: str
 def test_putting_back_goes_on_where_it_was_interrupted(here: RunConfig) -> None:
     before = scaling.read(here)
     applied(here)
-    endpoint.set_instances(here, 3)
+    serving.ask_for(here, 3)
 
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
@@ -424,7 +424,7 @@ def test_putting_back_goes_on_where_it_was_interrupted(here: RunConfig) -> None:
 def test_a_step_that_is_refused_does_not_keep_the_others_from_being_done(url: str, here: RunConfig) -> None:
     before = scaling.read(here)
     applied(here)
-    endpoint.set_instances(here, 2)
+    serving.ask_for(here, 2)
     refuse(url, "application-autoscaling", 1, "AccessDeniedException")  # the first step's first question
     done: list[str] = []
     with pytest.raises(AwsFault) as caught:

@@ -11,8 +11,8 @@ from sm_locust.config import RunConfig
 from sm_locust.plugin.watch import POLL_EVERY, POLL_FOR_A_RULE, Watch
 from sm_locust.prices import Seen
 from tests.aws.harness import Answers, config, refused, scripted
-from tests.aws.test_capacity import component
 from tests.aws.test_endpoint import CONFIGURED, described
+from tests.aws.test_serving import component
 
 
 def looked(answers: Answers, **sections: object) -> Watch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 from playwright.sync_api import Page
 
 from tests.browser.pages import evil
-from tests.runs.harness import LOGIN, Locust, endpoint, files, free_port, locust, wait_for
+from tests.runs.harness import LOGIN, Locust, answers, endpoint, files, free_port, locust, wait_for
 
 SHAPE = "shapes/from_config.py"
 # Three minutes that last three seconds, and long enough before them for the page to have been looked at.
@@ -66,14 +65,8 @@ def web_ui(
             folder, "-f", starters, "--web-host", "127.0.0.1", "--web-port", str(port), *under, *arguments
         ) as run:
             url = f"http://127.0.0.1:{port}{base}/"
-            wait_for("the web UI", lambda: _answers(url), 40)
+            wait_for("the web UI", lambda: answers(url), 40)
             yield WebUI(url, path, run)
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 def start(page: Page, config: str) -> None:

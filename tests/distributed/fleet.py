@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.distributed.namespaces import Network
-from tests.runs.harness import ROOT, config, environment, files, wait_for
+from tests.runs.harness import ROOT, STARTERS, config, environment, wait_for
 
 ENDPOINT, MASTER, WORKERS = "endpoint", "master", ("one", "two", "three")
 MACHINES = (ENDPOINT, MASTER, *WORKERS)
 PORT = 8500
 RATE = 800
-
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 
 
 class Fleet:

@@ -18,21 +18,20 @@ from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.faults.scenario import Row, Scenario
 from tests.runs.harness import (
+    ROOT,
+    STARTERS,
     Endpoint,
     Locust,
     accounted,
     config,
     endpoint,
     environment,
-    files,
     locust,
     summary,
     wait_for,
 )
 
 PART = "Durability"
-ROOT = Path(__file__).parents[2]
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 RATE = 100
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")  # a file system of its own needs no more rights
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from tests.faults.scenario import Row, Scenario
 from tests.oracles import sessions
 from tests.runs import canary
-from tests.runs.harness import accounted, config, endpoint, environment, files, free_port, locust, summary
+from tests.runs.harness import STARTERS, accounted, config, endpoint, environment, locust, processes, summary
 
 PART = "Credentials and secrets"
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 RATE = 40
 
 
@@ -58,11 +57,9 @@ def not_renewed(folder: Path) -> Row:
 
 
 def _clock(folder: Path, ahead: float, fault: str) -> Row:
-    port = str(free_port())
-    processes = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
     with (
         endpoint(folder, clock_ahead=ahead, workers=64) as local,
-        locust(folder, *processes, *_load(folder, local.url, 6)) as run,
+        locust(folder, *processes(2), *_load(folder, local.url, 6)) as run,
     ):
         code = run.wait(60)
         found = accounted(summary(run.the_folder()))

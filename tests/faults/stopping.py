@@ -19,19 +19,18 @@ from sm_locust.config import RunConfig
 from sm_locust.record.clock import unix
 from tests.faults.scenario import Row, Scenario
 from tests.runs.harness import (
+    STARTERS,
     Endpoint,
     Locust,
     accounted,
     config,
     endpoint,
-    files,
     is_complete,
     locust,
     summary,
     wait_for,
 )
 
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 STEP = 3.0  # seconds of the run at which the load goes from 20 to 100 a second, where one instance takes 50
 SLACK = 3.0  # seconds beyond its window within which a rule must have ended the arrivals
 EARLY = 1.0  # second by which Locust, which sets users once a second, may play the step before its time

@@ -62,6 +62,12 @@ def benches() -> Iterator[list[Bench]]:
         bench.close()
 
 
+class Stuck(ArrivalUser):
+    @task
+    def wait(self) -> None:
+        gevent.sleep(10)
+
+
 class Quick(ArrivalUser):
     @task
     def look(self) -> None:
@@ -71,12 +77,12 @@ class Quick(ArrivalUser):
 
 
 def test_arrivals_go_on_whatever_the_target_does(benches: list[Bench]) -> None:
-    class Stuck(ArrivalUser):
+    class Slow(ArrivalUser):
         @task
         def wait(self) -> None:
             gevent.sleep(2)
 
-    bench = Bench(Stuck)
+    bench = Bench(Slow)
     benches.append(bench)
     bench.run(users=100, seconds=1.0)
     assert bench.generator.recorder.in_flight == pytest.approx(100 * bench.generator.now(), abs=10)
@@ -86,11 +92,6 @@ def test_arrivals_go_on_whatever_the_target_does(benches: list[Bench]) -> None:
 
 
 def test_past_max_in_flight_arrivals_are_dropped_and_counted(benches: list[Bench]) -> None:
-    class Stuck(ArrivalUser):
-        @task
-        def wait(self) -> None:
-            gevent.sleep(10)
-
     bench = Bench(Stuck, config="arrivals: {max_in_flight: 20}")
     benches.append(bench)
     bench.run(users=100, seconds=0.6)
@@ -101,11 +102,6 @@ def test_past_max_in_flight_arrivals_are_dropped_and_counted(benches: list[Bench
 
 
 def test_what_is_in_flight_at_the_end_of_the_patience_is_cancelled_at_its_age(benches: list[Bench]) -> None:
-    class Stuck(ArrivalUser):
-        @task
-        def wait(self) -> None:
-            gevent.sleep(10)
-
     bench = Bench(Stuck)
     benches.append(bench)
     bench.run(users=50, seconds=0.5)

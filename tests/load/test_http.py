@@ -23,7 +23,7 @@ from sm_locust.load.answer import Answer
 from sm_locust.load.http import Connections, HttpFault
 from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
 from tests.oracles import answers
-from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok
+from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok, unread
 
 HEAD = b"POST /p HTTP/1.1\r\nHost: known\r\nContent-Length: 4\r\n\r\n"
 
@@ -237,19 +237,10 @@ def test_a_large_request_arrives_whole() -> None:
 
 
 def test_an_answer_to_a_request_that_the_server_would_not_read_to_the_end_stands() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def refuse() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.recv(1000)
-                sock.sendall(answer(413, b"too large"))
-
-        refusing = gevent.spawn(refuse)
-        connections = Connections(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    with unread(answer(413, b"too large")) as at:
+        connections = Connections(f"http://{at}")
         received = Answer()
         connections.exchange(received, HEAD, b"x" * 20_000_000, 5.0, time.perf_counter)
-        refusing.join()
         connections.close()
     assert (received.status, received.body) == (413, b"too large")
 
@@ -634,17 +625,8 @@ def test_any_certificate_will_do_only_when_told_so(certificates: Path) -> None:
 
 
 def test_a_server_without_tls_is_a_tls_fault() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def greet() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.recv(4096)
-                sock.sendall(b"220 no TLS here\r\n")
-
-        greeting = gevent.spawn(greet)
-        assert fault(Connections(f"https://127.0.0.1:{listener.getsockname()[1]}")).kind == TLS
-        greeting.join()
+    with unread(b"220 no TLS here\r\n") as at:
+        assert fault(Connections(f"https://{at}")).kind == TLS
 
 
 def test_a_tls_handshake_that_never_ends_is_a_connect_timeout() -> None:

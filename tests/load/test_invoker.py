@@ -20,7 +20,7 @@ from sm_locust.load.sigv4 import Credentials, Signer
 from sm_locust.record import outcome as kinds
 from sm_locust.record.outcome import Outcome
 from tests.load.every_answer import ANSWERED, NAMED
-from tests.oracles.answers import CLOSE, HALF, HANG, RESET, AnswerServer, Step, answer, ok
+from tests.oracles.answers import CLOSE, HALF, HANG, RESET, AnswerServer, Step, answer, ok, unread
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "token")
 
@@ -67,17 +67,8 @@ def test_one_outcome_when_the_server_answers_with(script: list[Step], kind: str,
 
 
 def test_an_answer_to_a_request_that_the_server_would_not_read_is_one_outcome() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def refuse() -> None:
-            sock, _ = listener.accept()
-            with sock:
-                sock.recv(1000)
-                sock.sendall(answer(413, b"too large"))
-
-        refusing = gevent.spawn(refuse)
-        outcome = invoke(make(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=10.0), b"x" * 20_000_000)
-        refusing.join()
+    with unread(answer(413, b"too large")) as at:
+        outcome = invoke(make(f"http://{at}", timeout=10.0), b"x" * 20_000_000)
     assert (outcome.kind, outcome.status, outcome.body) == (kinds.TOO_LARGE, 413, b"too large")
 
 

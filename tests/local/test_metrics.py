@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sm_locust.local.metrics import INSTANCES, KEPT, SAGEMAKER, Metrics
+from sm_locust.local.metrics import INSTANCES, SAGEMAKER, Metrics
+from sm_locust.local.seconds import KEPT
 from sm_locust.local.settings import Settings
 
 T = 1_700_000_040  # a whole minute of Unix time

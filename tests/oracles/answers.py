@@ -6,13 +6,14 @@ answer is judged against what was put on the wire.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 CLOSE = "close"  # an orderly end of the connection (FIN)
@@ -31,6 +32,23 @@ def ok(body: bytes = b"setosa", *headers: str) -> bytes:
 def answer(status: int, body: bytes = b"", *headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} Known", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
+
+
+@contextlib.contextmanager
+def unread(said: bytes) -> Iterator[str]:
+    """Where a server says that after the first bytes it gets, and is gone without reading the others: host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def play() -> None:
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(1000)
+                sock.sendall(said)
+
+        playing = threading.Thread(target=play, daemon=True)
+        playing.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        playing.join(5)
 
 
 class AnswerServer:

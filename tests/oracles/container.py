@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from tests.oracles import programs
 
 
 class Container:
@@ -38,16 +38,8 @@ class Container:
 
 @contextlib.contextmanager
 def running() -> Iterator[Container]:
-    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            port = lines.readline().strip()
-        assert port, "the container did not start"
-        yield Container(int(port))
-    finally:
-        process.terminate()
-        process.wait(20)
+    with programs.running(__name__) as port:
+        yield Container(port)
 
 
 def _application() -> Starlette:

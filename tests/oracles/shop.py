@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -20,6 +18,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.oracles import programs
 
 
 class Shop:
@@ -37,16 +37,8 @@ class Shop:
 
 @contextlib.contextmanager
 def running() -> Iterator[Shop]:
-    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            port = lines.readline().strip()
-        assert port, "the shop did not open"
-        yield Shop(int(port))
-    finally:
-        process.terminate()
-        process.wait(20)
+    with programs.running(__name__) as port:
+        yield Shop(port)
 
 
 def counted(seen: list[dict[str, Any]]) -> Counter[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare, compare_page, pair, pair_figures
 from sm_locust.schedule import Phase
 from tests.analysis.folders import before_and_after, borrowed, played, watch
+from tests.report.reading import EVIL, Page
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
 CONFIG: dict[str, Any] = {
     "target": {"endpoint": "decision-trees-sample", "url": "http://127.0.0.1:8500"},
     "slo": {"latency_mean": "15ms", "model_latency_mean": "15ms", "error_rate": 0.05},
@@ -56,29 +55,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         found.append(run)
     borrowed(parent, restored=[EVIL], not_restored=EVIL)
     return Comparison.of(*found)
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside not in ("script", "style"):
-            self.text += data
 
 
 def on_terminal(comparison: Comparison) -> str:
@@ -278,7 +254,7 @@ def test_the_page_asks_nothing_of_the_network_and_has_room_for_every_chart(refer
 def test_the_page_has_no_element_and_no_script_from_outside(hostile: Comparison, reference: Comparison) -> None:
     html = compare_page.render(hostile)
     found, clean = Page(html), Page(compare_page.render(reference))
-    assert {tag for tag, _ in found.tags} <= {tag for tag, _ in clean.tags}
+    assert found.elements <= clean.elements
     assert html.count("<script") == compare_page.render(reference).count("<script")
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
     assert found.text.count("alert(1)") >= 8  # events, gaps, versions, what was put back: shown, as text

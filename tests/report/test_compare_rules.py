@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from sm_locust.analysis.by_rate import ByRate
 from sm_locust.analysis.capacity import Capacity
@@ -19,14 +18,14 @@ from sm_locust.analysis.differences import differences
 from sm_locust.analysis.fail_if import FailIf, Judged
 from sm_locust.analysis.several import Several
 from sm_locust.analysis.summary import Summary
-from sm_locust.cli import main
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.report import compare, compare_page, intervals, pair, rate_figures, several_figures
 from sm_locust.schedule import Phase
 from tests.analysis.folders import before_and_after, played
 from tests.analysis.test_several import capacity, one
-from tests.report.test_compare import CONFIG, EVIL, Page
+from tests.report.reading import EVIL, Page
+from tests.report.test_compare import CONFIG
 
 RULES = ("error_rate > 5%", "latency_p99 > +10%", "capacity < -5%")
 RAMP = (Phase("up", 60, 5, ramp_to=50),)
@@ -212,7 +211,7 @@ def test_nothing_from_outside_is_markup_in_what_is_new(tmp_path: Path) -> None:
     clean = [Summary.of(played(tmp_path, (Phase("a", 30, 10),), lambda at: (OK, 0.01))) for _ in range(3)]
     plain = compare_page.render_several(Several.of(clean), clean)
     assert html.count("<script") == plain.count("<script")
-    assert {tag for tag, _ in Page(html).tags} <= {*(tag for tag, _ in Page(plain).tags), "i", "b"}
+    assert Page(html).elements <= {*Page(plain).elements, "i", "b"}
     for name in ("--", "<b>"):
         evil = FailIf("latency_p99", True, 0.1, True, f"+10%{name}{EVIL}")
         page = compare_page.render(
@@ -224,16 +223,6 @@ def test_nothing_from_outside_is_markup_in_what_is_new(tmp_path: Path) -> None:
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(main, ["compare", *map(str, arguments)])
-
-    return run
 
 
 def test_the_exit_code_says_whether_all_rules_are_held(invoke: Any, tmp_path: Path) -> None:

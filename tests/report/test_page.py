@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from sm_locust.report import markdown, page
 from sm_locust.schedule import Phase
 from tests.analysis.folders import SCALED, borrowed, outcome, played, watch
 from tests.analysis.virtual import virtual_run
+from tests.report.reading import EVIL, Page
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 CONFIG: dict[str, Any] = {
     "target": {"endpoint": "decision-trees-sample", "url": "http://127.0.0.1:8500"},
     "slo": {"latency_mean": "15ms", "error_rate": 0.05},
@@ -42,26 +41,6 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     return Summary.of(virtual_run(tmp_path_factory.mktemp("runs"), config=CONFIG, scaled=True))
 
 
-class Text(HTMLParser):
-    """A page's text, a line for each element, and its tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self.tags: list[str] = []
-        self._tag = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._tag = tag
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        if self._tag not in ("script", "style") and data.strip():
-            self.lines.append(data.strip())
-
-
 def charts(html: str) -> list[dict[str, Any]]:
     found = re.search(r'id="figures">(.*?)</script>', html, re.S)
     assert found
@@ -78,7 +57,7 @@ def beside(lines: list[str], label: str, after: str = "") -> str:
 
 
 def test_the_first_screen_answers_in_the_order_in_which_it_is_asked(after: Summary) -> None:
-    lines = Text(page.render(after)).lines
+    lines = Page(page.render(after)).lines
     order = [
         *("VALID", "SLO PASSED", "What one instance sustains", "What to set"),
         *(
@@ -94,7 +73,7 @@ def test_the_first_screen_answers_in_the_order_in_which_it_is_asked(after: Summa
 
 def test_its_figures_are_those_of_summary_json(before: Summary, after: Summary) -> None:
     for summary in (before, after):
-        lines, found = Text(page.render(summary)).lines, summary.as_dict()
+        lines, found = Page(page.render(summary)).lines, summary.as_dict()
         assert beside(lines, "delivered") == f"{found['arrivals']['delivered_ratio']:.2%} of 66,000 planned"
         assert beside(lines, "foreign traffic") == "none seen in 120 periods"
         per_minute = found["capacity"]["max_rps"] * 60
@@ -107,7 +86,7 @@ def test_its_figures_are_those_of_summary_json(before: Summary, after: Summary) 
 
 
 def test_the_stages_of_a_scale_out_stand_with_what_it_cost(after: Summary) -> None:
-    lines = Text(page.render(after)).lines
+    lines = Page(page.render(after)).lines
     (lag,), (toll,) = after.as_dict()["scaling"]["lag"], after.as_dict()["scaling"]["lag_cost"]
     assert beside(lines, "crossed", "to 2") == "0:32:00"
     assert beside(lines, "desired", "to 2") == "+180 s"
@@ -117,7 +96,7 @@ def test_the_stages_of_a_scale_out_stand_with_what_it_cost(after: Summary) -> No
 
 
 def test_prices_are_said_an_hour_and_for_a_million(after: Summary) -> None:
-    lines = Text(page.render(after)).lines
+    lines = Page(page.render(after)).lines
     assert beside(lines, "an hour") == "$0.115 with 1, $0.23 with 2 instances"
     assert beside(lines, "a million, as they were sent") == f"${after.as_dict()['cost']['per_million']:.2f}"
 
@@ -127,19 +106,19 @@ def test_what_an_experiment_put_back_is_said(tmp_path: Path) -> None:
 
     def said(**what: Any) -> str:
         borrowed(tmp_path, **what)
-        return beside(Text(page.render(Summary.of(run))).lines, "put back")
+        return beside(Page(page.render(Summary.of(run))).lines, "put back")
 
-    assert beside(Text(page.render(Summary.of(run))).lines, "put back") == "nothing had to be"
+    assert beside(Page(page.render(Summary.of(run))).lines, "put back") == "nothing had to be"
     assert said().startswith("not yet")
     assert said(restored=["The policy P is back."], restored_at="now") == "The policy P is back."
     assert said(restored=[], not_restored="AWS said no") == "NOT: AWS said no"
-    assert said(restored=[EVIL], restored_at="now") == EVIL
+    assert said(restored=[EVIL], restored_at="now") == EVIL.replace("\x1b", "\ufffd")
     assert said(restored="all of it").startswith("not known: experiment.json: restored or not_restored: no list")
 
 
 def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 30, 10),), config={"target": CONFIG["target"]})
-    lines = Text(page.render(Summary.of(run))).lines
+    lines = Page(page.render(Summary.of(run))).lines
     assert beside(lines, "foreign traffic") == "not known: nobody watched CloudWatch"
     for title in ("What one instance sustains", "What to set", "What the instances cost"):
         assert beside(lines, title) == "not known" and lines[lines.index(title) + 2].endswith(".")
@@ -152,7 +131,7 @@ def test_what_is_not_known_says_why(tmp_path: Path) -> None:
 def test_without_an_endpoint_nothing_is_said_of_sagemaker(target: dict[str, Any], tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("up", 1200, 5, ramp_to=20),), config={**target, "slo": CONFIG["slo"]})
     summary = Summary.of(run)
-    lines = Text(page.render(summary)).lines
+    lines = Page(page.render(summary)).lines
     assert beside(lines, "What the target sustains").startswith("≥ 19.9 requests a second")
     for said in ("\n".join(lines), markdown.render(summary)):
         assert "not known" not in said and "nobody" not in said.lower()
@@ -165,7 +144,7 @@ def test_an_slo_that_held_at_no_rate_is_said_with_the_rate_that_it_is_below(tmp_
     phases = (Phase("up", 1200, 5, ramp_to=20),)
     slo = {**CONFIG, "slo": {"latency_mean": "5ms"}}
     run = watch(played(tmp_path, phases, config=slo), events=[ScalingEvent(0.0, 1, 1, "")])
-    lines = Text(page.render(Summary.of(run))).lines
+    lines = Page(page.render(Summary.of(run))).lines
     assert re.fullmatch(r"< [\d.]+ requests a second", beside(lines, "What one instance sustains"))
     assert beside(lines, "What to set") == "not known"
 
@@ -174,7 +153,7 @@ def test_foreign_traffic_is_counted(tmp_path: Path) -> None:
     run = watch(played(tmp_path, (Phase("flat", 180, 10),)))
     text = (run.folder / "cloudwatch.csv").read_text()
     (run.folder / "cloudwatch.csv").write_text(text.replace("Invocations,Sum,600", "Invocations,Sum,900"))
-    assert "requests, in 3 of 3 periods" in beside(Text(page.render(Summary.of(run))).lines, "foreign traffic")
+    assert "requests, in 3 of 3 periods" in beside(Page(page.render(Summary.of(run))).lines, "foreign traffic")
 
 
 def test_a_phase_that_kept_its_slo_is_folded_and_one_that_did_not_is_not(before: Summary) -> None:
@@ -260,10 +239,10 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path, where: str) -> None:
     )
     run.finish(ended=evil("ended", "schedule complete"))
     html = page.render(Summary.of(run))
-    clean = Text(page.render(Summary.of(played(tmp_path, (Phase("flat", 3, 5),)))))
-    text = Text(html)
+    clean = Page(page.render(Summary.of(played(tmp_path, (Phase("flat", 3, 5),)))))
+    text = Page(html)
     assert html.count("<script") == 3 and "<img" not in html
-    assert set(text.tags) <= {*clean.tags, "li", "ul", "details", "summary", "dl", "dt", "dd", "h3", "pre"}
+    assert text.elements <= {*clean.elements, "li", "ul", "details", "summary", "dl", "dt", "dd", "h3", "pre"}
     if where != "worker":  # that one is not shown at all
         assert any("alert(1)" in line for line in text.lines)
 

@@ -23,8 +23,8 @@ from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.lag import NO_LIMIT, Lag
 from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.summary import Summary
-from sm_locust.aws import capacity as aws_capacity
 from sm_locust.aws import scaling as aws_scaling
+from sm_locust.aws import serving
 from sm_locust.config import RunConfig, parse
 from sm_locust.report import markdown, page, recommendation, text
 from sm_locust.schedule import Phase, Schedule
@@ -104,7 +104,7 @@ def test_the_section_and_the_calls_say_the_same_and_what_scaling_apply_would_sen
     assert (section.scale_out_cooldown, section.scale_in_cooldown) == (180, 480)
 
     applied = RunConfig.from_dict({**data, "scaling": section.model_dump(exclude_none=True)})
-    what = aws_capacity.scaled(applied)
+    what = serving.scaled(applied)
     named = {"ServiceNamespace": "sagemaker", "ResourceId": what.resource_id, "ScalableDimension": what.dimension}
     (register, bounds, _), (put, policy, _) = sent_by(recommendation.calls(found))
     assert (register, put) == ("RegisterScalableTarget", "PutScalingPolicy")

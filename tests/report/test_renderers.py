@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from sm_locust.report import markdown, page, text, wording
 from sm_locust.report.fit import fit
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, stopped, watch
+from tests.report.reading import EVIL, Page
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`*_\x1b[31m"
 CONFIG: dict[str, Any] = {
     "target": {"endpoint": "decision-trees-sample", "url": "http://127.0.0.1:8500"},
     "slo": {"latency_mean": "15ms", "error_rate": 0.05, "model_latency_p99": "1s"},
@@ -65,34 +64,6 @@ def on_terminal(summary: Summary, folder: Path = Path("runs/x")) -> str:
     stream = io.StringIO()
     text.show(summary, folder, stream)
     return stream.getvalue()
-
-
-class Page(HTMLParser):
-    """Tags, their attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.scripts: list[str] = []
-        self._inside = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._inside = tag
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "script":
-            self.scripts[-1] += data
-        elif self._inside != "style":
-            self.text += data
 
 
 def figures(html: str) -> list[dict[str, Any]]:
@@ -352,7 +323,7 @@ def test_the_page_asks_nothing_of_the_network(reference: Summary) -> None:
 
 def test_the_page_has_no_element_and_no_script_from_outside(hostile: Summary, reference: Summary) -> None:
     found, clean = Page(page.render(hostile)), Page(page.render(reference))
-    assert {tag for tag, _ in found.tags} <= {tag for tag, _ in clean.tags} | {"li", "ul"}
+    assert found.elements <= clean.elements | {"li", "ul"}
     assert len(found.scripts) == len(clean.scripts) == 3
     assert not any(name.startswith("on") for _, attributes in found.tags for name in attributes)
     assert "alert(1)" in found.text  # it is shown, as text

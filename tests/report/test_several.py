@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.compare import Comparison, Side
 from sm_locust.analysis.several import Configuration, Near, Several, of_pair
 from sm_locust.analysis.summary import Summary
-from sm_locust.cli import main
 from sm_locust.prices import Seen
 from sm_locust.record.run import Run
 from sm_locust.report import compare, compare_page, pair, several, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.analysis.test_several import capacity, one
-from tests.report.test_compare import EVIL, FILES, Page
+from tests.report.reading import EVIL, Page
+from tests.report.test_compare import FILES
 
 UNKNOWN = "–"
 FLAT = (Phase("flat", 60, 5),)
@@ -206,7 +205,7 @@ def test_nothing_from_outside_is_markup_anywhere() -> None:
     assert "<" not in said and "\x1b" not in said and not re.search(r"(?<!\\)`", said)
     assert "\x1b" not in on_terminal(found) and "\x1b" not in html
     page = Page(html)
-    assert "img" not in {tag for tag, _ in page.tags}
+    assert "img" not in page.elements
     assert html.count("<script") == compare_page.render_several(Several.among([one("a")])).count("<script")
     assert page.text.count("alert(1)") >= 6
     assert json.loads(json.dumps(found.as_dict()))["configurations"][0]["name"] == EVIL
@@ -257,16 +256,6 @@ def test_two_configurations_stand_below_the_totals(two: tuple[Run, Run]) -> None
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(main, ["compare", *map(str, arguments)])
-
-    return run
 
 
 def test_three_runs_are_written_as_configurations_beside_the_last(

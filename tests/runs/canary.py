@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracles.wire import ForwardProxy, Relay
-from tests.runs.harness import config, endpoint, environment, files, free_port, locust, post, wait_for
+from tests.runs.harness import STARTERS, config, endpoint, environment, files, free_port, locust, post, wait_for
 
 SECRETS = {
     "secret access key": "c4n4ryS3cr3tAcc3ssK3y/8b1f+0d7e5a9cC4N4RY",
@@ -146,7 +146,7 @@ def play(folder: Path) -> Outputs:
             with locust(places["refused"], *options, "--sm-endpoint", "e", env=env) as refused:
                 outputs.codes.append(refused.wait(30))
                 outputs.add(f"the refusal of a URL with a password, {where}", refused.output)
-        lone = ["-f", files("locustfiles/invoke_endpoint.py", "shapes/from_config.py"), "-L", "DEBUG", "--json"]
+        lone = ["-f", STARTERS, "-L", "DEBUG", "--json"]
         env["AWS_SECRET_ACCESS_KEY"] = SECRETS["secret access key"][::-1]
         with locust(places["alone"], *lone, "--headless", "--sm-config", str(path), env=env) as run:
             wait_for("failures", lambda: run.folders() and (run.the_folder() / "failures.jsonl").exists())

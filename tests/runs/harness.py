@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -67,9 +68,15 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """One on which nobody listens, for who cannot take 0.
+
+    It is below those that the kernel gives to connections: while its server starts, none of these can take it away.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -80,6 +87,13 @@ def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> 
             return found
         time.sleep(0.05)
     raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def answers(url: str) -> bool:
+    """Whether a page is there."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+        return True
+    return False
 
 
 def hears_ctrl_c() -> None:
@@ -234,6 +248,16 @@ def locust(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> 
 def files(*names: str) -> str:
     """Starters, as `-f` takes them."""
     return ",".join(str(ROOT / name) for name in names)
+
+
+STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
+"""What most runs play."""
+
+
+def processes(n: int) -> list[str]:
+    """Arguments for a master of its own with `n` workers; for 1, of a process alone."""
+    port = str(free_port())
+    return ["--processes", str(n), "--master-bind-port", port, "--master-port", port] if n > 1 else []
 
 
 def config(folder: Path, url: str, *phases: dict[str, Any], **sections: Any) -> Path:

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.runs.harness import Endpoint, config, environment, files, is_complete, locust, summary, wait_for
+from tests.runs.harness import STARTERS, Endpoint, config, environment, is_complete, locust, summary, wait_for
 
-PLAYED = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 PRICES = {"as_of": "2026-11-24", "instance_hour": 0.25}
 DELETES = "    aws sagemaker delete-endpoint --endpoint-name decision-trees-sample --region us-east-1"
 
@@ -20,7 +19,7 @@ def played(folder: Path, url: str, duration: int, env: dict[str, str], interrupt
     folder.mkdir()
     env["XDG_CACHE_HOME"] = str(folder)
     path = config(folder, url, {"name": "short", "duration": duration, "arrival_rate": 20}, prices=PRICES)
-    with locust(folder, "-f", PLAYED, "--sm-config", str(path), "--headless", env=environment(**env)) as run:
+    with locust(folder, "-f", STARTERS, "--sm-config", str(path), "--headless", env=environment(**env)) as run:
         if interrupted:
             wait_for("the run", run.folders, 40)
             wait_for("the load", lambda: "/s of" in run.output or "waiting" in run.output, 40)

@@ -9,13 +9,13 @@ import pytest
 
 from sm_locust.record.run import Run
 from tests.oracles.latency_server import latency_server
-from tests.runs.harness import Endpoint, accounted, config, files, free_port, locust, post, summary, wait_for
+from tests.runs.harness import Endpoint, accounted, config, files, free_port, locust, post, processes, summary, wait_for
 
 FIND_CAPACITY = "shapes/find_capacity.py"
 
 
 def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
-    path, port = tmp_path / "config.yaml", str(free_port())
+    path = tmp_path / "config.yaml"
     with latency_server("hard-limit") as url:
         document = {
             "target": {"container": url},
@@ -25,8 +25,7 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
         }
         path.write_text(json.dumps(document))
         arguments = ["-f", files("locustfiles/container.py", FIND_CAPACITY), "--sm-config", str(path), "--headless"]
-        arguments += ["--processes", "2", "--master-bind-port", port, "--master-port", port]
-        with locust(tmp_path, *arguments) as run:
+        with locust(tmp_path, *arguments, *processes(2)) as run:
             code = run.wait(150)
             folder = run.the_folder()
             found = accounted(summary(folder))

@@ -15,19 +15,19 @@ import pytest
 
 from tests.oracles import sessions
 from tests.runs.harness import (
+    STARTERS,
     accounted,
     config,
     endpoint,
     environment,
-    files,
     free_port,
     is_complete,
     locust,
+    processes,
     summary,
     wait_for,
 )
 
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 RATE = 40
 LIFETIME = 10.0
 CLOCK_AHEAD = 612.0
@@ -91,11 +91,9 @@ def one_bad_worker(folder: Path, url: str) -> Played:
 
 def another_clock(folder: Path) -> Played:
     """Two workers on a machine whose clock is ten minutes behind AWS's."""
-    port = str(free_port())
-    processes = ["--processes", "2", "--master-bind-port", port, "--master-port", port]
     with (
         endpoint(folder, clock_ahead=CLOCK_AHEAD, workers=64) as local,
-        locust(folder, "-f", STARTERS, *processes, *load(folder, local.url, 6)) as run,
+        locust(folder, "-f", STARTERS, *processes(2), *load(folder, local.url, 6)) as run,
     ):
         return Played(run.wait(60), run.the_folder(), run.output)
 

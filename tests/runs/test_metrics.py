@@ -11,9 +11,19 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.runs.harness import Endpoint, accounted, config, files, free_port, locust, post, summary, wait_for
+from tests.runs.harness import (
+    STARTERS,
+    Endpoint,
+    accounted,
+    config,
+    free_port,
+    locust,
+    post,
+    processes,
+    summary,
+    wait_for,
+)
 
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 FLAT: dict[str, Any] = {"name": "flat", "duration": 5, "arrival_rate": 200}
 NAME = "decision-trees-sample"
 
@@ -29,18 +39,13 @@ def scraped(port: int) -> dict[tuple[str, ...], float]:
         return {}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 def test_it_tells_of_a_run_while_it_goes_and_in_the_end_what_the_summary_says(
-    tmp_path: Path, local: Endpoint, processes: int
+    tmp_path: Path, local: Endpoint, count: int
 ) -> None:
-    path, metrics, web, master = (
-        config(tmp_path, local.url, FLAT, slo={"latency_mean": "21ms"}),
-        *(free_port() for _ in range(3)),
-    )
+    path, metrics, web = config(tmp_path, local.url, FLAT, slo={"latency_mean": "21ms"}), free_port(), free_port()
     options = ["--sm-config", str(path), "--sm-metrics-port", str(metrics), "--web-host", "127.0.0.1"]
-    options += ["--web-port", str(web)]
-    if processes > 1:
-        options += ["--processes", str(processes), "--master-bind-port", str(master), "--master-port", str(master)]
+    options += ["--web-port", str(web), *processes(count)]
     with locust(tmp_path, "-f", STARTERS, *options) as run:
         assert wait_for("metrics", lambda: scraped(metrics))["sm_locust_running",] == 0
         form = {"user_count": 1, "spawn_rate": 1, "sm_config": str(path), "sm_speed": 1}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import json
 import signal
+import subprocess
+import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.runs.harness import (
+    STARTERS,
     Endpoint,
     accounted,
+    answers,
     config,
     endpoint,
     environment,
@@ -22,29 +28,23 @@ from tests.runs.harness import (
     is_complete,
     locust,
     post,
+    processes,
     summary,
     wait_for,
 )
-
-INVOKE = "locustfiles/invoke_endpoint.py"
-FROM_CONFIG = "shapes/from_config.py"
 
 UP: dict[str, Any] = {"name": "up", "duration": 2, "arrival_rate": 100, "ramp_to": 300}
 STEADY: dict[str, Any] = {"name": "steady", "duration": 2.5, "arrival_rate": 300}
 LONG: dict[str, Any] = {"name": "long", "duration": 60, "arrival_rate": 100}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, local: Endpoint, processes: int) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, local: Endpoint, count: int) -> None:
     # Answers as slow as the SLO lets them be would be 1,500 in flight: two processes are suggested.
     tight: dict[str, Any] = {"slo": {"latency_mean": "5s"}, "arrivals": {"max_in_flight": 1000}}
     path = config(tmp_path, local.url, UP, STEADY, **tight)
-    more = ["--processes", str(processes), "--master-bind-port", str(free_port())] if processes > 1 else []
-    if more:
-        more += ["--master-port", more[-1]]
-    with locust(
-        tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", "--json", *more
-    ) as run:
+    arguments = ["-f", STARTERS, "--sm-config", str(path), "--headless", "--json", *processes(count)]
+    with locust(tmp_path, *arguments) as run:
         code = run.wait()
         found = accounted(summary(run.the_folder()))
         assert is_complete(run.the_folder())
@@ -53,8 +53,8 @@ def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, loca
         assert found["arrivals"]["planned"] == pytest.approx(400 + 750, abs=0.01)
         assert found["arrivals"]["delivered_ratio"] > 0.97
         meta = json.loads((run.the_folder() / "run.json").read_text())
-        assert len(meta["workers"]) == processes
-        assert ("one process sends this load, and 2 are suggested" in run.output) is (processes == 1)
+        assert len(meta["workers"]) == count
+        assert ("one process sends this load, and 2 are suggested" in run.output) is (count == 1)
         assert meta["ended"] == "schedule complete"
         assert meta["schedule"]["source"] == f"config {path}"
         # Locust's own total, from its workers' reports, is the same: nothing ended unseen.
@@ -65,11 +65,11 @@ def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, loca
 
 def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_path: Path, local: Endpoint) -> None:
     path, port = config(tmp_path, local.url, UP), free_port()
-    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--web-port", str(port)]
+    arguments = ["-f", STARTERS, "--sm-config", str(path), "--web-port", str(port)]
     with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"
         form = {"user_count": 1, "spawn_rate": 1, "sm_config": str(path), "sm_speed": 1}
-        wait_for("web UI", lambda: _answers(page))
+        wait_for("web UI", lambda: answers(page))
 
         refused = post(f"{page}/swarm", **{**form, "sm_config": str(tmp_path / "absent.yaml")})
         assert refused["success"] is False
@@ -97,7 +97,7 @@ def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_
 def test_without_a_shape_a_user_is_one_arrival_a_second(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url)
     options = ["-u", "50", "-r", "50", "-t", "4s", "--headless"]
-    with locust(tmp_path, "-f", files(INVOKE), "--sm-config", str(path), *options) as run:
+    with locust(tmp_path, "-f", files("locustfiles/invoke_endpoint.py"), "--sm-config", str(path), *options) as run:
         run.wait()
         found = accounted(summary(run.the_folder()))
         rows = _timeline(run.the_folder())
@@ -111,7 +111,7 @@ def test_a_frozen_endpoint_does_not_slow_the_arrivals_down(tmp_path: Path) -> No
     # Wide enough to answer everything that has queued up once it thaws.
     with endpoint(tmp_path, workers=64, backlog=5000) as local:
         path = config(tmp_path, local.url, {"name": "flat", "duration": 9, "arrival_rate": 400})
-        with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless") as run:
+        with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless") as run:
             wait_for("the run", lambda: run.folders())
             time.sleep(2.0)
             with local.frozen():
@@ -130,7 +130,7 @@ def test_a_frozen_endpoint_does_not_slow_the_arrivals_down(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "everyone", "processes", "ended"),
+    ("number", "everyone", "count", "ended"),
     [
         (signal.SIGINT, False, 1, "stopped by hand"),
         (signal.SIGTERM, False, 1, "terminated"),
@@ -140,11 +140,10 @@ def test_a_frozen_endpoint_does_not_slow_the_arrivals_down(tmp_path: Path) -> No
     ids=["Ctrl-C", "SIGTERM", "Ctrl-C to master and workers", "SIGTERM to the master"],
 )
 def test_however_it_is_ended_it_leaves_a_complete_folder(
-    tmp_path: Path, local: Endpoint, number: int, everyone: bool, processes: int, ended: str
+    tmp_path: Path, local: Endpoint, number: int, everyone: bool, count: int, ended: str
 ) -> None:
-    path, port = config(tmp_path, local.url, LONG), str(free_port())
-    more = ["--processes", str(processes), "--master-bind-port", port, "--master-port", port] if processes > 1 else []
-    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *more) as run:
+    path = config(tmp_path, local.url, LONG)
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", *processes(count)) as run:
         wait_for("requests", lambda: local.served() > 300)
         (run.signal_all if everyone else run.signal)(number)
         run.wait(30)
@@ -156,13 +155,12 @@ def test_however_it_is_ended_it_leaves_a_complete_folder(
     assert found["arrivals"]["delivered_ratio"] > 0.9
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 def test_a_wrong_configuration_is_said_once_with_exit_code_2_and_nothing_is_sent(
-    tmp_path: Path, local: Endpoint, processes: int
+    tmp_path: Path, local: Endpoint, count: int
 ) -> None:
-    path, port = config(tmp_path, local.url, {**UP, "arrival_rate": "many"}), str(free_port())
-    more = ["--processes", str(processes), "--master-bind-port", port, "--master-port", port] if processes > 1 else []
-    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *more) as run:
+    path = config(tmp_path, local.url, {**UP, "arrival_rate": "many"})
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", *processes(count)) as run:
         assert run.wait() == 2, run.output
         wait_for("the end of every process", lambda: not run.processes(), 10)
         assert run.output.count(f"{path}: phases[0].arrival_rate: 'many'") == 1
@@ -183,7 +181,7 @@ def test_a_wrong_configuration_is_said_once_with_exit_code_2_and_nothing_is_sent
 )
 def test_wrong_options_are_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], says: str) -> None:
     path = config(tmp_path, "http://127.0.0.1:9", UP)
-    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", *arguments) as run:
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", *arguments) as run:
         assert run.wait() == 2, run.output
         (line,) = [line for line in run.output.splitlines() if line.startswith("sm_locust: ")]
         assert says in line
@@ -193,16 +191,15 @@ def test_wrong_options_are_one_sentence_and_exit_code_2(tmp_path: Path, argument
 def test_without_credentials_nothing_is_sent(tmp_path: Path, local: Endpoint) -> None:
     path = config(tmp_path, local.url, UP)
     env = {k: v for k, v in environment(HOME=str(tmp_path)).items() if "ACCESS_KEY" not in k}
-    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", env=env) as run:
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", env=env) as run:
         assert run.wait() == 2, run.output
         assert "no AWS credentials were found" in run.output
     assert local.served() == 0
 
 
 def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, {**LONG, "duration": 12}), str(free_port())
-    options = ["--processes", "2", "--master-bind-port", port, "--master-port", port, "--headless"]
-    with locust(tmp_path, "-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), *options) as run:
+    path = config(tmp_path, local.url, {**LONG, "duration": 12})
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), *processes(2), "--headless") as run:
         wait_for("requests", lambda: local.served() > 100)
         run.signal(signal.SIGSTOP)  # the master alone: no heartbeats, as in a partition
         time.sleep(5.0)
@@ -218,7 +215,7 @@ def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tm
 
 def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoint) -> None:
     path, port = config(tmp_path, local.url, {**LONG, "duration": 10}), str(free_port())
-    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--master-port", port]
+    arguments = ["-f", STARTERS, "--sm-config", str(path), "--master-port", port]
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     master = ["--master", "--master-bind-port", port, "--expect-workers", "1", "--headless"]
@@ -239,24 +236,6 @@ def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoin
     assert found["arrivals"]["sent"] == local.served()
 
 
-def test_a_second_ctrl_c_ends_the_patience_and_still_leaves_a_complete_folder(tmp_path: Path, local: Endpoint) -> None:
-    path = config(tmp_path, local.url, LONG)
-    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless", "--stop-timeout", "60"]
-    with locust(tmp_path, *arguments) as run:
-        wait_for("requests", lambda: local.served() > 100)
-        with local.frozen():
-            time.sleep(1.0)
-            run.signal(signal.SIGINT)
-            time.sleep(2.0)
-            assert run.process.poll() is None, "it waits for what is in flight"
-            run.signal(signal.SIGINT)
-            run.wait(15)
-        found = accounted(summary(run.the_folder()))
-        assert is_complete(run.the_folder())
-        assert "Traceback" not in run.output
-    assert found["requests"]["cancelled"] > 50
-
-
 def test_the_class_picker_plays_the_shape_that_was_picked(tmp_path: Path, local: Endpoint) -> None:
     (tmp_path / "two_shapes.py").write_text(
         "from sm_locust import Phase, PhasesShape\n"
@@ -266,11 +245,11 @@ def test_the_class_picker_plays_the_shape_that_was_picked(tmp_path: Path, local:
         "    phases = [Phase('fast', 2, 60)]\n"
     )
     path, port = config(tmp_path, local.url), free_port()
-    shapes = f"{files(INVOKE)},{tmp_path / 'two_shapes.py'}"
+    shapes = f"{files('locustfiles/invoke_endpoint.py')},{tmp_path / 'two_shapes.py'}"
     arguments = ["-f", shapes, "--sm-config", str(path), "--class-picker", "--web-port", str(port)]
     with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"
-        wait_for("web UI", lambda: _answers(page))
+        wait_for("web UI", lambda: answers(page))
         form = {"user_count": 1, "spawn_rate": 1, "user_classes": "InvokeEndpoint", "sm_config": str(path)}
         for shape, arrivals in (("Fast", 120), ("Slow", 40)):
             assert post(f"{page}/swarm", **form, shape_class=shape)["success"] is True
@@ -285,7 +264,7 @@ def test_the_class_picker_plays_the_shape_that_was_picked(tmp_path: Path, local:
 
 def test_sigterm_ends_a_master_that_waits_for_workers(tmp_path: Path) -> None:
     path = config(tmp_path, "http://127.0.0.1:9", UP)
-    arguments = ["-f", files(INVOKE, FROM_CONFIG), "--sm-config", str(path), "--headless"]
+    arguments = ["-f", STARTERS, "--sm-config", str(path), "--headless"]
     waiting = ["--master", "--expect-workers", "1", "--master-bind-port", str(free_port())]
     with locust(tmp_path, *arguments, *waiting) as run:
         wait_for("the master", lambda: "Starting Locust" in run.output)
@@ -335,7 +314,7 @@ def test_payloads_that_are_sent_once_end_the_run_with_the_last_of_them(tmp_path:
     path = config(tmp_path, local.url, {"name": "all", "duration": 60, "arrival_rate": 60}, request=request)
     with locust(
         tmp_path,
-        *("-f", files("locustfiles/invoke_endpoint.py", "shapes/from_config.py"), "--sm-config", str(path)),
+        *("-f", STARTERS, "--sm-config", str(path)),
         "--headless",
     ) as run:
         code, folder = run.wait(), run.the_folder()
@@ -380,9 +359,6 @@ def test_locust_as_a_library_needs_one_call_and_another_for_another_order(tmp_pa
         "runner.quit()\n"
         "print(live.finish().folder)\n"
     )
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment(), timeout=60)
     assert done.returncode == 0, done.stderr
     refused, *folders = done.stdout.splitlines()
@@ -395,24 +371,10 @@ def test_locust_as_a_library_needs_one_call_and_another_for_another_order(tmp_pa
 
 
 def _state(page: str) -> str:
-    import urllib.request
-
     with urllib.request.urlopen(f"{page}/stats/requests", timeout=5) as answer:
         return str(json.load(answer)["state"])
 
 
-def _answers(page: str) -> bool:
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(page, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def _timeline(folder: Path) -> list[dict[str, str]]:
-    import csv
-
     with open(folder / "timeline.csv", newline="") as file:
         return list(csv.DictReader(file))

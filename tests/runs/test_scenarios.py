@@ -12,7 +12,7 @@ import pytest
 
 from tests.oracles import shop
 from tests.oracles.shop import counted
-from tests.runs.harness import accounted, environment, files, is_complete, locust, summary
+from tests.runs.harness import accounted, environment, files, is_complete, locust, processes, summary
 
 SECRET = "known-to-few-and-far-between"
 SCRIPT = """
@@ -59,7 +59,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     with shop.running() as server:
         (folder / "script.yml").write_text(SCRIPT % server.url)
         (folder / "users.csv").write_text("id\n" + "".join(f"{i}\n" for i in range(1000)))
-        arguments = ["-f", files("locustfiles/artillery.py", "shapes/from_config.py"), "--headless", "--processes", "2"]
+        arguments = ["-f", files("locustfiles/artillery.py", "shapes/from_config.py"), "--headless", *processes(2)]
         arguments += ["--stop-timeout", "2"]
         env = environment(SHOP_TOKEN=SECRET)
         with locust(folder, *arguments, "--sm-config", str(folder / "script.yml"), env=env) as run:

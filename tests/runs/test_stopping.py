@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.record.clock import unix
-from tests.runs.harness import accounted, config, endpoint, files, is_complete, locust, summary, wait_for
+from tests.runs.harness import STARTERS, accounted, config, endpoint, is_complete, locust, summary, wait_for
 
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 FLAT: dict[str, Any] = {"name": "flat", "duration": 600, "arrival_rate": 100}
 WIDE: dict[str, Any] = {"workers": 64, "backlog": 5000}
 

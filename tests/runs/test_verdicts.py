@@ -13,9 +13,8 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from tests.runs.harness import Locust, accounted, config, endpoint, files, locust, summary, wait_for
+from tests.runs.harness import STARTERS, Locust, accounted, config, endpoint, files, locust, summary, wait_for
 
-STARTERS = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 SLOW: dict[str, Any] = {"service_time": 0.3, "workers": 200, "backlog": 1000}
 SLO: dict[str, Any] = {"error_rate": "5%"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +14,13 @@ import pytest
 from sm_locust.record.run import Run
 from tests.runs.harness import (
     ROOT,
+    STARTERS,
     Endpoint,
     accounted,
+    answers,
     client,
     config,
     endpoint,
-    files,
     free_port,
     is_complete,
     locust,
@@ -31,7 +31,6 @@ from tests.runs.harness import (
     wait_for,
 )
 
-PLAYED = files("locustfiles/invoke_endpoint.py", "shapes/from_config.py")
 SIX_MINUTES: dict[str, Any] = {"name": "six minutes", "duration": "6m", "arrival_rate": 100}
 THREE_MINUTES: dict[str, Any] = {"name": "three minutes", "duration": "3m", "arrival_rate": 100}
 SPEED = "60"
@@ -50,7 +49,7 @@ def fast(tmp_path: Path) -> Iterator[Endpoint]:
 
 def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: Path, fast: Endpoint) -> None:
     path = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES, slo={"model_latency_mean": "50ms"})
-    with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
         code = run.wait()
         folder = run.the_folder()
     assert is_complete(folder)
@@ -76,7 +75,7 @@ def test_metrics_that_may_not_be_read_are_a_sentence_and_the_run_goes_on(tmp_pat
     refuse(fast.url, service="monitoring", next=1000, error="AccessDeniedException")
     refuse(fast.url, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it
     path = config(tmp_path, fast.url, THREE_MINUTES, cloudwatch=MINUTES)
-    with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
         code = run.wait()
         folder = run.the_folder()
     assert "Traceback" not in run.output
@@ -93,7 +92,7 @@ def test_nobody_has_to_wait_for_cloudwatch(tmp_path: Path) -> None:
     """Ctrl-C while the last minutes are waited for: what came so far stands, and the run's own numbers are whole."""
     with endpoint(tmp_path, publish_delay=3600) as local:
         path = config(tmp_path, local.url, {"name": "short", "duration": 3, "arrival_rate": 100})
-        with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--headless") as run:
+        with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless") as run:
             wait_for("the wait", lambda: "waiting for CloudWatch" in run.output, 40)
             assert is_complete(run.the_folder())  # before anything is waited for
             run.signal(signal.SIGINT)
@@ -108,7 +107,7 @@ def test_nobody_has_to_wait_for_cloudwatch(tmp_path: Path) -> None:
 def test_ctrl_c_in_mid_run_does_not_wait_for_cloudwatch_at_all(tmp_path: Path) -> None:
     with endpoint(tmp_path, publish_delay=3600) as local:
         path = config(tmp_path, local.url, {"name": "long", "duration": 60, "arrival_rate": 100})
-        with locust(tmp_path, "-f", PLAYED, "--sm-config", str(path), "--headless") as run:
+        with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless") as run:
             wait_for("the load", lambda: local.counts()["invocations"] > 50, 40)
             begun = time.monotonic()
             run.signal(signal.SIGINT)
@@ -119,10 +118,10 @@ def test_ctrl_c_in_mid_run_does_not_wait_for_cloudwatch_at_all(tmp_path: Path) -
 
 def test_the_web_ui_stops_at_once_and_the_last_minutes_come_after(tmp_path: Path, fast: Endpoint) -> None:
     path, port = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES), free_port()
-    arguments = ["-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--web-port", str(port)]
+    arguments = ["-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--web-port", str(port)]
     with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"
-        wait_for("the web UI", lambda: _answers(page), 30)
+        wait_for("the web UI", lambda: answers(page), 30)
         assert post(f"{page}/swarm")["success"] is True
         wait_for("the load", lambda: fast.counts()["invocations"] > 200, 30)
         post(f"{page}/stop")
@@ -137,14 +136,6 @@ def test_the_web_ui_stops_at_once_and_the_last_minutes_come_after(tmp_path: Path
         run.wait()
 
 
-def _answers(page: str) -> bool:
-    try:
-        with urllib.request.urlopen(page, timeout=5):
-            return True
-    except OSError:
-        return False
-
-
 def test_the_configurations_that_come_along_play(tmp_path: Path) -> None:
     """At high speed and for a while; the locustfile and the shape are those that come along, too."""
 
@@ -152,7 +143,7 @@ def test_the_configurations_that_come_along_play(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         with endpoint(folder, int(SPEED)) as local:
-            arguments = ["-f", PLAYED, "--sm-config", str(ROOT / f"configs/{name}.yaml"), "--sm-url", local.url]
+            arguments = ["-f", STARTERS, "--sm-config", str(ROOT / f"configs/{name}.yaml"), "--sm-url", local.url]
             with locust(folder, *arguments, "--sm-speed", SPEED, "--headless", "-t", "3") as run:
                 run.wait()
                 found = accounted(summary(run.the_folder()))
@@ -176,7 +167,7 @@ def beside(folder: Path, what: str) -> tuple[int, dict[str, Any], str]:
             order(there.url, "endpoint", status="Updating", **{"for": 6})
         elif what == "throttled":
             refuse(there.url, service="monitoring", next=12)
-        arguments = ["-f", PLAYED, "--sm-config", str(path), "--sm-speed", SPEED, "--headless"]
+        arguments = ["-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--headless"]
         with locust(folder, *arguments) as run:
             wait_for("the load", lambda: there.counts()["invocations"] > 50, 40)
             if what == "deleted":

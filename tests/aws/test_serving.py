@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.aws.capacity import Capacity, Scaled, ask_for, describe, scaled, wait_until_steady
+from sm_locust.aws.serving import Scaled, Serving, ask_for, describe, scaled, wait_until_steady
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError
 from tests.aws.harness import Answers, asked, config, refused, said, scripted
@@ -93,13 +93,42 @@ def test_copies_are_asked_for_and_waited_for() -> None:
     assert said_ == ["trees is Updating, 1 of 2 copies serve"]
 
 
+def test_the_watched_variant_is_the_one_that_is_told_of() -> None:
+    answers: Answers = {"DescribeEndpoint": described("Updating", 1, 2), "DescribeEndpointConfig": CONFIGURED}
+    with scripted(answers) as aws:
+        assert describe(config(aws.url)) == Serving("Updating", 1, 2, ARN, "ml.m4.xlarge")
+
+
 def test_a_serverless_variant_is_steady_without_instances() -> None:
     serverless = said({"ProductionVariants": [{"VariantName": "AllTraffic", "ServerlessConfig": {}}]})
     answers: Answers = {"DescribeEndpoint": described("InService", None, None), "DescribeEndpointConfig": serverless}
     with scripted(answers) as aws:
         found = describe(config(aws.url))
-    assert found == Capacity("InService", None, None, ARN)
+    assert found == Serving("InService", None, None, ARN)
     assert found.is_steady
+
+
+def test_an_instance_type_that_we_may_not_know_is_left_out() -> None:
+    denied = refused("AccessDeniedException", "no")
+    with scripted({"DescribeEndpoint": described("InService", 1, 1), "DescribeEndpointConfig": denied}) as aws:
+        assert describe(config(aws.url)) == Serving("InService", 1, 1, ARN)
+
+
+def test_a_variant_that_is_not_there_is_told_with_those_that_are() -> None:
+    with (
+        scripted({"DescribeEndpoint": described("InService", 1, 1)}) as aws,
+        pytest.raises(AwsFault, match="has no variant Blue; it has Other, AllTraffic"),
+    ):
+        describe(config(aws.url, target={"variant": "Blue"}))
+
+
+def test_a_number_of_instances_is_asked_for_the_variant() -> None:
+    with scripted({"UpdateEndpointWeightsAndCapacities": said({"EndpointArn": "arn:" + "x" * 20})}) as aws:
+        ask_for(config(aws.url), 4)
+        assert asked(aws.requests[0]) == {
+            "EndpointName": "decision-trees-sample",
+            "DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic", "DesiredInstanceCount": 4}],
+        }
 
 
 def test_waiting_ends_when_all_instances_serve_and_says_what_it_waits_for() -> None:
@@ -114,7 +143,7 @@ def test_waiting_ends_when_all_instances_serve_and_says_what_it_waits_for() -> N
     said_: list[str] = []
     with scripted({"DescribeEndpoint": steps, "DescribeEndpointConfig": CONFIGURED}) as aws:
         found = wait_until_steady(config(aws.url), 2, patience=10, every=0.01, say=said_.append)
-    assert found == Capacity("InService", 2, 2, ARN, "ml.m4.xlarge")
+    assert found == Serving("InService", 2, 2, ARN, "ml.m4.xlarge")
     assert said_ == [
         "decision-trees-sample is InService, 1 of 1 instances serve",
         "SageMaker DescribeEndpoint was refused: ServiceUnavailable: try later",

@@ -1,7 +1,7 @@
 """What automatic scaling scales: the watched variant's instances, or the watched inference component's copies.
 
-How many there are, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling
-itself, which asks for numbers of its own, is scaling's.
+How many serve, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling itself,
+which asks for numbers of its own, is scaling's.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sm_locust.aws import endpoint
+from sm_locust.aws.endpoint import HOPELESS, STEADY, Endpoint
 from sm_locust.aws.session import AwsFault, ask, client, watched
 from sm_locust.config import ConfigError, RunConfig, format_duration
-
-STEADY = "InService"
-HOPELESS = ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting")  # no waiting helps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
+class Serving:
     """How many there are at one moment.
 
     status   as SageMaker names it: InService, Updating while some are added, …
@@ -81,19 +78,36 @@ def scaled(config: RunConfig) -> Scaled:
     return Scaled(f"endpoint/{name}/variant/{variant}", dimension, name, "instance", component=False)
 
 
-def describe(config: RunConfig) -> Capacity:
+def describe(config: RunConfig) -> Serving:
     """As it is now. Raises AwsFault, also when there is no such variant or component."""
     what = scaled(config)
     if not what.component:
-        variant = endpoint.describe(config)
-        return Capacity(variant.status, variant.current, variant.desired, variant.arn, variant.instance_type)
+        return _of_the_variant(Endpoint.read(config))
     answer = ask(client(config, "sagemaker"), "DescribeInferenceComponent", InferenceComponentName=what.name)
     copies = answer.get("RuntimeConfig") or {}
-    return Capacity(
+    return Serving(
         str(answer["InferenceComponentStatus"]),
         copies.get("CurrentCopyCount"),
         copies.get("DesiredCopyCount"),
         str(answer["InferenceComponentArn"]),
+    )
+
+
+def _of_the_variant(endpoint: Endpoint) -> Serving:
+    if not endpoint.watched:
+        raise AwsFault(
+            f"endpoint {endpoint.name}, {endpoint.status}, has no variant {endpoint.variant}; it has "
+            f"{', '.join(endpoint.variants) or 'none yet'}",
+            "NoSuchVariant",
+        )
+    if endpoint.why_not is not None and endpoint.why_not.passing:
+        raise endpoint.why_not  # for the instances' type, which is worth asking again
+    return Serving(
+        endpoint.status,
+        endpoint.watched.get("CurrentInstanceCount"),
+        endpoint.watched.get("DesiredInstanceCount"),
+        str(endpoint.described.get("EndpointArn", "")),
+        endpoint.instance_type,
     )
 
 
@@ -102,16 +116,22 @@ def ask_for(config: RunConfig, n: int) -> None:
 
     Raises AwsFault, also while it is Updating: see `wait_until_steady`.
     """
-    what = scaled(config)
+    what, sagemaker = scaled(config), client(config, "sagemaker")
     if what.component:
         ask(
-            client(config, "sagemaker"),
+            sagemaker,
             "UpdateInferenceComponentRuntimeConfig",
             InferenceComponentName=what.name,
             DesiredRuntimeConfig={"CopyCount": n},
         )
     else:
-        endpoint.set_instances(config, n)
+        name, variant = watched(config)
+        ask(
+            sagemaker,
+            "UpdateEndpointWeightsAndCapacities",
+            EndpointName=name,
+            DesiredWeightsAndCapacities=[{"VariantName": variant, "DesiredInstanceCount": n}],
+        )
 
 
 def wait_until_steady(
@@ -121,7 +141,7 @@ def wait_until_steady(
     patience: float,
     every: float,
     say: Callable[[str], None],
-) -> Capacity:
+) -> Serving:
     """Waits until it is InService and as many serve as are wanted.
 
     n         that number; None for whatever is wanted

@@ -34,8 +34,9 @@ from sm_locust.custody import progress, say
 from sm_locust.interrupts import HEARD, Interrupts
 from sm_locust.kept import NOT_KEPT
 from sm_locust.loopback import only_loopback
+from sm_locust.record.meta import ENDS_OF_ITSELF
 from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
-from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
+from sm_locust.record.run import LEDGER, META, Run, RunError
 from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
 from sm_locust.schedule import SPEEDS

@@ -49,8 +49,8 @@ from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
-from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import (
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event, Planned, Sample
+from sm_locust.record.meta import (
     ALL_LOST,
     BY_HAND,
     COMPLETE,
@@ -60,14 +60,9 @@ from sm_locust.record.run import (
     SEARCHED,
     STOPPED,
     USED_UP,
-    WORKER_BACK,
-    WORKER_LOST,
-    Event,
-    Plan,
-    Run,
-    RunError,
-    Sample,
 )
+from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.run import Run, RunError
 from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
@@ -473,7 +468,7 @@ class LiveRun:
         if until <= active.planned_until:
             return
         planned = active.schedule.expected(until) if active.schedule else active.commanded.expected(until)
-        row = Plan(active.planned_until, until, planned - active.planned, active.users)
+        row = Planned(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
         if self.exposed is not None:

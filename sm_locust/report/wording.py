@@ -21,8 +21,8 @@ from sm_locust.config import OVERHEAD
 from sm_locust.record.billing import Billing
 from sm_locust.record.billing import Item as BilledItem
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Step
 from sm_locust.record.observation import alarm_change
-from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke

@@ -17,9 +17,9 @@ import yaml
 from click.testing import CliRunner
 
 from sm_locust.cli import main
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.experiment import Experiment as ToPlay
-from sm_locust.experiment import _as_file, _recorded
+from sm_locust.experiment import _as_file, _recorded, play
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior
 from sm_locust.record.run import Run
 from tests.runs.harness import (
@@ -340,6 +340,13 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
     assert said in experiment.output
     assert len(experiment.output.strip().splitlines()) == 1
     assert not list(experiment.runs.glob("*"))
+
+
+def test_runs_of_others_are_not_taken_for_a_side(tmp_path: Path) -> None:
+    Run.create(tmp_path / "mine", {"speed": 1})
+    with pytest.raises(ConfigError, match=r"mine: holds a run already, .+ accepted: a folder"):
+        play(ToPlay(config(tmp_path, "http://127.0.0.1:1"), tmp_path / "mine"))
+    assert not (tmp_path / "mine" / EXPERIMENT).exists()
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,10 @@ def test_what_was_changed_begins_with_the_scaling(reference: Comparison, hostile
 def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(reference: Comparison) -> None:
     said = on_terminal(reference)
     assert max(map(len, said.splitlines())) <= 100
-    assert said.splitlines()[-1] == "runs/demo/  (compare.html, compare.md, compare.json)"
+    assert said.splitlines()[-3:] == [
+        *("BEFORE: VALID, SLO FAILED", "AFTER: VALID, SLO PASSED"),
+        "runs/demo/  (compare.html, compare.md, compare.json)",
+    ]
     order = [
         "BEFORE: first",
         "AFTER: no",

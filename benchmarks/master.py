@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -118,7 +119,7 @@ def speak_for_workers(port: int) -> None:
 
     for socket in names:
         say(socket, "client_ready", locust.__version__)
-        say(socket, HELLO, {})
+        say(socket, HELLO, {"version": version("sm-locust")})
     began = time.monotonic()
     next_at = {socket: began + 1 + n / WORKERS for n, socket in enumerate(names)}
     run_id, users, seq = "", dict.fromkeys(names, 0), dict.fromkeys(names, 0)
@@ -142,6 +143,7 @@ def speak_for_workers(port: int) -> None:
             at, seq[socket] = float(seq[socket]), seq[socket] + 1
             rows = [{**row, "second": at} for row in seconds[seq[socket] % 10]]
             counted = {"intervals": rows, "failures": [], "in_flight": 1, "cpu": None, "at": at + 1}
+            counted |= {"clock_ahead": None, "payloads_failed": "", "cut_short": 0}
             say(socket, SHIP, {"run_id": run_id, "seq": seq[socket], **counted})
             if seq[socket] % 3 == 0:
                 say(socket, "stats", {**reports[seq[socket] % 5], "user_count": users[socket]})

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sm_locust.analysis.compare import Side
-from sm_locust.analysis.scenario import Asked, Scenario
+from sm_locust.analysis.replay import PredictedMinute, Prediction
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.whatif import Minute, Prediction
+from sm_locust.analysis.whatif import Asked, WhatIf
 from sm_locust.config import RunConfig
 from sm_locust.record.run import Run
 
@@ -26,7 +26,7 @@ EQUAL, APART = 0.90, 2  # share of minutes with as many instances, and minutes b
 class Held:
     """One whole minute. Latencies are mean seconds; None where nothing was answered well, or nobody watched."""
 
-    predicted: Minute
+    predicted: PredictedMinute
     instances: float | None
     latency: float | None
     error_rate: float | None
@@ -86,7 +86,7 @@ def held_against(before: Run, after: Run) -> Agreement:
         raise SystemExit(f"{after.folder}: nothing says which scaling it started with")
     played = RunConfig.from_dict({**real.meta["config"], "phases": _phases(real)})
     asked = Asked(setting.per_instance, setting.min_instances, setting.max_instances, speed=real.speed)
-    prediction = Scenario.of(Summary.of(before), asked, played).asked
+    prediction = WhatIf.of(Summary.of(before), asked, played).asked
     held = (
         Held(predicted, was.instances, row.requests.latency.mean, was.error_rate)
         for predicted, row, was in zip(prediction.minutes, real.minutes.rows, Side(real).minutes, strict=False)

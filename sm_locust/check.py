@@ -17,8 +17,9 @@ from locust.env import Environment
 from sm_locust import payloads
 from sm_locust.analysis.cost import BETWEEN, check_cost
 from sm_locust.analysis.plan import Plan
-from sm_locust.aws import check, quotas, serving
-from sm_locust.aws.session import addresses, region_of, runtime_urls
+from sm_locust.aws import preflight, quotas, serving
+from sm_locust.aws.runtime import runtime_urls
+from sm_locust.aws.session import addresses, region_of
 from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
@@ -86,7 +87,7 @@ class Check:
         real = None if schedule is None else schedule.at_speed(self.speed)
         yield _plan(real, self.speed, config.requests_each)
         if config.target is not None and config.target.container is None:
-            yield from check.findings(config, self.speed, *_lasts(config, real, self.speed))
+            yield from preflight.findings(config, self.speed, *_lasts(config, real, self.speed))
             yield from _unrestored(config, self.run_dir)
         if real is not None:
             yield from _cost(config, bodies, self.speed)

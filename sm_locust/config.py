@@ -555,10 +555,11 @@ class RunConfig(Section):
 
     @property
     def scales_copies(self) -> bool:
-        """Whether `scaling` counts the copies of an inference component, and not instances."""
-        if self.scaling is None:
-            return False
-        known = self.scaling.of_components
+        """Whether what is scaled are copies of an inference component, and not instances.
+
+        The metric of `scaling` decides it; where there is none, or one of somebody's own, what requests name.
+        """
+        known = None if self.scaling is None else self.scaling.of_components
         return self.request.inference_component is not None if known is None else known
 
     def urls(self) -> tuple[str, ...]:

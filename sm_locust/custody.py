@@ -21,6 +21,7 @@ from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import stand_in
 from sm_locust.record import prior
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
+from sm_locust.scaled import PREFIX
 
 STEADY_PATIENCE = 1800.0  # schedule seconds: an instance takes minutes to come and to go
 RESTORE_ATTEMPTS = 4
@@ -144,7 +145,7 @@ def removable(found: Found, run_dir: Path) -> list[str]:
     """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
     refuse_owed(run_dir, found.config, found.state)
     names = [str(there["PolicyName"]) for there in found.state.policies]
-    ours = [f"policy {name}" for name in names if name.startswith(scaling.PREFIX)]
+    ours = [f"policy {name}" for name in names if name.startswith(PREFIX)]
     needed = found.state.foreign_policies or found.state.scheduled_actions
     if found.state.target is not None and not needed and _registrations(found, run_dir):
         ours.append(f"the registration of {found.state.resource_id}, which we made")

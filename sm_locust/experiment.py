@@ -27,8 +27,9 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
 from sm_locust.aws import scaling, serving
 from sm_locust.aws.endpoint import STEADY
+from sm_locust.aws.runtime import runtime_urls
 from sm_locust.aws.scaling import ScalingState
-from sm_locust.aws.session import AwsFault, addresses, runtime_urls
+from sm_locust.aws.session import AwsFault, addresses
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.interrupts import HEARD, Interrupts
 from sm_locust.kept import NOT_KEPT
@@ -97,7 +98,7 @@ class Experiment:
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
         feeds.load(config.feeds, self.config.parent)
-        cost.check(config, None, self.speed, bodies, "experiment")
+        cost.check_load(config, None, self.speed, bodies, "experiment")
         return config
 
 

@@ -1,7 +1,7 @@
 """What things cost, as far as anybody said: in the configuration, or in a dated file of what AWS's Pricing API said.
 
-No price stands in the code. Asking AWS and keeping the file up to date is `aws/prices`'s; reading it needs no AWS. What
-is multiplied with prices is the analysis's.
+No price stands in the code. Asking AWS and keeping the file up to date is `aws/pricing`'s; reading it needs no AWS.
+What is multiplied with prices is the analysis's.
 """
 
 from __future__ import annotations

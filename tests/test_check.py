@@ -33,7 +33,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
     yield
     session._control_plane.cache_clear()
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 @pytest.fixture(scope="module")

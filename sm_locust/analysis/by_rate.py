@@ -13,6 +13,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.verdict import endpoint_drops
+from sm_locust.record.rounding import in_ms, rounded
 
 STEPS = 10, 40  # from the lowest rate to the highest: a picture's worth, at least and at most
 REQUESTS = 200  # that a step should have in the shortest run: no more steps than leave it so many
@@ -48,15 +49,12 @@ class Level:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        def in_ms(seconds: float | None) -> float | None:
-            return None if seconds is None else round(seconds * 1e3, 3)
-
         return {
             "rps": round(self.rate, 3),
             "sent": self.sent,
             "latency_mean_ms": in_ms(self.latency_mean),
             "latency_p99_ms": in_ms(self.latency_p99),
-            "error_rate": None if self.error_rate is None else round(self.error_rate, 9),
+            "error_rate": rounded(self.error_rate, 9),
         }
 
 

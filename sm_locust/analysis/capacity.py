@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from sm_locust.record.rounding import rounded
+
 Way = Literal["ramp", "search"]
 RAMP: Way = "ramp"
 SEARCH: Way = "search"
@@ -78,10 +80,6 @@ class Capacity:
 
     def as_dict(self) -> dict[str, Any]:
         """What summary.json holds; rates are arrivals a second for one instance."""
-
-        def rounded(rate: float | None) -> float | None:
-            return None if rate is None else round(rate, 3)
-
         return {
             "way": self.way,
             "max_rps": rounded(self.max_rps),

@@ -17,6 +17,7 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.watched import PUNCTUAL, ModelLatency, Setting
+from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run
 
 SCHEMA_VERSION = 1
@@ -52,15 +53,15 @@ class Minute:
         return {
             "partial": self.partial,
             "punctual": self.punctual,
-            "planned_per_minute": _rounded(self.planned),
-            "sent_per_minute": _rounded(self.sent),
-            "failed_per_minute": _rounded(self.failed),
-            "error_rate": _rounded(self.error_rate, 9),
-            "service_time_mean_ms": _ms(self.service_time_mean),
-            "model_latency_mean_ms": _ms(self.model_latency_mean),
-            "latency_p99_ms": _ms(self.latency_p99),
-            "invocations_per_minute": _rounded(self.invocations),
-            "invocations_per_instance_per_minute": _rounded(self.per_instance),
+            "planned_per_minute": rounded(self.planned),
+            "sent_per_minute": rounded(self.sent),
+            "failed_per_minute": rounded(self.failed),
+            "error_rate": rounded(self.error_rate, 9),
+            "service_time_mean_ms": in_ms(self.service_time_mean),
+            "model_latency_mean_ms": in_ms(self.model_latency_mean),
+            "latency_p99_ms": in_ms(self.latency_p99),
+            "invocations_per_minute": rounded(self.invocations),
+            "invocations_per_instance_per_minute": rounded(self.per_instance),
             "instances": self.instances,
         }
 
@@ -154,9 +155,9 @@ class Side:
             "slo": summary.slo.passed if summary.limits else None,
             "planned": round(whole.planned, 3),
             "sent": whole.sent,
-            "delivered_ratio": _rounded(ratio, 6),
+            "delivered_ratio": rounded(ratio, 6),
             "failed": requests.failed,
-            "error_rate": _rounded(error_rate(requests), 9),
+            "error_rate": rounded(error_rate(requests), 9),
             "first_failure_minute": self.first_failure,
             "first_slo_break_minute": self.first_break,
             "service_time_ms": requests.service_time.summary_ms(),
@@ -261,15 +262,7 @@ def _by_number(side: Side) -> list[Minute | None]:
 
 
 def _worst(found: tuple[int, float] | None) -> dict[str, Any] | None:
-    return None if found is None else {"minute": found[0], "ms": _ms(found[1])}
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1e3, 3)
-
-
-def _rounded(value: float | None, digits: int = 3) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if found is None else {"minute": found[0], "ms": in_ms(found[1])}
 
 
 def _told(meta: Mapping[str, Any]) -> dict[str, Any]:

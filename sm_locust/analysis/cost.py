@@ -49,7 +49,7 @@ UNITS = {  # key of `prices` → what one price is for
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CostItem:
     """One thing that is billed.
 
     what       in words
@@ -91,7 +91,7 @@ class Cost:
     unknown  what is billed in a quantity that cannot be told, in words; empty where all of it can
     """
 
-    items: tuple[Item, ...]
+    items: tuple[CostItem, ...]
     free: str = ""
     unknown: str = ""
 
@@ -138,7 +138,7 @@ class Cost:
             pulls, asked = schedule.duration / every + PULLS_AFTER, METRICS_A_PULL + rules
             metrics = times * pulls * asked / 1000
             items.append(("CloudWatch, about", "get_metric_data_thousand", *_twice(metrics)))
-        return cls(tuple(Item(*item, prices.known.get(item[1])) for item in items), unknown=unknown)
+        return cls(tuple(CostItem(*item, prices.known.get(item[1])) for item in items), unknown=unknown)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def check_cost(config: RunConfig, cost: Cost, what: Played = "run") -> None:
         raise ConfigError(f"{allowed}, and what the {what} costs is not known: {cost.unknown}")
 
 
-def check(
+def check_load(
     config: RunConfig,
     schedule: Schedule | None,
     speed: int,

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sm_locust.analysis.evidence import Evidence, Outcome
+from sm_locust.analysis.evidence import Evidence, Ruling
 
 CONFIDENCE = 0.95
 _QUANTILE = 2.0  # for 0.95 of a normal distribution
@@ -56,9 +56,9 @@ class Crossing:
 
     @classmethod
     def of(cls, tried: Sequence[Tried]) -> Crossing:
-        high = min((t.rate for t in tried if t.evidence.outcome is Outcome.FAILED), default=None)
+        high = min((t.rate for t in tried if t.evidence.ruling is Ruling.FAILED), default=None)
         under = [t for t in tried if high is None or t.rate < high]
-        low = max((t.rate for t in under if t.evidence.outcome is Outcome.HELD), default=None)
+        low = max((t.rate for t in under if t.evidence.ruling is Ruling.HELD), default=None)
         below = max((t.rate for t in under if t.evidence.ratio < 1), default=None)
         if high is None:
             return cls(low, None, low, below, None)

@@ -1,7 +1,7 @@
 """What one instance answers at which rate, as a run measured it: latency below its ceiling, the ceiling, its queue.
 
 Latency is what the SLO holds: the mean from the scheduled time, of good answers. It is read from windows without a
-queue; what a queue adds is for whoever replays a load (`whatif`) to work out. What no window showed stays unknown.
+queue; what a queue adds is for whoever replays a load (`replay`) to work out. What no window showed stays unknown.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
+from sm_locust.record.rounding import in_ms, rounded
 
 WINDOW = 5.0  # real seconds; never more than a schedule minute
 KNOTS = 40  # at most: with so many each still has a median of several windows
@@ -159,13 +160,13 @@ class Curve:
     def as_dict(self) -> dict[str, Any]:
         return {
             "latency": "mean from the scheduled time, of good answers, without a queue",
-            "knots": [{"rate": round(knot.rate, 3), "latency_ms": _ms(knot.latency)} for knot in self.knots],
+            "knots": [{"rate": round(knot.rate, 3), "latency_ms": in_ms(knot.latency)} for knot in self.knots],
             "lowest_rate": round(self.lowest, 3),
             "highest_rate": round(self.highest, 3),
-            "highest_latency_ms": _ms(self.longest),
+            "highest_latency_ms": in_ms(self.longest),
             "failing": round(self.failing, 9),
-            "ceiling": None if self.ceiling is None else round(self.ceiling, 3),
-            "full_latency_ms": None if self.full is None else _ms(self.full),
+            "ceiling": rounded(self.ceiling),
+            "full_latency_ms": in_ms(self.full),
             "room": None if math.isinf(self.room) else round(self.room, 1),
             "instances": self.instances,
             "instances_assumed": self.assumed,
@@ -179,10 +180,6 @@ def scatter(instances: float, even: bool) -> float:
     SageMaker does unless it is told otherwise, thins evenly spaced ones out to 1 − 1 / instances.
     """
     return 1 - 1 / instances if even else 1.0
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1e3, 3)
 
 
 # -- windows -----------------------------------------------------------------------------------------------------------

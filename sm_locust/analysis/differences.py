@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sm_locust.analysis.compare import Comparison
-from sm_locust.analysis.rules import ERROR_RATE, MEASURED, MODEL_LATENCY, Rule
+from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY, Rule
 from sm_locust.analysis.summary import Summary
-from sm_locust.config import Slo
+from sm_locust.config import ERROR_RATE, Slo
 
 DELIVERED, CAPACITY = "delivered_ratio", "capacity"
 METRICS = (*Slo.model_fields, DELIVERED, CAPACITY)
@@ -126,8 +126,8 @@ class Difference:
         return {
             "metric": self.metric,
             "unit": unit(self.metric),
-            "before": told(self.metric, self.before.value),
-            "after": told(self.metric, self.after.value),
+            "before": in_unit(self.metric, self.before.value),
+            "after": in_unit(self.metric, self.after.value),
             "change": None if self.change is None else round(self.change, 6),
             "direction": self.direction,
         }
@@ -138,7 +138,7 @@ def unit(metric: str) -> str:
     return "ratio" if metric in RATIOS else "rps" if metric == CAPACITY else "ms"
 
 
-def told(metric: str, value: float | None) -> float | None:
+def in_unit(metric: str, value: float | None) -> float | None:
     """A figure as compare.json has it: milliseconds for a latency."""
     if value is None:
         return None

@@ -21,8 +21,8 @@ from operator import mul
 from statistics import NormalDist
 
 from sm_locust.analysis.capacity import BACKLOG
-from sm_locust.analysis.rules import ERROR_RATE
 from sm_locust.analysis.verdict import MAX_IN_FLIGHT
+from sm_locust.config import ERROR_RATE
 from sm_locust.record.histogram import PERCENTILES, Histogram, bucket_of, middle_us
 from sm_locust.record.interval import Interval
 
@@ -33,7 +33,7 @@ HORIZON = 10  # times as long as a rate was looked at, it must be able to go on
 MAX_CORRELATION = 0.8  # of one second's residual with the next one's; more cannot be told from a trend
 
 
-class Outcome(Enum):
+class Ruling(Enum):
     HELD = "held"
     FAILED = "failed"
     UNDECIDED = "undecided"
@@ -43,13 +43,13 @@ class Outcome(Enum):
 class Evidence:
     """What the seconds of one rate say.
 
-    outcome   HELD only if every rule surely holds, FAILED if any surely does not
+    ruling    HELD only if every rule surely holds, FAILED if any surely does not
     metric    the rule that is closest to its limit, or furthest past it; BACKLOG where only a growing queue speaks
     ratio     how much of its limit that rule uses: 1 is the limit
     error     standard error of the ratio, as a share of it; infinite where nothing can be said
     """
 
-    outcome: Outcome
+    ruling: Ruling
     metric: str
     ratio: float
     error: float
@@ -87,7 +87,7 @@ def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
     limits   the `slo`, without `model_latency_*`: metric → seconds, or a fraction for error_rate
     """
     found = [_of_rule(metric, limit, seconds) for metric, limit in limits.items()]
-    failed = [evidence for evidence in found if evidence.outcome is Outcome.FAILED]
+    failed = [evidence for evidence in found if evidence.ruling is Ruling.FAILED]
     later = seconds[len(seconds) // 2 :]
     grows = _grows(seconds, limits) and (len(later) < 5 or _grows(later, limits))  # a queue that is full is another
     # Then the ratio is that of the time for which we looked, and of no other: no line leads through it.
@@ -96,11 +96,11 @@ def weigh(seconds: Sequence[Measured], limits: Mapping[str, float]) -> Evidence:
         worst = max(failed, key=lambda evidence: evidence.ratio)
         return replace(worst, error=math.inf) if passing else worst
     closest = max(found, key=lambda evidence: evidence.ratio)
-    undecided = any(evidence.outcome is Outcome.UNDECIDED for evidence in found)
+    undecided = any(evidence.ruling is Ruling.UNDECIDED for evidence in found)
     if grows or (not undecided and _worsens(seconds, limits)):
-        return replace(closest, outcome=Outcome.UNDECIDED, metric=BACKLOG, error=math.inf)
+        return replace(closest, ruling=Ruling.UNDECIDED, metric=BACKLOG, error=math.inf)
     if undecided:
-        return replace(closest, outcome=Outcome.UNDECIDED, error=math.inf if passing else closest.error)
+        return replace(closest, ruling=Ruling.UNDECIDED, error=math.inf if passing else closest.error)
     return closest
 
 
@@ -123,18 +123,18 @@ def _allowed(metric: str, limit: float) -> float | None:
 def _of_rule(metric: str, limit: float, seconds: Sequence[Measured]) -> Evidence:
     found = _ratio(metric, limit, seconds)
     if found is None:
-        return Evidence(Outcome.UNDECIDED, metric, 0.0, math.inf)
+        return Evidence(Ruling.UNDECIDED, metric, 0.0, math.inf)
     ratio, error = found
     if math.isinf(ratio) or not ratio:
         sure = math.isinf(ratio) or not error or error * _quantile(len(seconds) - 1) < 1
-        return Evidence(_outcome(ratio, sure), metric, ratio, error)
+        return Evidence(_ruling(ratio, sure), metric, ratio, error)
     # Logarithms: a queue that is short by chance varies little by the same chance, and would seem surer than it is.
     sure = abs(math.log(ratio)) > error * _quantile(len(seconds) - 1)
-    return Evidence(_outcome(ratio, sure), metric, ratio, error)
+    return Evidence(_ruling(ratio, sure), metric, ratio, error)
 
 
-def _outcome(ratio: float, sure: bool) -> Outcome:
-    return (Outcome.HELD if ratio <= 1 else Outcome.FAILED) if sure else Outcome.UNDECIDED
+def _ruling(ratio: float, sure: bool) -> Ruling:
+    return (Ruling.HELD if ratio <= 1 else Ruling.FAILED) if sure else Ruling.UNDECIDED
 
 
 def apart(metric: str, limit: float, before: Sequence[Measured], after: Sequence[Measured]) -> tuple[float, bool]:

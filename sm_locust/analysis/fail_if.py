@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sm_locust.analysis.compare import Comparison
-from sm_locust.analysis.differences import CAPACITY, METRICS, RATIOS, Difference, Figure, differ, told, unit
+from sm_locust.analysis.differences import CAPACITY, METRICS, RATIOS, Difference, Figure, differ, in_unit, unit
 from sm_locust.analysis.rules import MODEL_LATENCY
 from sm_locust.analysis.summary import Summary
 from sm_locust.config import A_METRIC, MAX_LATENCY, parse_duration
@@ -146,7 +146,7 @@ class Judged:
     def as_dict(self) -> dict[str, Any]:
         """What compare.json holds of it."""
         metric = self.rule.metric
-        limit = self.rule.limit if self.rule.relative else told(metric, self.rule.limit)
+        limit = self.rule.limit if self.rule.relative else in_unit(metric, self.rule.limit)
         return {
             "rule": str(self.rule),
             "fails_if": "above" if self.rule.above else "below",

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sm_locust.analysis.minutes import Minutes, Span
-from sm_locust.analysis.rules import ERROR_RATE, Rule, Stretch
-from sm_locust.analysis.watched import ModelLatency, Watched
+from sm_locust.analysis.minutes import Minutes
+from sm_locust.analysis.rules import Rule, Stretch
+from sm_locust.analysis.watched import Watched
+from sm_locust.config import ERROR_RATE
 from sm_locust.record.observation import ScalingEvent, alarm_change
 
 # What became of the latency.
@@ -140,15 +141,10 @@ def _latency(
     if not rules:
         return None, NO_LIMIT
     rows = [row for row in minutes.rows if minutes.is_judged(row) and row.requests.latency and row.at_s + 60 > began]
-    if not any(_breaks(watched, row, rules) for row in rows if row.at_s < until):
+    broken = [any(rule.broken_by(Stretch.of(row, watched)) for rule in rules) for row in rows]
+    if not any(breaks for row, breaks in zip(rows, broken, strict=True) if row.at_s < until):
         return None, NEVER_BROKEN
-    for row in rows:
-        if in_service is not None and row.at_s >= in_service - _SAME and not _breaks(watched, row, rules):
+    for row, breaks in zip(rows, broken, strict=True):
+        if in_service is not None and row.at_s >= in_service - _SAME and not breaks:
             return row.at_s, BACK
     return None, NOT_BACK
-
-
-def _breaks(watched: Watched, row: Span, rules: Sequence[Rule]) -> bool:
-    latency = ModelLatency.merged(watched.during(row))
-    stretch = Stretch("", row.requests, model_latency=latency, watched=True)
-    return any((rule.value(stretch) or 0.0) > rule.limit for rule in rules)

@@ -2,7 +2,7 @@
 
 Source: SageMaker AI developer guide, "Load testing your auto scaling configuration":
 SageMakerVariantInvocationsPerInstance = MAX_RPS × SAFETY_FACTOR × 60, starting with a factor of 0.5. Here the factor is
-derived, and 0.5 stands beside it. What a policy would do with the load is `whatif`'s, AWS's calls are the report's.
+derived, and 0.5 stands beside it. What a policy would do with the load is `replay`'s, AWS's calls are the report's.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.watched import OF_COPIES, PER_COPY, PER_INSTANCE, Watched
-from sm_locust.analysis.whatif import PROVISION, Load, Policy, predict
+from sm_locust.analysis.replay import PROVISION, Load, Policy, predict
+from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
+from sm_locust.record.rounding import in_ms, rounded
+from sm_locust.scaled import Scaled
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
 
@@ -39,43 +41,6 @@ MOST_INSTANCES = 10_000  # what `scaling` accepts
 SCALE_OUT_COOLDOWN = float(HIGH_PERIODS * PERIOD)
 
 NOW, RECOMMENDED, AWS = "now", "recommended", "aws"
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """What is scaled, as Application Auto Scaling names it.
-
-    metric    predefined: of a variant's instances, or of an inference component's copies
-    unit      what there are more or fewer of
-    region    as the configuration names it; None for the default one
-    url       where the configuration sends everything instead of to AWS
-    """
-
-    resource_id: str
-    dimension: str
-    metric: str
-    unit: Literal["instance", "copy"]
-    region: str | None
-    url: str | None
-
-    @classmethod
-    def of(cls, config: RunConfig) -> Scaled | None:
-        """None where the configuration names nothing that can be scaled."""
-        target, component, scaling = config.target, config.request.inference_component, config.scaling
-        if target is None or target.endpoint is None:
-            return None
-        of_components = None if scaling is None else scaling.of_components
-        if component is not None and of_components is not False:
-            return cls(f"inference-component/{component}", OF_COPIES, PER_COPY, "copy", target.region, target.url)
-        if of_components:
-            return None
-        resource_id = f"endpoint/{target.endpoint}/variant/{target.variant}"
-        dimension = "sagemaker:variant:DesiredInstanceCount"
-        return cls(resource_id, dimension, PER_INSTANCE, "instance", target.region, target.url)
-
-    def counted(self, n: int) -> str:
-        plural = {"instance": "instances", "copy": "copies"}[self.unit]
-        return f"{n:,} {self.unit if n == 1 else plural}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +77,6 @@ class Option:
     headroom: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        mean = self.worst_mean
         return {
             "name": self.name,
             "target": self.target,
@@ -120,14 +84,14 @@ class Option:
             "max_instances": self.max_instances,
             "scale_out_cooldown_s": self.scale_out_cooldown,
             "scale_in_cooldown_s": self.scale_in_cooldown,
-            "instance_hours": _rounded(self.instance_hours),
-            "cost": _rounded(self.cost, 6),
-            "cost_per_million": _rounded(self.per_million, 6),
-            "worst_minute_mean_ms": None if mean is None else round(mean * 1e3, 3),
-            "errors": _rounded(self.errors, 1),
+            "instance_hours": rounded(self.instance_hours),
+            "cost": rounded(self.cost, 6),
+            "cost_per_million": rounded(self.per_million, 6),
+            "worst_minute_mean_ms": in_ms(self.worst_mean),
+            "errors": rounded(self.errors, 1),
             "extrapolated": self.extrapolated,
-            "sustains_rps": _rounded(self.sustains),
-            "headroom": _rounded(self.headroom, 6),
+            "sustains_rps": rounded(self.sustains),
+            "headroom": rounded(self.headroom, 6),
         }
 
 
@@ -175,6 +139,8 @@ class Recommendation:
     now          what is configured; None where nothing is
     now_is       where that was found, in words
     reasons      why, a sentence each
+    region       as the configuration names it; None for the default one
+    url          where the configuration sends everything instead of to AWS
     """
 
     scaled: Scaled
@@ -191,6 +157,8 @@ class Recommendation:
     now: Option | None = None
     now_is: str = ""
     reasons: tuple[str, ...] = ()
+    region: str | None = None
+    url: str | None = None
 
     @classmethod
     def of(
@@ -210,8 +178,8 @@ class Recommendation:
         watched   with the scaling that the run started with
         curve     what one instance does at which rate; without it no latency and no error is predicted
         """
-        scaled = Scaled.of(config)
-        if scaled is None:
+        target, scaled = config.target, Scaled.of(config)
+        if target is None or scaled is None:
             return None
         refused, max_rps = _refused(capacity, scaled, watched), _sustained(capacity)
         if refused or max_rps is None:
@@ -222,10 +190,9 @@ class Recommendation:
         safety, too_fast = min(MOST_SAFETY, max(LEAST_SAFETY, left)), left < LEAST_SAFETY
 
         now, now_is = _now(config, watched)
-        target = _rounded_down(max_rps * safety * 60)
-        least, most = _bounds(schedule, target, now, carries_peak=too_fast)
-        aws_target = _rounded_down(max_rps * AWS_SAFETY * 60)
-        aws_bounds = _bounds(schedule, aws_target, now, carries_peak=False)
+        per_minute, aws_per_minute = (_rounded_down(max_rps * factor * 60) for factor in (safety, AWS_SAFETY))
+        least, most = _bounds(schedule, per_minute, now, carries_peak=too_fast)
+        aws_bounds = _bounds(schedule, aws_per_minute, now, carries_peak=False)
         if max(most, aws_bounds[1]) > MOST_INSTANCES:
             return cls(scaled, f"the planned load needs more than {scaled.counted(MOST_INSTANCES)}")
         # What was removed too early takes a whole scale-out to come back.
@@ -233,7 +200,7 @@ class Recommendation:
 
         even = config.arrivals.spacing == "even"
         outlook = _Outlook(schedule, prices or Prices(), curve, wait.provision_s, scaled, even, max_rps)
-        recommended = outlook.of(Option(RECOMMENDED, target, least, most, SCALE_OUT_COOLDOWN, scale_in))
+        recommended = outlook.of(Option(RECOMMENDED, per_minute, least, most, SCALE_OUT_COOLDOWN, scale_in))
         found = cls(
             scaled=scaled,
             max_rps=max_rps,
@@ -241,12 +208,14 @@ class Recommendation:
             safety=safety,
             wait=wait,
             growth=growth,
-            peak=None if schedule is None else peak(schedule),
+            peak=None if schedule is None else schedule.peak,
             too_fast=too_fast,
             recommended=recommended,
-            aws=outlook.of(Option(AWS, aws_target, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
+            aws=outlook.of(Option(AWS, aws_per_minute, *aws_bounds, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN)),
             now=None if now is None else outlook.of(now),
             now_is=now_is,
+            region=target.region,
+            url=target.url,
         )
         return replace(
             found, reasons=tuple(_reasons(found, recommended, capacity, schedule, wait, max_rps, curve is not None))
@@ -301,18 +270,18 @@ class Recommendation:
             "max_instances": recommended.max_instances,
             "scale_out_cooldown_s": recommended.scale_out_cooldown,
             "scale_in_cooldown_s": recommended.scale_in_cooldown,
-            "max_rps": _rounded(self.max_rps),
+            "max_rps": rounded(self.max_rps),
             "lower_bound": self.lower_bound,
-            "safety": _rounded(self.safety, 6),
+            "safety": rounded(self.safety, 6),
             "growth": None
             if growth is None
-            else {"by_rps": _rounded(growth.by), "from_rps": _rounded(growth.start), "at_s": _rounded(growth.at_s)},
-            "peak_rps": _rounded(self.peak),
+            else {"by_rps": rounded(growth.by), "from_rps": rounded(growth.start), "at_s": rounded(growth.at_s)},
+            "peak_rps": rounded(self.peak),
             "too_fast": self.too_fast,
             "lag": {
-                "s": _rounded(wait.lag_s),
-                "crossed_to_in_service_s": _rounded(wait.serving_s),
-                "provision_s": _rounded(wait.provision_s),
+                "s": rounded(wait.lag_s),
+                "crossed_to_in_service_s": rounded(wait.serving_s),
+                "provision_s": rounded(wait.provision_s),
             },
             "assumed": not wait.measured,
             "aws": {"safety": AWS_SAFETY, "target": None if self.aws is None else self.aws.target},
@@ -333,8 +302,7 @@ def _refused(capacity: Capacity, scaled: Scaled, watched: Watched | None) -> str
             f"the SLO held at {capacity.max_rps:,.4g} a second, but too seldom to know a rate at which it always does"
         )
     if capacity.instances is None:
-        served = "instances" if scaled.unit == "instance" else "copies"
-        return f"how many {served} served is not known, and so not what one of them sustains"
+        return f"how many {scaled.units} served is not known, and so not what one of them sustains"
     state = None if watched is None else watched.state
     if state is not None and state.get("instances", 0) is None:
         return f"{scaled.resource_id} is serverless: it has no instances to scale"
@@ -356,11 +324,6 @@ def needed(rate: float, target: float) -> int:
     return max(1, math.ceil(round(rate * 60 / target, 9)))
 
 
-def peak(schedule: Schedule) -> float:
-    """The most arrivals a second."""
-    return max(max(phase.arrival_rate, phase.end_rate) for phase in schedule.phases)
-
-
 def base(schedule: Schedule) -> float:
     """Arrivals a second of the first minute: what is there before scaling can have done anything."""
     first = min(float(PERIOD), schedule.duration)
@@ -371,7 +334,7 @@ def _bounds(schedule: Schedule | None, target: float, now: Option | None, *, car
     """The minimum and the maximum."""
     if schedule is None:
         return AVAILABLE, max(AVAILABLE, UNPLANNED_MAX if now is None else now.max_instances)
-    at_peak = needed(peak(schedule), target)
+    at_peak = needed(schedule.peak, target)
     least = max(AVAILABLE, at_peak if carries_peak else needed(base(schedule), target))
     return least, max(least, at_peak + SPARE)
 
@@ -427,7 +390,7 @@ class _Outlook:
         self._schedule = schedule
         self._load = None if schedule is None or curve is None else Load.planned(schedule)
         # Copies share instances: an hour of one has no price.
-        self._hour = prices.known.get(INSTANCE_HOUR) if scaled.unit == "instance" else None
+        self._hour = prices.known.get(INSTANCE_HOUR) if not scaled.copies else None
         self._curve = curve
         self._provision_s, self._even = provision_s, even
         self._max_rps = max_rps
@@ -443,7 +406,7 @@ class _Outlook:
             known = all(self._curve.foretells(minute.per_instance / 60) for minute in found.minutes)
         hours = _hours(self._schedule, option) if found is None else found.instance_hours
         cost, requests = None if self._hour is None else hours * self._hour.usd, self._schedule.total
-        highest = peak(self._schedule)
+        highest = self._schedule.peak
         headroom = (option.sustains or 0.0) / highest - 1 if highest else math.inf
         return replace(
             option,
@@ -509,7 +472,7 @@ def _reasons(
             "No latency is predicted, for want of a curve; instance-hours are those of instances that come and go at "
             "once."
         )
-    if found.scaled.unit == "copy":
+    if found.scaled.copies:
         yield "Hours are those of copies, which have no price: the instances under them are billed."
 
 
@@ -551,7 +514,7 @@ def _about_minimum(found: Recommendation, recommended: Option, schedule: Schedul
     if schedule is None:
         return f"{least}, for availability: no load is planned."
     if found.too_fast:
-        return f"{least}: for the planned peak of {_number(peak(schedule))} a second, and for availability."
+        return f"{least}: for the planned peak of {_number(schedule.peak)} a second, and for availability."
     if recommended.min_instances > AVAILABLE:
         return f"{least}: for the first minute's {_number(base(schedule))} a second at the target."
     return f"{least}, for availability; the first minute's {_number(base(schedule))} a second need no more."
@@ -562,14 +525,10 @@ def _about_maximum(found: Recommendation, recommended: Option, schedule: Schedul
     if schedule is None:
         kept = "as it is configured" if found.now is not None else "an assumption"
         return f"{most}, {kept}: no peak is planned."
-    highest = peak(schedule)
+    highest = schedule.peak
     at_peak = needed(highest, recommended.target or math.inf)
     return f"{most}: {at_peak:,} for the planned peak of {_number(highest)} a second, and {SPARE} in case one is lost."
 
 
 def _number(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 100 or rate == int(rate) else f"{rate:,.3g}"
-
-
-def _rounded(value: float | None, digits: int = 3) -> float | None:
-    return None if value is None else round(value, digits)

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sm_locust.analysis.watched import ModelLatency
+from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.verdict import endpoint_drops
+from sm_locust.analysis.watched import ModelLatency, Watched
+from sm_locust.config import ERROR_RATE
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import Interval
 
-ERROR_RATE = "error_rate"
 MEASURED = ("latency", "service_time")  # by us
 MODEL_LATENCY = "model_latency"  # by CloudWatch
 
@@ -33,7 +35,7 @@ def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
 class Stretch:
     """What is held against a limit.
 
-    where          "run" for all that is judged, or "phase NAME"
+    where          "run" for all that is judged, or "phase NAME"; empty where nobody is told
     turned_away    see `error_rate`
     model_latency  CloudWatch's, of the same stretch; None where it has none
     watched        whether CloudWatch was asked at all
@@ -44,6 +46,17 @@ class Stretch:
     turned_away: int = 0
     model_latency: ModelLatency | None = None
     watched: bool = False
+
+    @classmethod
+    def of(cls, span: Span, watched: Watched | None, where: str = "", parts: Iterable[Span] | None = None) -> Stretch:
+        """All of a span.
+
+        watched  what CloudWatch and scaling saw; None when nobody watched
+        parts    the phases that the span is the sum of; itself by default
+        """
+        parts = [span] if parts is None else list(parts)
+        periods = [] if watched is None else [period for part in parts for period in watched.during(part)]
+        return cls(where, span.requests, endpoint_drops(parts), ModelLatency.merged(periods), watched is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,10 @@ class Rule:
             return stretch.model_latency.metric(statistic) if stretch.model_latency else None
         histogram: Histogram = getattr(stretch.requests, measure)
         return histogram.metric(statistic)
+
+    def broken_by(self, stretch: Stretch) -> bool:
+        """Whether the value is above the limit. What was not measured breaks nothing."""
+        return (self.value(stretch) or 0.0) > self.limit
 
     def judge(self, stretch: Stretch) -> Judgement:
         value = self.value(stretch)

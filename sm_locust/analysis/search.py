@@ -18,10 +18,10 @@ from itertools import pairwise
 
 from sm_locust.analysis.capacity import BACKLOG, SEARCH, Capacity
 from sm_locust.analysis.crossing import CONFIDENCE, Crossing, Tried
-from sm_locust.analysis.evidence import Evidence, Measured, Outcome, apart, requests_needed, weigh
-from sm_locust.analysis.rules import ERROR_RATE, Rule, Stretch
+from sm_locust.analysis.evidence import Evidence, Measured, Ruling, apart, requests_needed, weigh
+from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
-from sm_locust.config import CapacitySearch
+from sm_locust.config import ERROR_RATE, CapacitySearch
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Step
 
@@ -179,8 +179,8 @@ class Search:
         if len(probe.looks) == 1:
             return True
         if len(probe.seconds) < round(self._settings.window):
-            return evidence.outcome is not Outcome.UNDECIDED and not 1 / FAR < evidence.ratio < FAR
-        if evidence.outcome is not Outcome.UNDECIDED:
+            return evidence.ruling is not Ruling.UNDECIDED and not 1 / FAR < evidence.ratio < FAR
+        if evidence.ruling is not Ruling.UNDECIDED:
             return True
         # Next to the limit another rate tells more than more of the same. A queue that may be growing is another
         # matter: only time tells.
@@ -189,20 +189,19 @@ class Search:
         return close and found.high is not None and evidence.metric != BACKLOG
 
     def _decide(self, probe: _Probe, evidence: Evidence) -> None:
-        if evidence.outcome is Outcome.UNDECIDED and evidence.metric == BACKLOG:
+        if evidence.ruling is Ruling.UNDECIDED and evidence.metric == BACKLOG:
             # The queue has grown for as long as we looked.
-            evidence = replace(evidence, outcome=Outcome.FAILED)
-        outcome = evidence.outcome
-        self._note(probe, outcome.value, evidence)
+            evidence = replace(evidence, ruling=Ruling.FAILED)
+        self._note(probe, evidence.ruling.value, evidence)
         tried = Tried(probe.offered, probe.at, len(probe.seconds), evidence)
         if probe.kind == CONFIRMATION:
             low = min(probe.rate, tried.rate)
-            self._confirmed = outcome is not Outcome.FAILED
-            if outcome is Outcome.FAILED:
+            self._confirmed = evidence.ruling is not Ruling.FAILED
+            if not self._confirmed:
                 if evidence.ratio > 1 + CHANGED or self._probes_after_failure >= MOST_PROBES:
                     self._contradicted(tried)
                 # It was looked at for longer than when it held: the limit is below.
-                self._tried = [t for t in self._tried if not (t.evidence.outcome is Outcome.HELD and t.rate >= low)]
+                self._tried = [t for t in self._tried if not (t.evidence.ruling is Ruling.HELD and t.rate >= low)]
                 self._tried.append(tried)
         elif probe.kind == COMPARISON:
             self._compare(probe)
@@ -210,12 +209,12 @@ class Search:
             self._borne_out(tried)
         else:
             self._tried.append(tried)
-            if outcome is Outcome.HELD and probe.kind in (DOUBLE, LOWER):
+            if evidence.ruling is Ruling.HELD and probe.kind in (DOUBLE, LOWER):
                 self._climb.append(probe)
         if self.ended:
             return
         # What grew, though it be within the limit yet, must not be held against the next rate.
-        if outcome is Outcome.FAILED or evidence.ratio > FAR or math.isinf(evidence.error):
+        if evidence.ruling is Ruling.FAILED or evidence.ratio > FAR or math.isinf(evidence.error):
             self._begin(PAUSE, 0.0)
         else:
             self._go_on()
@@ -263,7 +262,7 @@ class Search:
             tried = max(self._tried, key=lambda t: t.rate)
             if tried.rate < self._settings.max * (1 - ON_RATE):
                 # Past a rate that could not be decided the limit is near.
-                close = tried.evidence.outcome is Outcome.UNDECIDED and tried.evidence.ratio > CLOSE
+                close = tried.evidence.ruling is Ruling.UNDECIDED and tried.evidence.ratio > CLOSE
                 self._begin(DOUBLE, min(tried.rate * (NEXT_TO if close else 2.0), self._settings.max))
             else:
                 self._finish(found.low, AT_MAX)
@@ -298,7 +297,7 @@ class Search:
 
     @property
     def _probes_after_failure(self) -> int:
-        failed = [t.evidence.outcome is Outcome.FAILED for t in self._tried]
+        failed = [t.evidence.ruling is Ruling.FAILED for t in self._tried]
         return len(failed) - failed.index(True) if True in failed else 0
 
     def _finish(self, low: float | None, why: str) -> None:
@@ -320,16 +319,16 @@ class Search:
     @property
     def _failed_alone(self) -> Tried | None:
         """The lowest failure, where no other one bears it out: it may have been a start that was cold, or a hiccup."""
-        failed = sorted((t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: t.rate)
+        failed = sorted((t for t in self._tried if t.evidence.ruling is Ruling.FAILED), key=lambda t: t.rate)
         alone = bool(failed) and not any(t.rate <= failed[0].rate * BORNE_OUT for t in failed[1:])
         return failed[0] if alone and not self._again else None
 
     def _borne_out(self, tried: Tried) -> None:
         """Refuses when what failed, and bounds the answer, holds when it is tried again."""
         self._again = True
-        if tried.evidence.outcome is Outcome.HELD:
+        if tried.evidence.ruling is Ruling.HELD:
             before = min(
-                (t for t in self._tried if t.evidence.outcome is Outcome.FAILED), key=lambda t: abs(t.rate - tried.rate)
+                (t for t in self._tried if t.evidence.ruling is Ruling.FAILED), key=lambda t: abs(t.rate - tried.rate)
             )
             self._refuse(
                 f"the endpoint changed while it was searched: {before.rate:,.4g} a second failed {before.at:,.0f} s "
@@ -351,7 +350,7 @@ class Search:
                 return
 
     def _contradicted(self, tried: Tried) -> None:
-        held = [t for t in self._tried if t.evidence.outcome is Outcome.HELD] or self._tried
+        held = [t for t in self._tried if t.evidence.ruling is Ruling.HELD] or self._tried
         before = min(held, key=lambda t: abs(t.rate - tried.rate))
         self._refuse(
             f"the endpoint changed while it was searched: {before.rate:,.4g} a second held {before.at:,.0f} s after "
@@ -387,7 +386,7 @@ class Search:
         found = self._crossing
         if self._refused or (found.low is None and self.ended != NONE_HELD):
             return Capacity(SEARCH, confidence=CONFIDENCE, refused=self._refused or self._why_none(found))
-        failed = [t for t in self._tried if t.evidence.outcome is Outcome.FAILED]
+        failed = [t for t in self._tried if t.evidence.ruling is Ruling.FAILED]
         first = min(failed, key=lambda t: t.rate, default=None)
         return Capacity(
             SEARCH,
@@ -422,4 +421,4 @@ def _value(metric: str, limit: float, seconds: Sequence[Measured]) -> float | No
 def _said(metric: str, value: float | None) -> str:
     if value is None:
         return "unknown"
-    return f"{value:.2%}" if metric == "error_rate" else f"{value * 1e3:,.4g} ms"
+    return f"{value:.2%}" if metric == ERROR_RATE else f"{value * 1e3:,.4g} ms"

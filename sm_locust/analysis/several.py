@@ -22,6 +22,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, NOT_SEEN, Cache, Price, Prices, Seen
+from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import RunError
 from sm_locust.schedule import Schedule
 
@@ -49,8 +50,7 @@ class Bounded:
         return Bounded(self.value * factor, self.low * factor, None if self.high is None else self.high * factor)
 
     def as_dict(self) -> dict[str, float | None]:
-        high = None if self.high is None else round(self.high, 6)
-        return {"value": round(self.value, 6), "low": round(self.low, 6), "high": high}
+        return {"value": round(self.value, 6), "low": round(self.low, 6), "high": rounded(self.high, 6)}
 
 
 def rates(found: Capacity) -> Bounded | None:
@@ -100,7 +100,7 @@ class Configuration:
     speed     schedule seconds for one real second
     invalid   why it is not valid, in sentences; empty where it is
     limits    its SLO: metric → seconds, or a fraction for error_rate
-    told      what of its configuration decides how much work a request is: see `told`
+    work      what of its configuration decides how much work a request is: see `work`
     busiest   arrivals a second in the busiest minute of its schedule; None without one
     seen      type and number of its instances when it began, as far as anybody saw them
     near      the latency close to it
@@ -113,7 +113,7 @@ class Configuration:
     speed: int = 1
     invalid: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
-    told: Mapping[str, Any] = field(default_factory=dict)
+    work: Mapping[str, Any] = field(default_factory=dict)
     busiest: float | None = None
     seen: Seen = NOT_SEEN
     near: Near | None = None
@@ -131,7 +131,7 @@ class Configuration:
             speed=summary.speed,
             invalid=tuple(reason.text for reason in summary.verdict.reasons if reason.invalidates),
             limits=summary.limits,
-            told=told(summary.meta),
+            work=work(summary.meta),
             busiest=busiest_minute(Schedule.from_dicts(phases))[1] / 60 if phases else None,
             seen=there,
             capacity=capacity,
@@ -285,8 +285,8 @@ class Several:
 
     def told_otherwise(self, one: Configuration) -> tuple[str, ...]:
         """What its requests were told differently than those of the first run."""
-        first = self.configurations[0].told
-        return tuple(key for key in dict.fromkeys([*first, *one.told]) if first.get(key) != one.told.get(key))
+        first = self.configurations[0].work
+        return tuple(key for key in dict.fromkeys([*first, *one.work]) if first.get(key) != one.work.get(key))
 
     @property
     def at_one_price(self) -> tuple[Configuration, ...]:
@@ -302,7 +302,7 @@ class Several:
         """What compare.json holds of it, JSON primitives: rates a second, US dollars, milliseconds."""
         best = self.cheapest
         return {
-            "load": {"rps": _rounded(self.load), "from": self._load_from},
+            "load": {"rps": rounded(self.load, 6), "from": self._load_from},
             "configurations": [self._one(one) for one in self.configurations],
             "cheapest": best
             and {
@@ -331,12 +331,12 @@ class Several:
             "instances": one.instances,
             "slo": dict(one.limits),
             "capacity": one.capacity.as_dict(),
-            "latency_near_capacity_ms": one.near and {"mean": _ms(one.near.mean), "p99": _ms(one.near.p99)},
+            "latency_near_capacity_ms": one.near and {"mean": in_ms(one.near.mean), "p99": in_ms(one.near.p99)},
             "endpoint_rps": one.endpoint and one.endpoint.as_dict(),
             "price_an_hour": price and {"usd": price.usd, "as_of": price.as_of.isoformat(), "from": price.origin},
-            "endpoint_an_hour": _rounded(one.hourly),
+            "endpoint_an_hour": rounded(one.hourly, 6),
             "per_million": one.per_million and one.per_million.as_dict(),
-            "headroom": None if load is None else _rounded(one.headroom(load)),
+            "headroom": None if load is None else rounded(one.headroom(load), 6),
             "at_load": needed and {"instances": needed.as_dict(), "hour": at_load and at_load.as_dict()},
             "why_not": list(self.why_not(one)),
             "told_otherwise": list(self.told_otherwise(one)),
@@ -370,7 +370,7 @@ def _are_configurations(comparison: Comparison) -> bool:
     return differ and comparison.before.setting == comparison.after.setting
 
 
-def told(meta: Mapping[str, Any]) -> dict[str, Any]:
+def work(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's configuration decides what an instance has to do: how requests go, what they are, how spaced."""
     config = meta.get("config") or {}
     request, arrivals, target = (config.get(key) or {} for key in ("request", "arrivals", "target"))
@@ -385,11 +385,3 @@ def _no_price(one: Configuration) -> str:
     if one.seen.instance_type is None:
         return "has no known price: its configuration names none, and nobody saw its instance type"
     return "has no known price: its configuration names none, and `sm-locust check` has not asked AWS for it"
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1e3, 3)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sm_locust.config import RunConfig
+from sm_locust.config import ERROR_RATE, RunConfig
 
 # "lateness p99 at 5,000 a second", 1.1 ms. More in one process is not measured.
 MEASURED_RATE = 5_000.0  # arrivals a second
@@ -45,7 +45,7 @@ class Sizing:
     def of(cls, config: RunConfig, peak: float, body_bytes: float | None) -> Sizing:
         """`body_bytes` of a request, where they are known."""
         each, pausing = config.requests_each, peak * config.paused_each  # by Little's law, as are the answers
-        limits = [limit for metric, limit in config.slo.limits().items() if metric != "error_rate"]
+        limits = [limit for metric, limit in config.slo.limits().items() if metric != ERROR_RATE]
         return cls(
             config,
             peak,

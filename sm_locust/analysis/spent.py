@@ -16,6 +16,7 @@ from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
+from sm_locust.record.rounding import rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ class Spent:
             "why": self.why or None,
             "instance_hour": None if self.price is None else self.price.usd,
             "price_as_of": None if self.price is None else self.price.as_of.isoformat(),
-            "instances": {"fewest": fewest, "mean": _rounded(mean), "most": most},
-            "an_hour": {"fewest": _rounded(low), "most": _rounded(high)},
-            "per_million": _rounded(self.per_million),
-            "per_million_at_capacity": _rounded(self.per_million_at_capacity),
+            "instances": {"fewest": fewest, "mean": rounded(mean, 6), "most": most},
+            "an_hour": {"fewest": rounded(low, 6), "most": rounded(high, 6)},
+            "per_million": rounded(self.per_million, 6),
+            "per_million_at_capacity": rounded(self.per_million_at_capacity, 6),
         }
 
 
@@ -104,7 +105,3 @@ def _served(watched: Watched | None, hosted: int | None) -> tuple[float, float, 
         return None if hosted is None else (float(hosted),) * 3
     counts = [n for n, _ in known]
     return min(counts), sum(n * s for n, s in known) / sum(s for _, s in known), max(counts)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sm_locust.analysis.minutes import Span
-from sm_locust.analysis.rules import ERROR_RATE, MEASURED, Rule, Stretch
+from sm_locust.analysis.rules import MEASURED, Rule, Stretch
 from sm_locust.analysis.verdict import (
     CPU_WINDOW,
     MAX_CPU,
@@ -26,7 +26,7 @@ from sm_locust.analysis.verdict import (
     on_time,
     undelivered,
 )
-from sm_locust.config import DROP_RATE, NOT_VALID, SHORTFALL, StopRule
+from sm_locust.config import DROP_RATE, ERROR_RATE, NOT_VALID, SHORTFALL, StopRule
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Sample

@@ -19,10 +19,10 @@ from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.recommendation import Recommendation
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
 from sm_locust.analysis.spent import Spent
-from sm_locust.analysis.sustained import capacity
+from sm_locust.analysis.sustained import sustained
 from sm_locust.analysis.toll import Toll
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
-from sm_locust.analysis.watched import ModelLatency, Period, Watched
+from sm_locust.analysis.watched import Watched
 from sm_locust.analysis.workers import Worker, workers
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
@@ -31,6 +31,7 @@ from sm_locust.record.billing import Billing
 from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
 from sm_locust.record.meta import BY_HAND, ENDS_OF_ITSELF, SCHEMA_VERSION, STOPPED
+from sm_locust.record.rounding import rounded
 from sm_locust.record.run import META, Run, RunError, started_at
 
 if TYPE_CHECKING:
@@ -123,11 +124,11 @@ class Summary:
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
         held_to = {} if SEARCH in meta else limits
         verdict = Verdict.of(minutes, meta, watched)
-        found = capacity(meta, minutes, watched, limits, verdict)
+        found = sustained(meta, minutes, watched, limits, verdict)
         judged = [phase for phase in phases if phase.slo is not None]
         stretches = [_judged(minutes, watched, phases)]
         if len(judged) > 1:
-            stretches += [_stretch(f"phase {phase.name}", phase.span, watched) for phase in judged]
+            stretches += [Stretch.of(phase.span, watched, f"phase {phase.name}") for phase in judged]
         return cls(
             folder=run.folder,
             meta=meta,
@@ -307,7 +308,7 @@ def _flattened(phase: Mapping[str, Any]) -> dict[str, Any]:
 
 def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSummary]) -> Stretch:
     parts = [phase.span for phase in phases if phase.slo is not None] if minutes.phases else [minutes.whole]
-    return _stretch("run", minutes.judged, watched, parts)
+    return Stretch.of(minutes.judged, watched, "run", parts)
 
 
 def _hosted(meta: Mapping[str, Any]) -> Seen:
@@ -324,20 +325,12 @@ def _spent(
     return Spent.of(config, minutes, watched, found, _hosted(meta).instances, local=local)
 
 
-def _stretch(where: str, span: Span, watched: Watched | None, parts: Iterable[Span] | None = None) -> Stretch:
-    """parts  the phases that the span is the sum of; itself by default"""
-    parts = [span] if parts is None else list(parts)
-    periods: list[Period] = [period for part in parts for period in watched.during(part)] if watched else []
-    latency = ModelLatency.merged(periods)
-    return Stretch(where, span.requests, endpoint_drops(parts), latency, watched is not None)
-
-
 def _phase(
     minutes: Minutes, watched: Watched | None, meta: Mapping[str, Any], limits: Mapping[str, float], span: Span
 ) -> PhaseSummary:
     name, judge = minutes.name_of(span), minutes.is_judged(span)
     judged = judge and span.arrivals.due > 0
-    slo = SloResult.of(limits, [_stretch(f"phase {name}", span, watched)]) if judged else None
+    slo = SloResult.of(limits, [Stretch.of(span, watched, f"phase {name}")]) if judged else None
     return PhaseSummary(name, judge, span, Verdict.of_phase(minutes, meta, span), slo)
 
 
@@ -349,10 +342,10 @@ def _onsets(minutes: Minutes, watched: Watched | None, limits: Mapping[str, floa
     rows = [row for row in minutes.rows if not row.partial] or minutes.rows
     failed = (row for row in rows if row.requests.failed > row.requests.refused)
     onsets = [Onset(None, row) for row in islice(failed, 1)]
-    judged = [(row, _stretch("", row, watched)) for row in rows if minutes.is_judged(row)] if limits else []
+    judged = [(row, Stretch.of(row, watched)) for row in rows if minutes.is_judged(row)] if limits else []
     for metric, limit in limits.items():
         rule = Rule(metric, limit)
-        broke = (row for row, stretch in judged if (rule.value(stretch) or 0.0) > limit)
+        broke = (row for row, stretch in judged if rule.broken_by(stretch))
         onsets += [Onset(rule, row) for row in islice(broke, 1)]
     return sorted(onsets, key=lambda onset: (onset.rule is not None, onset.span.start))
 
@@ -366,7 +359,7 @@ def _numbers(span: Span) -> dict[str, Any]:
             "sent": arrivals.sent,
             "dropped": arrivals.dropped,
             "dropped_by_reason": dict(sorted(arrivals.dropped_by_reason.items())),
-            "delivered_ratio": None if ratio is None else round(ratio, 6),
+            "delivered_ratio": rounded(ratio, 6),
         },
         "requests": {**_requests(span.requests, span.cancelled), "further": span.further},
         **_distributions(span.requests),
@@ -381,12 +374,11 @@ def _numbers(span: Span) -> dict[str, Any]:
 
 
 def _requests(interval: Interval, cancelled: int) -> dict[str, Any]:
-    rate = error_rate(interval)
     return {
         "ok": interval.ok,
         "failed": interval.failed,
         "cancelled": cancelled,
-        "error_rate": None if rate is None else round(rate, 9),
+        "error_rate": rounded(error_rate(interval), 9),
         "by_kind": dict(sorted(interval.by_kind.items())),
     }
 

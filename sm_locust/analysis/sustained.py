@@ -19,8 +19,8 @@ from sm_locust.analysis.evidence import FEWEST
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.ramp import Window, read
 from sm_locust.analysis.rules import Rule, Stretch
-from sm_locust.analysis.verdict import Verdict, endpoint_drops
-from sm_locust.analysis.watched import FOREIGN_SHARE, ModelLatency, Period, Watched
+from sm_locust.analysis.verdict import Verdict
+from sm_locust.analysis.watched import Period, Watched
 
 WINDOWS = 120  # at the most: about a minute each, of the reference experiment
 OVERLOADED = ("late", "cpu")  # what the verdict calls a generator that is asked for too much
@@ -28,7 +28,7 @@ MOST_FOREIGN = 0.5  # of the windows
 _SETTLED = 2  # real seconds around a change of the instances: the moment at which it was seen is not the moment it was
 
 
-def capacity(
+def sustained(
     meta: Mapping[str, Any], minutes: Minutes, watched: Watched | None, limits: Mapping[str, float], verdict: Verdict
 ) -> Capacity:
     """meta     what run.json holds
@@ -114,7 +114,7 @@ def _from_the_load(
         return Capacity(RAMP, refused="no phase that is judged is valid")
     length = _length(minutes)
     spans = list(_windows(minutes, length))
-    foreign = [period for period in watched.periods if _is_foreign(period)] if watched is not None else []
+    foreign = watched.foreign if watched is not None else []
     disturbed = [any(_overlap(span, period) for period in foreign) for span in spans]
     if spans and sum(disturbed) > MOST_FOREIGN * len(spans):
         return Capacity(RAMP, refused=f"somebody else used the endpoint in {sum(disturbed)} of {len(spans)} stretches")
@@ -174,10 +174,6 @@ def _windows(minutes: Minutes, length: int) -> Iterable[Span]:
                 yield whole
 
 
-def _is_foreign(period: Period) -> bool:
-    return bool(period.foreign and period.foreign > FOREIGN_SHARE * period.client.requested)
-
-
 def _overlap(span: Span, period: Period) -> bool:
     until = span.at_s + span.seconds * span.speed
     return period.at_s < until and span.at_s < period.at_s + period.seconds * span.speed
@@ -198,8 +194,7 @@ def _instances(span: Span, watched: Watched | None, levels: Sequence[tuple[float
 
 
 def _window(span: Span, rules: Iterable[Rule], watched: Watched | None, instances: float, counts: bool) -> Window:
-    model = ModelLatency.merged(watched.during(span)) if watched is not None else None
-    stretch = Stretch("", span.requests, endpoint_drops([span]), model, watched is not None)
+    stretch = Stretch.of(span, watched)
     found = [(_used(value, rule.limit), rule.metric) for rule in rules if (value := rule.value(stretch)) is not None]
     ratio, metric = max(found, default=(0.0, ""))
     rate = span.arrivals.due / span.seconds / instances

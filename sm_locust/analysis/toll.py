@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sm_locust.analysis.lag import Lag
-from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import endpoint_drops
-from sm_locust.analysis.watched import ModelLatency, Watched
+from sm_locust.analysis.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,12 @@ class Toll:
                 until = lags[n + 1].desired_s if n + 1 < len(lags) else end
             within = [span for span in minutes.seconds if since <= span.at_s < until]
             failed = sum(span.requests.failed - span.requests.refused for span in within) + endpoint_drops(within)
-            rows = [
-                row for row in minutes.rows if minutes.is_judged(row) and since < row.at_s + 60 and row.at_s < until
+            stretches = [
+                Stretch.of(row, watched)
+                for row in minutes.rows
+                if minutes.is_judged(row) and since < row.at_s + 60 and row.at_s < until
             ]
-            broken = sum(_breaks(row, watched, rules) for row in rows) if rules else None
+            broken = sum(any(rule.broken_by(each) for rule in rules) for each in stretches) if rules else None
             found.append(cls(since, max(since, until), lag.in_service_s is not None, failed, broken))
         return found
 
@@ -63,9 +65,3 @@ class Toll:
             "failed": self.failed,
             "minutes_over_slo": self.broken,
         }
-
-
-def _breaks(row: Span, watched: Watched | None, rules: Sequence[Rule]) -> bool:
-    latency = ModelLatency.merged(watched.during(row)) if watched is not None else None
-    stretch = Stretch("", row.requests, endpoint_drops([row]), latency, watched is not None)
-    return any((rule.value(stretch) or 0.0) > rule.limit for rule in rules)

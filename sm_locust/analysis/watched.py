@@ -38,14 +38,13 @@ from sm_locust.record.outcome import (
     UNRECOGNIZED_CLIENT,
     VALIDATION,
 )
+from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run
+from sm_locust.scaled import OF_COPIES, PER_COPY, PER_INSTANCE
 
 SAGEMAKER = "AWS/SageMaker"
 API_GATEWAY, LAMBDA = "AWS/ApiGateway:", "AWS/Lambda:"  # how their sources begin; the names follow
 SHARED = ("InvocationsPerInstance", "InvocationsPerCopy")  # of a variant, of an inference component
-# The scaling metrics whose target is a rate a minute: of a variant's instance, of an inference component's copy.
-PER_INSTANCE, PER_COPY = "SageMakerVariantInvocationsPerInstance", "SageMakerInferenceComponentInvocationsPerCopy"
-OF_COPIES = "sagemaker:inference-component:DesiredCopyCount"  # what scaling counts, of an inference component
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 PUNCTUAL = 0.020  # seconds: a send later than that says more of us than of the target
@@ -108,7 +107,7 @@ class ModelLatency:
     def as_dict(self) -> dict[str, Any]:
         """As `Histogram.summary_ms`: milliseconds, and `count`."""
         names = (*PERCENTILES, "max", "mean")
-        return {**{name: _ms(self.metric(name)) for name in names}, "count": self.count}
+        return {**{name: in_ms(self.metric(name)) for name in names}, "count": self.count}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +165,18 @@ class Split:
     def as_dict(self) -> dict[str, Any]:
         """Milliseconds."""
         return {
-            "client_ms": _ms(self.client),
-            "model_latency_ms": _ms(self.model),
-            "overhead_latency_ms": _ms(self.overhead),
-            "rest_ms": _ms(self.rest),
-            "api_latency_ms": _ms(self.api),
-            "integration_latency_ms": _ms(self.integration),
-            "function_duration_ms": _ms(self.function),
+            "client_ms": in_ms(self.client),
+            "model_latency_ms": in_ms(self.model),
+            "overhead_latency_ms": in_ms(self.overhead),
+            "rest_ms": in_ms(self.rest),
+            "api_latency_ms": in_ms(self.api),
+            "integration_latency_ms": in_ms(self.integration),
+            "function_duration_ms": in_ms(self.function),
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Counted:
     """What CloudWatch says, in one period, of one subject of SageMaker's or of several together.
 
     model_latency, overhead_latency  means in seconds, weighted by SampleCount; None where one of them is not known
@@ -194,7 +193,7 @@ class Seen:
         return None if self.errors_4xx is None or self.errors_5xx is None else self.errors_4xx + self.errors_5xx
 
     @classmethod
-    def of(cls, subjects: Iterable[_Told]) -> Seen:
+    def of(cls, subjects: Iterable[_Told]) -> Counted:
         """subjects  those that were invoked at all count: the others have no points"""
         invoked = [told for told in subjects if told.get(("Invocations", "Sum")) is not None]
 
@@ -226,7 +225,7 @@ class Period:
     invocations    as CloudWatch counted them, like the errors; None where it has no point
     per_instance   InvocationsPerInstance, the sum as CloudWatch gave it
     in_service     instances at its end; None where nobody knows
-    seen           what CloudWatch says of all that our requests may have gone to: several variants may share them
+    counted        what CloudWatch says of all that our requests may have gone to: several variants may share them
     foreign        Invocations beyond what of ours may have arrived; None where that cannot be told: it was not counted,
                    or arrivals did not go on for all of it
     before         mean seconds of API Gateway's Latency and IntegrationLatency and of Lambda's Duration; None for each
@@ -244,22 +243,22 @@ class Period:
     model_errors: float | None
     model_latency: ModelLatency | None
     in_service: int | None
-    seen: Seen
+    counted: Counted
     foreign: float | None
     before: tuple[float | None, float | None, float | None]
 
     @property
     def arrived(self) -> float | None:
         """Invocations of all that our requests may have gone to."""
-        return self.seen.invocations
+        return self.counted.invocations
 
     @property
     def split(self) -> Split | None:
         """None where our service time and ModelLatency cannot be held against each other."""
-        model, client = self.seen.model_latency, self.client.requests.service_time.mean
+        model, client = self.counted.model_latency, self.client.requests.service_time.mean
         if self.latency_difference is None or model is None or client is None:
             return None
-        return Split(client, model, self.seen.overhead_latency, *self.before)
+        return Split(client, model, self.counted.overhead_latency, *self.before)
 
     @property
     def middle_s(self) -> float:
@@ -272,7 +271,7 @@ class Period:
     @property
     def errors(self) -> float | None:
         """4XX and 5XX of all that our requests may have gone to."""
-        return self.seen.errors
+        return self.counted.errors
 
     @property
     def instances(self) -> float | None:
@@ -284,7 +283,7 @@ class Period:
     @property
     def latency_difference(self) -> float | None:
         """Our mean service time − the mean ModelLatency, in seconds; None where it would say nothing of the target."""
-        ours, theirs = self.client.requests, self.seen.model_latency
+        ours, theirs = self.client.requests, self.counted.model_latency
         late = ours.lateness.max
         if self.partial or theirs is None or ours.service_time.mean is None or late is None or late > PUNCTUAL:
             return None
@@ -506,7 +505,7 @@ class Watched:
             "settled": self.settled,
             "missing": list(self.missing),
             "invocations": self.total("invocations"),
-            "most_invocations_per_instance": None if busiest is None else round(busiest, 3),
+            "most_invocations_per_instance": rounded(busiest),
             "errors_4xx": self.total("errors_4xx"),
             "errors_5xx": self.total("errors_5xx"),
             "model_errors": self.total("model_errors"),
@@ -532,7 +531,7 @@ class Watched:
             "latency": {
                 "compared": found.compared,
                 "worst_at_s": None if found.worst is None else found.worst.at_s,
-                "worst_difference_ms": None if found.worst is None else _ms(found.worst.latency_difference),
+                "worst_difference_ms": None if found.worst is None else in_ms(found.worst.latency_difference),
             },
             "periods": [
                 {
@@ -542,10 +541,10 @@ class Watched:
                     "ok": period.client.requests.ok,
                     "failed": period.client.requests.failed,
                     "invocations": period.arrived,
-                    "errors_4xx": period.seen.errors_4xx,
-                    "errors_5xx": period.seen.errors_5xx,
+                    "errors_4xx": period.counted.errors_4xx,
+                    "errors_5xx": period.counted.errors_5xx,
                     "foreign": period.foreign,
-                    "latency_difference_ms": _ms(period.latency_difference),
+                    "latency_difference_ms": in_ms(period.latency_difference),
                     **_split_dict(period.split),
                 }
                 for period in self.periods
@@ -562,10 +561,6 @@ class Watched:
                 for e in self.events
             ],
         }
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1e3, 3)
 
 
 def _split_dict(split: Split | None) -> dict[str, Any]:
@@ -644,10 +639,10 @@ def _periods(
         minutes.merge_into(client, minutes.seconds[first:last])
         partial = at_s < -1e-6 or until_s > end_s + 1e-6
         told = points.get(index, {})
-        seen = Seen.of(told.get(source, {}) for source in sources.ours)
+        counted = Counted.of(told.get(source, {}) for source in sources.ours)
         foreign = None
-        if seen.invocations is not None and not partial:
-            foreign = max(0.0, seen.invocations - ours.at_most(at_s / speed, until_s / speed))
+        if counted.invocations is not None and not partial:
+            foreign = max(0.0, counted.invocations - ours.at_most(at_s / speed, until_s / speed))
         yield Period(
             at_s=round(at_s, 6),
             seconds=period_s / speed,
@@ -655,7 +650,7 @@ def _periods(
             client=client,
             **_counts(told.get(sources.watched, {}), client),
             in_service=_level(levels, until_s),
-            seen=seen,
+            counted=counted,
             foreign=foreign,
             before=_before(told.get(API_GATEWAY, {}), told.get(LAMBDA, {})),
         )
@@ -721,7 +716,7 @@ def _before(api: _Told, function: _Told) -> tuple[float | None, float | None, fl
 def _counts(told: _Told, client: Span) -> dict[str, Any]:
     """What CloudWatch says of what is watched."""
     invocations = told.get(("Invocations", "Sum"))
-    none_counted = None if invocations is None else 0.0  # as in Seen
+    none_counted = None if invocations is None else 0.0  # as in Counted
     latency = {
         name: value / 1e3
         for name, statistic in _STATISTICS.items()

@@ -12,6 +12,7 @@ from typing import Any
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST
+from sm_locust.record.rounding import rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Worker:
             "due": counted.due,
             "sent": counted.sent,
             "dropped_by_reason": dict(sorted(counted.dropped_by_reason.items())),
-            "share": None if self.share is None else round(self.share, 6),
+            "share": rounded(self.share, 6),
             "cpu": {"mean": self.cpu_mean, "max": self.cpu_max},
             "lateness_ms": counted.lateness.summary_ms(),
             "lost_at_s": None if self.lost_at is None else round(self.lost_at * speed, 3),

@@ -10,16 +10,15 @@ import shlex
 from collections.abc import Callable
 
 from sm_locust.aws.endpoint import NOT_FOUND, Endpoint, every_variant
-from sm_locust.aws.prices import remember
+from sm_locust.aws.pricing import remember
 from sm_locust.aws.session import AwsFault, ask_all, client, region_of, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
 from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
 from sm_locust.record.billing import UNKNOWN, Billing, Item
+from sm_locust.stacks import FUNCTION_LOG, TAG
 
-TAG = {"Key": "created-by", "Value": "sm-locust"}  # what whatever we create bears
 ENDPOINT_LOGS = "/aws/sagemaker/Endpoints/"  # and the endpoint's name
-FUNCTION_LOGS = "/aws/lambda/InvokeDecisionTreeSMEP"
 
 
 def still_billing(config: RunConfig) -> Billing | None:
@@ -118,7 +117,7 @@ def _stacks(config: RunConfig) -> list[Item]:
 
 def _logs(config: RunConfig) -> list[Item]:
     logs, found = client(config, "logs"), []
-    for name in (ENDPOINT_LOGS + watched(config).endpoint, FUNCTION_LOGS):
+    for name in (ENDPOINT_LOGS + watched(config).endpoint, FUNCTION_LOG):
         pages = ask_all(logs, "DescribeLogGroups", logGroupNamePrefix=name)
         for group in (group for page in pages for group in page["logGroups"]):
             if group["logGroupName"] == name:  # another's name may begin like it

@@ -11,15 +11,15 @@ reference; CloudFormation User Guide, controlling access with IAM: a stack is ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from sm_locust.aws.api import RestApi
 from sm_locust.aws.session import AwsFault, ask, client, partition_and_region
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.stacks import API, FUNCTION
+from sm_locust.scaled import OF_COPIES, OF_INSTANCES
+from sm_locust.stacks import FUNCTION_LOG, FUNCTION_NAME
 
 Kind = Literal["check", "run", "experiment", "stack"]
 KINDS: tuple[Kind, ...] = ("check", "run", "experiment", "stack")
@@ -37,9 +37,9 @@ class Place:
     """Where a policy is for: the parts of its ARNs, placeholders among them.
 
     endpoint  whose metrics and scaling are watched; None for an API whose endpoint is not named
-    api    id, stage and path of the REST API, where requests go through one; `*` for what its URL does not name
-    auth   how that API lets in
-    stack  name of the CloudFormation stack
+    api       where requests go through one; `*` for what its URL does not name
+    auth      how that API lets in
+    stack     name of the CloudFormation stack
     """
 
     partition: str
@@ -49,7 +49,7 @@ class Place:
     variant: str
     component: str | None
     scales_copies: bool
-    api: tuple[str, str, str] | None
+    api: RestApi | None
     auth: str | None
     stack: str
 
@@ -62,7 +62,6 @@ class Place:
         target, component = config.target, config.request.inference_component
         if target is None or target.container is not None:
             raise ConfigError("target.endpoint: missing; required: only what is called at AWS needs a policy")
-        of_components = config.scaling.of_components if config.scaling is not None else None
         partition, region = partition_and_region(config)
         return cls(
             partition,
@@ -71,7 +70,7 @@ class Place:
             target.endpoint,
             target.variant,
             component,
-            component is not None and of_components is not False,
+            config.scales_copies,
             _api(target.api_gateway) if target.api_gateway is not None else None,
             target.auth,
             stack,
@@ -95,7 +94,7 @@ class Place:
     def scalable(self) -> str:
         """The resource id of Application Auto Scaling."""
         if self.scales_copies:
-            return f"inference-component/{self.component}"
+            return f"inference-component/{self.component or '*'}"
         return f"endpoint/{self.endpoint or ENDPOINT_NAME}/variant/{self.variant}"
 
 
@@ -106,10 +105,9 @@ def _account(config: RunConfig) -> str:
         return ACCOUNT_ID
 
 
-def _api(url: str) -> tuple[str, str, str]:
-    found = re.match(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.", urlsplit(url).hostname or "")
-    stage, _, path = urlsplit(url).path.strip("/").partition("/")
-    return (found[1], stage or "*", path or "*") if found else ("*", "*", "*")
+def _api(url: str) -> RestApi:
+    id_, stage, path = RestApi.of(url) or ("", "", "")
+    return RestApi(id_ or "*", stage or "*", path or "*")
 
 
 def policy(kind: Kind, place: Place) -> dict[str, Any]:
@@ -132,8 +130,8 @@ def _check(place: Place) -> Iterator[Statement]:
     yield _allow("ReadPrices", ["pricing:GetProducts"], "*")
     if place.api is None:
         return
-    id_, stage, _ = place.api
-    paths = ("/account", f"/restapis/{id_}/stages/{stage}", f"/restapis/{id_}/resources")
+    restapi = f"/restapis/{place.api.id}"
+    paths = ("/account", f"{restapi}/stages/{place.api.stage}", f"{restapi}/resources")
     yield _allow("ReadTheApi", ["apigateway:GET"], [place.arn("apigateway", path, account="") for path in paths])
     yield _allow("ReadTheFunction", ["lambda:GetFunctionConcurrency"], place.arn("lambda", "function:*"))
     yield _allow("ReadTheFunctionsLimit", ["lambda:GetAccountSettings"], "*")
@@ -143,9 +141,7 @@ def _run(place: Place) -> Iterator[Statement]:
     yield from _requests(place)
     yield from _reading(place, describe_component=place.scales_copies)
     if place.api is not None and place.endpoint is not None:
-        id_, _, _ = place.api
-        paths = ("", "/resources", "/resources/*/methods/*/integration")
-        named = [place.arn("apigateway", f"/restapis/{id_}{path}", account="") for path in paths]
+        named = [place.arn("apigateway", f"/restapis/{place.api.id}{path}", account="") for path in ("", "/resources")]
         yield _allow("ReadTheNamesThatMetricsHave", ["apigateway:GET"], named)
     if place.endpoint is not None:
         yield _allow("ReadScalingActivities", ["application-autoscaling:DescribeScalingActivities"], "*")
@@ -156,11 +152,6 @@ def _run(place: Place) -> Iterator[Statement]:
 
 def _experiment(place: Place) -> Iterator[Statement]:
     yield from _run(place)
-    dimension = (
-        "sagemaker:inference-component:DesiredCopyCount"
-        if place.scales_copies
-        else "sagemaker:variant:DesiredInstanceCount"
-    )
     targets = place.arn("application-autoscaling", "scalable-target/*")  # whose id AWS makes up
     yield _allow(
         "ChangeScalingAndPutItBack",
@@ -174,7 +165,7 @@ def _experiment(place: Place) -> Iterator[Statement]:
         targets,
         StringEquals={
             "application-autoscaling:service-namespace": "sagemaker",
-            "application-autoscaling:scalable-dimension": dimension,
+            "application-autoscaling:scalable-dimension": OF_COPIES if place.scales_copies else OF_INSTANCES,
         },
     )
     yield _allow("PutTagsBack", ["application-autoscaling:TagResource"], targets)
@@ -212,8 +203,8 @@ def _requests(place: Place) -> Iterator[Statement]:
             resources.append(place.sagemaker("inference-component", place.component))
         yield _allow("SendRequests", ["sagemaker:InvokeEndpoint"], resources)
     elif place.auth == "iam":
-        id_, stage, path = place.api
-        yield _allow("SendRequests", ["execute-api:Invoke"], place.arn("execute-api", f"{id_}/{stage}/POST/{path}"))
+        resource = f"{place.api.id}/{place.api.stage}/POST/{place.api.path}"
+        yield _allow("SendRequests", ["execute-api:Invoke"], place.arn("execute-api", resource))
 
 
 def _reading(place: Place, *, describe_component: bool) -> Iterator[Statement]:
@@ -248,7 +239,7 @@ def _reading(place: Place, *, describe_component: bool) -> Iterator[Statement]:
 
 
 def _stack(place: Place) -> Iterator[Statement]:
-    function, log = place.arn("lambda", f"function:{FUNCTION}"), place.arn("logs", f"log-group:/aws/lambda/{FUNCTION}")
+    function, log = place.arn("lambda", f"function:{FUNCTION_NAME}"), place.arn("logs", f"log-group:{FUNCTION_LOG}")
     role = place.arn("iam", f"role/{place.stack}-FunctionRole-*", region="")
     yield _allow(
         "MakeFollowAndDeleteTheStack",
@@ -330,7 +321,7 @@ def _stack(place: Place) -> Iterator[Statement]:
     made = [place.arn("apigateway", path, account="") for path in ("/restapis", "/apikeys", "/usageplans")]
     # API Gateway makes up the ids of what is made: no name of ours can stand here.
     yield _allow(
-        f"ForCloudFormation{API}",
+        "ForCloudFormationTheApi",
         ["apigateway:GET", "apigateway:POST", "apigateway:PUT", "apigateway:PATCH", "apigateway:DELETE"],
         [*made, *(f"{path}/*" for path in made), place.arn("apigateway", "/tags/*", account="")],
     )

@@ -1,29 +1,24 @@
 """What the account allows, held against what a plan wants: instances, an API's rate and patience, a function's copies.
 
-Sources: Service Quotas API Reference, ListServiceQuotas; API Gateway API Reference, GetAccount, GetResources, GetStage;
-Lambda API Reference, GetAccountSettings, GetFunctionConcurrency.
+Sources: Service Quotas API Reference, ListServiceQuotas; API Gateway API Reference, GetAccount, GetStage; Lambda API
+Reference, GetAccountSettings, GetFunctionConcurrency.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from sm_locust.aws.api import RestApi, function, integration
 from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.config import ERROR_RATE, RunConfig, format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 MOST_PAGES = 40  # of a hundred quotas; SageMaker has some thousands, a few for each instance type
 API_TIMEOUT_MS = 29_000  # API Gateway's own, where an integration names none
-
-_REST_API = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.")
-_FUNCTION = re.compile(r"functions/(arn:[^/]+:function:[^/:]+)")
 
 
 def instances(config: RunConfig, endpoint: Endpoint) -> Iterator[Finding]:
@@ -62,15 +57,6 @@ def _quota(config: RunConfig, name: str) -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Api:
-    """A stage and resource of a REST API, as its URL names them."""
-
-    id: str
-    stage: str
-    path: str
-
-
 def of_the_way(config: RunConfig, peak: float | None, takes: float | None) -> Iterator[Finding]:
     """The limits of an API in front of the endpoint, and of the function behind it. None for any other way.
 
@@ -81,23 +67,21 @@ def of_the_way(config: RunConfig, peak: float | None, takes: float | None) -> It
     if url is None:
         return
     yield _rate(config, peak)
-    found = _REST_API.match(urlsplit(url).hostname or "")
-    stage, _, rest = urlsplit(url).path.strip("/").partition("/")
-    if found is None or not stage:
+    api = RestApi.of(url)
+    if api is None or not api.stage:
         why = f"{url} does not name a REST API of API Gateway and its stage"
         yield not_available("api-timeout", why)
         yield not_available("lambda-concurrency", why)
         return
-    api = _Api(found[1], stage, f"/{rest}")
     yield from _stage(config, api, peak)
     try:
-        integration = _integration(config, api)
+        behind = integration(config, api)
     except AwsFault as e:
         yield not_available("api-timeout", e)
         yield not_available("lambda-concurrency", e)
         return
-    yield _patience(config, integration, takes)
-    yield _concurrency(config, integration, peak, takes)
+    yield _patience(config, behind, takes)
+    yield _concurrency(config, behind, peak, takes)
 
 
 def _rate(config: RunConfig, peak: float | None) -> Finding:
@@ -123,7 +107,7 @@ def _rate(config: RunConfig, peak: float | None) -> Finding:
     )
 
 
-def _stage(config: RunConfig, api: _Api, peak: float | None) -> Iterator[Finding]:
+def _stage(config: RunConfig, api: RestApi, peak: float | None) -> Iterator[Finding]:
     """The stage's own throttling, where it is below the plan."""
     try:
         stage = ask(client(config, "apigateway"), "GetStage", restApiId=api.id, stageName=api.stage)
@@ -140,28 +124,11 @@ def _stage(config: RunConfig, api: _Api, peak: float | None) -> Iterator[Finding
         )
 
 
-def _integration(config: RunConfig, api: _Api) -> dict[str, Any]:
-    """What is behind the resource, for POST. Raises AwsFault, also when the API has no such resource."""
-    pages = ask_all(
-        client(config, "apigateway"),
-        "GetResources",
-        restApiId=api.id,
-        embed=["methods"],
-        PaginationConfig={"PageSize": 500},
-    )
-    for page in pages:
-        for resource in page["items"]:
-            methods = resource.get("resourceMethods") or {}
-            if resource.get("path") == api.path and (method := methods.get("POST") or methods.get("ANY")):
-                return dict(method.get("methodIntegration") or {})
-    raise AwsFault(f"API {api.id} has no POST of {api.path}", "NotFoundException")
-
-
-def _patience(config: RunConfig, integration: dict[str, Any], takes: float | None) -> Finding:
+def _patience(config: RunConfig, behind: dict[str, Any], takes: float | None) -> Finding:
     name = "api-timeout"
-    patience = integration.get("timeoutInMillis", API_TIMEOUT_MS) / 1000
+    patience = behind.get("timeoutInMillis", API_TIMEOUT_MS) / 1000
     text = f"the API waits {format_duration(patience)} for an answer, then it is a 504"
-    latest = max((limit for metric, limit in config.slo.limits().items() if metric != "error_rate"), default=0.0)
+    latest = max((limit for metric, limit in config.slo.limits().items() if metric != ERROR_RATE), default=0.0)
     if takes is not None and takes > patience / 2:
         return Finding(
             name,
@@ -183,17 +150,15 @@ def _patience(config: RunConfig, integration: dict[str, Any], takes: float | Non
     return Finding(name, PASS, text)
 
 
-def _concurrency(config: RunConfig, integration: dict[str, Any], peak: float | None, takes: float | None) -> Finding:
+def _concurrency(config: RunConfig, behind: dict[str, Any], peak: float | None, takes: float | None) -> Finding:
     """Little's law: requests at a time are arrivals a second × seconds of one."""
     name = "lambda-concurrency"
-    function = _FUNCTION.search(str(integration.get("uri", "")))
-    if function is None:
-        return not_available(name, "the API's integration names no function of Lambda")
-    if peak is None or takes is None:
-        return not_available(name, "it takes a plan and the time of one answered request to tell what is needed")
     try:
+        arn = function(behind).arn
+        if peak is None or takes is None:
+            return not_available(name, "it takes a plan and the time of one answered request to tell what is needed")
         functions = client(config, "lambda")
-        own = ask(functions, "GetFunctionConcurrency", FunctionName=function[1]).get("ReservedConcurrentExecutions")
+        own = ask(functions, "GetFunctionConcurrency", FunctionName=arn).get("ReservedConcurrentExecutions")
         whose = "reserved for the function"
         if own is None:
             own = ask(functions, "GetAccountSettings")["AccountLimit"]["UnreservedConcurrentExecutions"]

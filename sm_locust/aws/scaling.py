@@ -20,8 +20,8 @@ from sm_locust.aws.session import AwsFault, ask, ask_all, client, watched
 from sm_locust.config import ConfigError, CustomMetric, RunConfig, Scaling
 from sm_locust.record.clock import RunClock
 from sm_locust.record.observation import ScalingEvent
+from sm_locust.scaled import PREFIX, Scaled
 
-PREFIX = "sm-locust-"  # of the names of our policies
 SERVICE = "application-autoscaling"
 
 PAUSED = {
@@ -490,7 +490,7 @@ def activities(config: RunConfig, started_at: float, speed: int, since: float) -
     return sorted(events, key=attrgetter("at_s"))
 
 
-def _told(activity: dict[str, Any], what: serving.Scaled) -> Iterator[tuple[float, int | None, int | None, str]]:
+def _told(activity: dict[str, Any], what: Scaled) -> Iterator[tuple[float, int | None, int | None, str]]:
     """An activity's events: Unix seconds, instances desired, in service, what happened."""
     description = str(activity["Description"])
     asked = _ASKED.search(description)

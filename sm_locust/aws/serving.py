@@ -13,26 +13,7 @@ from dataclasses import dataclass
 from sm_locust.aws.endpoint import HOPELESS, STEADY, Endpoint
 from sm_locust.aws.session import AwsFault, ask, client, watched
 from sm_locust.config import ConfigError, RunConfig, format_duration
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """What is scaled, as Application Auto Scaling names it.
-
-    name       of the endpoint or inference component
-    unit       what there are more or fewer of
-    component  whether it is an inference component
-    """
-
-    resource_id: str
-    dimension: str
-    name: str
-    unit: str
-    component: bool
-
-    def counted(self, n: int) -> str:
-        plural = {"instance": "instances", "copy": "copies"}[self.unit]
-        return f"{n} {self.unit if n == 1 else plural}"
+from sm_locust.scaled import Scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +40,21 @@ class Serving:
 
 
 def scaled(config: RunConfig) -> Scaled:
-    """An inference component when the scaling metric is of one, or is none of ours and requests name one.
-
-    Raises ConfigError when the configuration does not name it.
-    """
-    component = config.request.inference_component
-    of_components = config.scaling.of_components if config.scaling is not None else None
-    if of_components and component is None:
+    """Raises ConfigError when the configuration does not name it."""
+    watched(config)
+    found = Scaled.of(config)
+    if found is None:
         raise ConfigError(
             f"request.inference_component: missing; required: the inference component that scaling.metric "
             f"{config.scaling.metric_name if config.scaling else ''} is of"
         )
-    if component is not None and of_components is not False:
-        dimension = "sagemaker:inference-component:DesiredCopyCount"
-        return Scaled(f"inference-component/{component}", dimension, component, "copy", component=True)
-    name, variant = watched(config)
-    dimension = "sagemaker:variant:DesiredInstanceCount"
-    return Scaled(f"endpoint/{name}/variant/{variant}", dimension, name, "instance", component=False)
+    return found
 
 
 def describe(config: RunConfig) -> Serving:
     """As it is now. Raises AwsFault, also when there is no such variant or component."""
     what = scaled(config)
-    if not what.component:
+    if not what.copies:
         return _of_the_variant(Endpoint.read(config))
     answer = ask(client(config, "sagemaker"), "DescribeInferenceComponent", InferenceComponentName=what.name)
     copies = answer.get("RuntimeConfig") or {}
@@ -117,7 +90,7 @@ def ask_for(config: RunConfig, n: int) -> None:
     Raises AwsFault, also while it is Updating: see `wait_until_steady`.
     """
     what, sagemaker = scaled(config), client(config, "sagemaker")
-    if what.component:
+    if what.copies:
         ask(
             sagemaker,
             "UpdateInferenceComponentRuntimeConfig",
@@ -152,9 +125,8 @@ def wait_until_steady(
     Raises AwsFault when patience ends (code NotSteady) or AWS refuses; faults that pass are waited out.
     """
     what = scaled(config)
-    units = what.counted(2).removeprefix("2 ")
-    wanted = units if n is None else what.counted(n)
-    kind = "inference component" if what.component else "endpoint"
+    wanted = what.units if n is None else what.counted(n)
+    kind = "inference component" if what.copies else "endpoint"
     deadline = time.monotonic() + patience
     before = ""
     while True:
@@ -164,7 +136,7 @@ def wait_until_steady(
                 return found
             if found.status in HOPELESS:
                 raise AwsFault(f"{kind} {what.name} is {found.status}", found.status)
-            now = f"{what.name} is {found.status}, {found.current} of {found.desired} {units} serve"
+            now = f"{what.name} is {found.status}, {found.current} of {found.desired} {what.units} serve"
         except AwsFault as e:
             if not e.passing:
                 raise

@@ -1,9 +1,8 @@
-"""Where the AWS calls of a run go, who signs them, and what a refusal says: botocore's own credentials and resolution.
+"""Where the AWS calls around a run go, and what a refusal says: botocore's own credentials and resolution.
 
-boto3 is imported when first needed, and only in `aws/`: it must come after locust, which patches ssl. Two ways lead to
-AWS. `runtime` is for InvokeEndpoint, which is never sent by boto3 and never retried; signing it is `load/sigv4`'s.
-`client`, `ask` and `ask_all` are for the calls around a run, made on the master alone and retried a few times; what is
-asked is the business of the other files here.
+boto3 is imported when first needed, and only in `aws/`: it must come after locust, which patches ssl. These calls are
+made on the master alone and retried a few times; what is asked is the business of the other files here. The load's own
+call, InvokeEndpoint, is runtime's.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import functools
 import logging
 import os
 import re
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from sm_locust.config import ConfigError, RunConfig, Target
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import is_this_machine, stand_in
 
 SERVICES = {  # boto3's name, which but for IAM_PREFIXES is IAM's too → how the names of botocore's variables end
@@ -39,142 +36,43 @@ BESIDE_A_RUN = ("cloudwatch", "application-autoscaling", "sagemaker", "sts")  # 
 
 ATTEMPTS = 4  # of one call; botocore waits up to 1, 2 and 4 s between them
 CONNECT_TIMEOUT, READ_TIMEOUT = 5.0, 10.0  # seconds, of one attempt
-SHORT_WINDOW = 0.6  # of a session's life, before its end, in which its source is asked for another
 MESSAGE_KEPT = 300  # characters of what AWS says, at most
-
-# Where the Pricing API is, whatever region is asked about: the start of that region's name → the nearest of them.
-PRICING_REGIONS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "cn-": "cn-northwest-1", "": "us-east-1"}
 
 # In AWS's error codes: worth another try a little later, with any status.
 _PASSING = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "ConcurrentUpdate")
 
-
-class Keys(NamedTuple):
-    """Credentials as they are at one moment.
-
-    expires_at  Unix seconds; None where nobody says
-    """
-
-    access_key: str
-    secret_key: str
-    token: str | None
-    expires_at: float | None = None
-
-    def __repr__(self) -> str:
-        return f"Keys({self.access_key!r})"
+# Whose, and which region
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """SageMaker Runtime as botocore would call it.
+@functools.cache
+def boto3_session() -> Any:
+    """One a process: it keeps the service models it has read, and the credentials."""
+    import boto3
 
-    url        the endpoint that botocore's resolver, the environment or the configuration names
-    region     for the signature
-    ca_bundle  file of the certificate authorities to trust; None for the default ones
-    proxy      URL of the proxy that the environment names for `url`; None for none
-    source     where the credentials come from, as botocore calls it: `env`, `custom-process`, `assume-role`
-    renews     whether the source gives new credentials before the old ones expire
-    starts_a_process  whether asking the source may start a program
-    """
-
-    url: str
-    region: str
-    ca_bundle: str | None
-    proxy: str | None = field(repr=False)  # it may hold a password
-    source: str
-    renews: bool
-    starts_a_process: bool
-    _credentials: Any = field(repr=False)  # botocore's, which renews itself when asked
-
-    def keys(self) -> Keys:
-        """Today's keys. May take a while when botocore has to renew them: never call it where a request waits.
-
-        The source is asked in the last 15 minutes of the keys' life, or the last 60% of a short one. What it raises is
-        raised only in the last 10 minutes, or in all of the 60%.
-        """
-        frozen = self._credentials.get_frozen_credentials()
-        # botocore tells nobody when its credentials expire; those that never do have no such attribute.
-        expires = getattr(self._credentials, "_expiry_time", None)
-        return Keys(
-            frozen.access_key, frozen.secret_key, frozen.token, None if expires is None else expires.timestamp()
-        )
+    logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
+    # At DEBUG (locust -L DEBUG) botocore writes the session token of every request into the log.
+    if logging.getLogger("botocore").level == logging.NOTSET:
+        logging.getLogger("botocore").setLevel(logging.INFO)
+    return boto3.session.Session()
 
 
-def runtime_url(config: RunConfig) -> str:
-    """The address that InvokeEndpoint would be sent to. Raises ConfigError when it has no region."""
-    return str(_client(_session(config)[0], config).meta.endpoint_url)
+def _said_elsewhere(record: logging.LogRecord) -> bool:
+    """botocore logs a traceback each time that a source fails: who asked says it, or has keys that are still good."""
+    return not record.getMessage().startswith("Refreshing temporary credentials failed")
 
 
-def runtime_urls(config: RunConfig) -> tuple[str, ...]:
-    """That address, where the load goes there: a run through an API, or to a container, has nothing to do with it."""
-    target = config.target
-    direct = target is not None and target.api_gateway is None and target.container is None
-    return (runtime_url(config),) if direct else ()
+def session_and_region(config: RunConfig) -> tuple[Any, str]:
+    """boto3's session, and the region of all calls of this configuration. Raises ConfigError when there is none."""
+    session, region = _resolved(config)
+    if not region:
+        said = "give --region (Locust: --sm-region), target.region or AWS_DEFAULT_REGION"
+        raise ConfigError(f"no AWS region is set: {said}")
+    return session, region
 
 
-def runtime(config: RunConfig) -> Runtime:
-    """Resolves region, address, proxy, certificate authorities and credentials.
-
-    Raises ConfigError, in one sentence, when there is no region or there are no credentials.
-    """
-    from botocore.utils import get_environ_proxies
-
-    session, region = _session(config)
-    try:
-        credentials = session.get_credentials()
-        if credentials is not None:
-            _leave_in_peace(credentials)  # a program has been asked by now, a role has not
-            credentials.get_frozen_credentials()
-            _leave_in_peace(credentials)
-    except Exception as e:  # a source raises BotoCoreError, OSError, ValueError, RuntimeError, …
-        raise ConfigError(f"no AWS credentials could be had: {_short(str(e)) or type(e).__name__}") from None
-    url = str(_client(session, config).meta.endpoint_url)
-    if credentials is None:
-        raise ConfigError(
-            "no AWS credentials were found: set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            f"or any other source that the AWS CLI accepts{_keys_of_its_own(url)}"
-        )
-    source = str(credentials.method)
-    profiles, profile = session._session.full_config.get("profiles", {}), session.profile_name
-    return Runtime(
-        url,
-        region,
-        session._session.get_config_variable("ca_bundle") or None,
-        get_environ_proxies(url).get(urlsplit(url).scheme),
-        source,
-        _renews(source, profiles.get(profile, {})),
-        _starts_a_process(profiles, profile),
-        credentials,
-    )
-
-
-def _leave_in_peace(credentials: Any) -> None:
-    """Has the source of short sessions asked once for each.
-
-    botocore asks it in the last 15 minutes of a session: if none lasts longer, for every call that is signed.
-    """
-    expires = getattr(credentials, "_expiry_time", None)
-    if expires is None or "_advisory_refresh_timeout" in vars(credentials):
-        return
-    window = (expires.timestamp() - time.time()) * SHORT_WINDOW
-    if window < credentials._advisory_refresh_timeout:
-        credentials._advisory_refresh_timeout = credentials._mandatory_refresh_timeout = window
-
-
-def _renews(source: str, profile: Mapping[str, Any]) -> bool:
-    """Variables stay as they were when the process began, and a code of MFA is good for one session."""
-    return source != "env" and not (source == "assume-role" and "mfa_serial" in profile)
-
-
-def _starts_a_process(profiles: Mapping[str, Any], name: str) -> bool:
-    """Whether a profile, or one that it takes its keys from, has a `credential_process`."""
-    seen: set[str] = set()
-    while name in profiles and name not in seen:
-        if "credential_process" in profiles[name]:
-            return True
-        seen.add(name)
-        name = profiles[name].get("source_profile", "")
-    return False
+def region_of(config: RunConfig) -> str:
+    """Raises ConfigError when there is none."""
+    return session_and_region(config)[1]
 
 
 def partition_and_region(config: RunConfig) -> tuple[str, str | None]:
@@ -182,25 +80,23 @@ def partition_and_region(config: RunConfig) -> tuple[str, str | None]:
 
     Raises ConfigError for a profile that is not there.
     """
-    from botocore.exceptions import BotoCoreError, UnknownRegionError
+    from botocore.exceptions import UnknownRegionError
 
-    try:
-        session = _boto3_session()
-        region = (config.target.region if config.target else None) or session.region_name
-    except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
-        raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
+    session, region = _resolved(config)
     try:
         return (str(session.get_partition_for_region(region)) if region else "aws"), region
     except UnknownRegionError:  # newer than this botocore
         return "aws", region
 
 
-def warm() -> None:
-    """Loads what the first call would load, a tenth of a second or two: for a process that will soon be in a hurry."""
+def _resolved(config: RunConfig) -> tuple[Any, str | None]:
     from botocore.exceptions import BotoCoreError
 
-    with contextlib.suppress(BotoCoreError, ConfigError):
-        _client(_boto3_session(), RunConfig(target=Target(endpoint="any", region="us-east-1")))
+    try:
+        session = boto3_session()
+        return session, (config.target.region if config.target else None) or session.region_name
+    except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
+        raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
 
 
 # The calls around a run
@@ -241,9 +137,10 @@ def watched(config: RunConfig) -> Watched:
     return Watched(config.target.endpoint, config.target.variant)
 
 
-def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
+def client(config: RunConfig, service: str, *, region: str | None = None, attempts: int = ATTEMPTS) -> Any:
     """A boto3 client of one of SERVICES, for `ask` and `ask_all`. One a process for each address.
 
+    region    None for the configuration's own
     attempts  of one call; 1 where nobody should wait for an AWS that does not answer
 
     Where its calls go is botocore's own resolution: region, AWS_ENDPOINT_URL and its kin, the shared configuration
@@ -255,18 +152,37 @@ def client(config: RunConfig, service: str, *, attempts: int = ATTEMPTS) -> Any:
     """
     from botocore.exceptions import BotoCoreError
 
-    region = region_of(config)
-    if service == "pricing":
-        region = next(there for start, there in PRICING_REGIONS.items() if region.startswith(start))
+    region = region or region_of(config)
     try:
         return _control_plane(service, region, _stand_in(config, service), attempts)
     except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"{service} cannot be addressed: {_without_secrets(e)}") from None
+        raise ConfigError(f"{service} cannot be addressed: {without_secrets(e)}") from None
 
 
-def region_of(config: RunConfig) -> str:
-    """The region of the calls around a run. Raises ConfigError when there is none."""
-    return _session(config)[1]
+@functools.cache
+def _control_plane(service: str, region: str, url: str | None, attempts: int) -> Any:
+    from botocore.config import Config
+
+    return boto3_session().client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+        ),
+    )
+
+
+def _stand_in(config: RunConfig, service: str) -> str | None:
+    """The local endpoint's address, or the one that the environment names in its place; None where AWS is meant."""
+    target = config.target
+    origin = stand_in(target.url, target.api_gateway) if target else None
+    if origin is None:
+        return None
+    own = "AWS_ENDPOINT_URL_" + SERVICES[service]
+    return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or origin
 
 
 def addresses(config: RunConfig) -> tuple[str, ...]:
@@ -326,32 +242,35 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         about = e.response.get("ResponseMetadata", {})
         status, date = about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {}).get("date", "")
         passing = status >= 500 or any(word in code for word in _PASSING)
-        said = _short(message, code)
+        said = short(message, code)
         raise AwsFault(
             f"{call} was refused: {code}{f': {said}' if said else ''}{needed}", code, passing=passing, date=date
         ) from None
     except (BotoCoreError, ResponseParserError) as e:
         missing = isinstance(e, NoCredentialsError)
-        hint = _keys_of_its_own(client.meta.endpoint_url) if missing else ""
+        hint = keys_of_its_own(client.meta.endpoint_url) if missing else ""
         raise AwsFault(
-            f"{call} was not answered: {_short(_without_secrets(e))}{hint}",
+            f"{call} was not answered: {short(without_secrets(e))}{hint}",
             type(e).__name__,
             passing=isinstance(e, NoConnection | HTTPClientError | ResponseParserError | CredentialRetrievalError),
             answered=isinstance(e, ResponseParserError),
         ) from None
     except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
-        said = f"{call} was not answered: {_short(_without_secrets(e))}"
+        said = f"{call} was not answered: {short(without_secrets(e))}"
         raise AwsFault(said, type(e).__name__, answered=False) from None
 
 
-def _keys_of_its_own(url: str) -> str:
+# What is said of what went wrong
+
+
+def keys_of_its_own(url: str) -> str:
     """For somebody who has no keys and asks this machine: a second terminal knows nothing of the first one's."""
     if not is_this_machine(urlsplit(url).hostname or ""):
         return ""
     return "; for the local endpoint export the key pair that `sm-locust local` prints when it starts"
 
 
-def _short(message: str, code: str = "") -> str:
+def short(message: str, code: str = "") -> str:
     """One line of what AWS said."""
     if code in ("SignatureDoesNotMatch", "InvalidSignatureException"):
         # What follows is the request as AWS saw it, security token included.
@@ -360,84 +279,10 @@ def _short(message: str, code: str = "") -> str:
     return (message if len(message) <= MESSAGE_KEPT else message[: MESSAGE_KEPT - 2] + " …").rstrip(".")
 
 
-def _without_secrets(error: Exception) -> str:
+def without_secrets(error: Exception) -> str:
     """An address may hold a user and a password; the words of a source of credentials that fails, anything."""
     from botocore.exceptions import CredentialRetrievalError
 
     if isinstance(error, CredentialRetrievalError):
         return f"no credentials could be had from {error.kwargs.get('provider')}"
     return re.sub(r"//[^/\s\"'@]*@", "//", str(error))
-
-
-@functools.cache
-def _control_plane(service: str, region: str, url: str | None, attempts: int) -> Any:
-    from botocore.config import Config
-
-    return _boto3_session().client(
-        service,
-        region_name=region,
-        endpoint_url=url,
-        config=Config(
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-        ),
-    )
-
-
-def _stand_in(config: RunConfig, service: str) -> str | None:
-    """The local endpoint's address, or the one that the environment names in its place; None where AWS is meant."""
-    target = config.target
-    origin = stand_in(target.url, target.api_gateway) if target else None
-    if origin is None:
-        return None
-    own = "AWS_ENDPOINT_URL_" + SERVICES[service]
-    return os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL") or origin
-
-
-# Both
-
-
-@functools.cache
-def _boto3_session() -> Any:
-    """One a process: it keeps the service models it has read, and the credentials."""
-    import boto3
-
-    logging.getLogger("botocore.credentials").addFilter(_said_elsewhere)
-    # At DEBUG (locust -L DEBUG) botocore writes the session token of every request into the log.
-    if logging.getLogger("botocore").level == logging.NOTSET:
-        logging.getLogger("botocore").setLevel(logging.INFO)
-    return boto3.session.Session()
-
-
-def _said_elsewhere(record: logging.LogRecord) -> bool:
-    """botocore logs a traceback each time that a source fails: who asked says it, or has keys that are still good."""
-    return not record.getMessage().startswith("Refreshing temporary credentials failed")
-
-
-def _session(config: RunConfig) -> tuple[Any, str]:
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        session = _boto3_session()
-        region = (config.target.region if config.target else None) or session.region_name
-    except BotoCoreError as e:  # AWS_PROFILE names a profile that is not there
-        raise ConfigError(f"the AWS configuration cannot be used: {e}") from None
-    if not region:
-        said = "give --region (Locust: --sm-region), target.region or AWS_DEFAULT_REGION"
-        raise ConfigError(f"no AWS region is set: {said}")
-    return session, region
-
-
-def _client(session: Any, config: RunConfig) -> Any:
-    from botocore.exceptions import BotoCoreError
-
-    target = config.target
-    try:
-        return session.client(
-            "sagemaker-runtime",
-            region_name=(target.region if target else None) or session.region_name,
-            endpoint_url=target.url if target else None,
-        )
-    except (BotoCoreError, OSError, RuntimeError, ValueError) as e:
-        raise ConfigError(f"SageMaker Runtime cannot be addressed: {_without_secrets(e)}") from None

@@ -15,9 +15,8 @@ from typing import Any
 
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
 from sm_locust.config import RunConfig, format_duration
-from sm_locust.stacks import FUNCTION, template
+from sm_locust.stacks import FUNCTION_LOG, FUNCTION_NAME, TAG, template
 
-TAG = {"Key": "created-by", "Value": "sm-locust"}
 PATIENCE = 900.0  # seconds; a stack like this one takes one to three minutes
 EVERY = 3.0  # seconds between two looks at it
 LOG_PATIENCE = 15.0  # seconds for which a deleted log is watched: Lambda writes what it still has within some
@@ -247,7 +246,7 @@ def _failure(cloudformation: Any, stack: Stack, reason: str) -> str:
     """Why a stack is not what it should be, what to do, and what is left of it."""
     why = f"stack {stack.name} is {stack.status}: {reason or 'CloudFormation gives no reason'}"
     if "already exists" in reason or "AlreadyExists" in reason:
-        what = f"/aws/lambda/{FUNCTION}" if "AWS::Logs" in reason else FUNCTION
+        what = FUNCTION_LOG if "AWS::Logs" in reason else FUNCTION_NAME
         why += (
             f"; the stack's names are fixed, so a region holds one such stack: delete the other one, or the {what} "
             "that stands alone"
@@ -343,8 +342,8 @@ def _look_after_log(config: RunConfig, log_group: str | None, made_at: int | Non
             time.sleep(min(EVERY, left))
         if again == made_at:
             return Deleted(f"log group {log_group} was not deleted with the stack", remains)
-        if _exists(config, FUNCTION):
-            return Deleted(f"log group {log_group} is there again, of a new function {FUNCTION}", remains)
+        if _exists(config, FUNCTION_NAME):
+            return Deleted(f"log group {log_group} is there again, of a new function {FUNCTION_NAME}", remains)
         ask(client(config, "logs"), "DeleteLogGroup", logGroupName=log_group)
     except AwsFault as e:
         return Deleted(f"whether log group {log_group} came back is not known: {e}", remains)

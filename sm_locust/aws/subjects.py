@@ -6,12 +6,12 @@ the same. The metrics of each are metrics', reading them cloudwatch's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from sm_locust.aws.api import RestApi, function, integration, stage_and_path
 from sm_locust.aws.endpoint import describe
 from sm_locust.aws.metrics import (
     API_METRICS,
@@ -20,9 +20,10 @@ from sm_locust.aws.metrics import (
     VARIANT_METRICS,
     Metric,
 )
-from sm_locust.aws.session import ATTEMPTS, AwsFault, ask, ask_all, client, watched
+from sm_locust.aws.session import ATTEMPTS, AwsFault, ask, client, watched
 from sm_locust.config import RunConfig
 from sm_locust.loopback import is_this_machine
+from sm_locust.stacks import API_NAME, FUNCTION_NAME
 
 METRICS = {
     "variant": VARIANT_METRICS,
@@ -30,13 +31,6 @@ METRICS = {
     "api": API_METRICS,
     "function": FUNCTION_METRICS,
 }
-
-# As the stack that comes along names them, and the local endpoint.
-USUAL_API, USUAL_FUNCTION = "DecisionTreeAPI", "InvokeDecisionTreeSMEP"
-
-# An API's own address; any other name, such as a domain of one's own, does not tell its id.
-_API_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api\.")
-_FUNCTION_URI = re.compile(r":lambda:path/[^/]+/functions/arn:[^/]+:function:([\w-]+)(?::[\w$-]+)?/invocations$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,48 +142,32 @@ def _variants(config: RunConfig, attempts: int) -> Iterator[Subject]:
 def _way(config: RunConfig, url: str, attempts: int) -> tuple[list[Subject], list[str]]:
     """The API and the function, by the names that AWS gives them, else by those that they usually have.
 
-    The API is left out where the URL names no stage: its metrics are of one, and CloudWatch takes no empty value.
+    Those are the names of the stack that comes along, and of the local endpoint. The API is left out where the URL
+    names no stage: its metrics are of one, and CloudWatch takes no empty value.
     """
-    parts = urlsplit(url)
-    host, (stage, *path) = parts.hostname or "", parts.path.strip("/").split("/")
+    host, (stage, _) = urlsplit(url).hostname or "", stage_and_path(url)
     if not stage:
         lacks = f"target.api_gateway: {host} without a path names no stage, so the API's metrics are missing"
-        return [_function(USUAL_FUNCTION, usual=not is_this_machine(host))], [lacks]
+        return [_function(FUNCTION_NAME, usual=not is_this_machine(host))], [lacks]
     if is_this_machine(host):
-        return [_api(USUAL_API, stage), _function(USUAL_FUNCTION)], []
-    named = _API_HOST.match(host)
-    if named is None:
+        return [_api(API_NAME, stage), _function(FUNCTION_NAME)], []
+    rest = RestApi.of(url)
+    if rest is None:
         lacks = f"target.api_gateway: {host} does not tell the id of an API, so its name and its function's are unknown"
-        return [_api(USUAL_API, stage, usual=True), _function(USUAL_FUNCTION, usual=True)], [lacks]
-    gateway = client(config, "apigateway", attempts=attempts)
+        return [_api(API_NAME, stage, usual=True), _function(FUNCTION_NAME, usual=True)], [lacks]
     missing = []
     try:
-        api = _api(str(ask(gateway, "GetRestApi", restApiId=named[1])["name"]), stage)
+        gateway = client(config, "apigateway", attempts=attempts)
+        api = _api(str(ask(gateway, "GetRestApi", restApiId=rest.id)["name"]), stage)
     except AwsFault as e:
-        missing.append(f"the name of the API {named[1]} is unknown: {e}")
-        api = _api(USUAL_API, stage, usual=True)
+        missing.append(f"the name of the API {rest.id} is unknown: {e}")
+        api = _api(API_NAME, stage, usual=True)
     try:
-        function = _function(_function_of(gateway, named[1], "/" + "/".join(path)))
+        behind = _function(function(integration(config, rest, attempts=attempts)).name)
     except AwsFault as e:
-        missing.append(f"the function behind the API {named[1]} is unknown: {e}")
-        function = _function(USUAL_FUNCTION, usual=True)
-    return [api, function], missing
-
-
-def _function_of(gateway: Any, api: str, path: str) -> str:
-    """The name of the Lambda function that a POST to a resource is handed to. Raises AwsFault where there is none."""
-    for page in ask_all(gateway, "GetResources", restApiId=api):
-        for resource in page["items"]:
-            methods = resource.get("resourceMethods") or {}
-            method = next((name for name in ("POST", "ANY") if name in methods), None)
-            if resource["path"] != path or method is None:
-                continue
-            answer = ask(gateway, "GetIntegration", restApiId=api, resourceId=resource["id"], httpMethod=method)
-            named = _FUNCTION_URI.search(str(answer.get("uri", "")))
-            if named is None:
-                raise AwsFault(f"{method} {path} is integrated with no function by its name", "NoFunction")
-            return named[1]
-    raise AwsFault(f"it has no resource {path} that takes a POST", "NoResource")
+        missing.append(f"the function behind target.api_gateway is unknown: {e}")
+        behind = _function(FUNCTION_NAME, usual=True)
+    return [api, behind], missing
 
 
 def _api(name: str, stage: str, *, usual: bool = False) -> Subject:

@@ -65,8 +65,8 @@ def whatif(
     The load that RUN had planned, or recorded, is replayed against target tracking and the latency of one instance:
     instances, latency, errors and cost of each minute, and the same over a range of targets. Sends nothing.
     """
-    from sm_locust.analysis.scenario import Asked, Scenario
     from sm_locust.analysis.summary import Summary
+    from sm_locust.analysis.whatif import Asked, WhatIf
     from sm_locust.report import whatif as report
 
     try:
@@ -81,7 +81,7 @@ def whatif(
         if config is None and environment is not None:
             raise ConfigError(f"--environment {environment}: is not accepted without --config: it is one of a script's")
         other = None if config is None else read(config, environment=environment)
-        found = Scenario.of(Summary.of(Run.open(run)), asked, other)
+        found = WhatIf.of(Summary.of(Run.open(run)), asked, other)
         if html is not None:
             html.write_text(report.render(found), encoding="utf-8")
     except (ConfigError, RunError) as e:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sm_locust.aws.session import Keys
+from sm_locust.aws.runtime import Keys
 
 logger = logging.getLogger(__name__)
 

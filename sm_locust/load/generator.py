@@ -21,7 +21,7 @@ from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
-from sm_locust.aws.session import Keys, Runtime, runtime
+from sm_locust.aws.runtime import Keys, Runtime, runtime
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
 from sm_locust.feeds import Table

@@ -11,7 +11,7 @@ from typing import Any
 
 from requests_aws4auth import AWS4Auth
 
-from sm_locust.aws.session import Keys, runtime
+from sm_locust.aws.runtime import Keys, runtime
 from sm_locust.config import RunConfig
 from sm_locust.load.credentials import Renewal
 

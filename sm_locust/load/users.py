@@ -27,7 +27,7 @@ from sm_locust.load.invoker import ApiGatewayInvoker, ContainerInvoker, Invoker,
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
 
 if TYPE_CHECKING:
-    from sm_locust.aws.session import Runtime
+    from sm_locust.aws.runtime import Runtime
     from sm_locust.config import RunConfig
     from sm_locust.feeders import Feeder
     from sm_locust.load.arrival import Arrival
@@ -266,7 +266,7 @@ class InvokeEndpointUser(InvokerUser):
 
     @classmethod
     def check_here(cls, config: RunConfig) -> None:
-        from sm_locust.aws.session import runtime
+        from sm_locust.aws.runtime import runtime
 
         runtime(config)
 
@@ -276,7 +276,7 @@ class InvokeEndpointUser(InvokerUser):
 
     @classmethod
     def addresses(cls, config: RunConfig) -> Iterable[str]:
-        from sm_locust.aws.session import runtime_url
+        from sm_locust.aws.runtime import runtime_url
 
         return [runtime_url(config)]
 
@@ -323,7 +323,7 @@ class ApiGatewayUser(InvokerUser):
     def check_here(cls, config: RunConfig) -> None:
         auth = cls._auth(config)
         if auth == "iam":
-            from sm_locust.aws.session import runtime
+            from sm_locust.aws.runtime import runtime
 
             runtime(config)
         elif auth == "api-key":

@@ -17,6 +17,7 @@ from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Event, Planned, Sample, Step
 from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.rounding import in_ms
 from sm_locust.report import wording
 from sm_locust.schedule import Schedule
 
@@ -279,7 +280,7 @@ class Board:
         if fresh and second.latency is not None and second.lateness is not None:
             latency, late = second.latency, second.lateness
             found = (latency.quantile(0.5), latency.quantile(0.99), late.quantile(0.99))
-            second.percentiles = tuple(None if value is None else round(value * 1e3, 3) for value in found)
+            second.percentiles = tuple(map(in_ms, found))
         if second.number < self._newest - OPEN:
             second.latency = second.lateness = None
 

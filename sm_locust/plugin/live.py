@@ -44,6 +44,7 @@ from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
 from sm_locust.plugin.refused import Refused
 from sm_locust.plugin.searching import Searching
+from sm_locust.plugin.shipped import Shipped
 from sm_locust.plugin.stopping import StopWhen
 from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
@@ -356,15 +357,15 @@ class LiveRun:
         active.commanded.note(active.clock.now(), sum(users.values()), rate)
 
     def _on_shipment(self, worker: str, data: dict[str, Any]) -> None:
-        """A worker's count of the seconds past."""
+        """A worker's count of the seconds past. Raises Malformed for what is none."""
         active = self._active
         if active is None:
             return
-        sample = Sample(data["at"], worker, data["in_flight"], data["cpu"])
-        self._note_clock(active, sample, data["clock_ahead"])
-        self._end_if_payloads_failed(active, worker, sample.at, data["payloads_failed"])
-        self._note_cut_short(active, sample, data["cut_short"])
-        self._note(active, worker, data["intervals"], sample, data["failures"])
+        shipped = Shipped.of(worker, data, active.clock.now() if active.ended_at is None else active.ended_at)
+        self._note_clock(active, shipped.sample, shipped.clock_ahead)
+        self._end_if_payloads_failed(active, worker, shipped.sample.at, shipped.payloads_failed)
+        self._note_cut_short(active, shipped.sample, shipped.cut_short)
+        self._note(active, worker, shipped.intervals, shipped.sample, shipped.failures)
 
     def _note(
         self,
@@ -549,7 +550,8 @@ class LiveRun:
         # What happens at the end or after it belongs to no run any more.
         active.run.note("", rows=[Event(max(0.0, at - JUST_BEFORE), PAYLOADS_FAILED + failed, process)])
         if self.why is None:
-            logger.error("the run ends: the payloads of process %s failed: %s", process, failed)
+            said = wording.printable(failed)
+            logger.error("the run ends: the payloads of process %s failed: %s", process, said)
             self._end(active, PAYLOADS_FAILED + failed)
 
     def _processes(self) -> int:

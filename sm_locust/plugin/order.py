@@ -159,9 +159,9 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     payloads = payload_files.load(config.request, base)
     tables = feed_files.load(config.feeds, base)
     if schedule is not None:
-        cost.check(config, schedule, options.speed, payloads)
+        cost.check_load(config, schedule, options.speed, payloads)
     elif searches:
-        cost.check(config, _longest(config), 1, payloads)
+        cost.check_load(config, _longest(config), 1, payloads)
     _can_be_made(options)
     return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes, tables)
 

@@ -11,9 +11,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from sm_locust.analysis.rules import ERROR_RATE
 from sm_locust.analysis.search import Search
-from sm_locust.config import RunConfig
+from sm_locust.config import ERROR_RATE, RunConfig
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Step

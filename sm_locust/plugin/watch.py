@@ -306,7 +306,7 @@ class Watch:
 
     def _describe(self) -> serving.Serving | None:
         there = self._ask("endpoint", lambda: serving.describe(self._config))
-        if there is not None and self.hosted is None and not serving.scaled(self._config).component:
+        if there is not None and self.hosted is None and not serving.scaled(self._config).copies:
             self.hosted = Seen(there.instance_type, there.current)
         return there
 

@@ -19,6 +19,8 @@ from functools import cache
 from itertools import accumulate
 from operator import mul
 
+from sm_locust.record.rounding import in_ms
+
 LOWEST_US = 1
 HIGHEST_US = 120_000_000
 DIGITS = 3
@@ -149,13 +151,11 @@ class Histogram:
 
     def summary_ms(self) -> dict[str, float | int | None]:
         """`p50 p90 p95 p99 p999 max mean` in milliseconds, and `count`."""
-
-        def ms(seconds: float | None) -> float | None:
-            return None if seconds is None else round(seconds * 1e3, 3)
-
         found = self._quantiles(list(PERCENTILES.values()))
-        row: dict[str, float | int | None] = {name: ms(value) for name, value in zip(PERCENTILES, found, strict=True)}
-        return {**row, "max": ms(self.max), "mean": ms(self.mean), "count": self.count}
+        row: dict[str, float | int | None] = {
+            name: in_ms(value) for name, value in zip(PERCENTILES, found, strict=True)
+        }
+        return {**row, "max": in_ms(self.max), "mean": in_ms(self.mean), "count": self.count}
 
     def encode(self) -> str:
         """HdrHistogram V2, compressed, base64: readable by every HdrHistogram tool."""

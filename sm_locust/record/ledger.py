@@ -6,17 +6,17 @@ its number. The files are `run`'s, what the numbers mean is the analysis's.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sm_locust.record.interval import Interval
+from sm_locust.record.interval import HISTOGRAMS, Interval
 from sm_locust.record.meta import LONGEST
 
 WORKER_LOST, WORKER_BACK = "worker lost", "worker back"  # events
 
 _BEYOND = 3600.0  # seconds after the end of a run in which a line may still lie
+_MOST = 1e18  # of anything in a line: sums and squares of it are still numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,8 @@ class Ledger:
         for number, row in lines:
             try:
                 if "name" in row:
-                    interval = _interval(row, latest)
+                    interval = read_interval(row)
+                    _within(interval.second, latest)
                     ledger.count(_text(row, "worker"), interval)
                     there = first.setdefault((interval.second, interval.name), interval)
                     if there is not interval:
@@ -157,28 +158,30 @@ def encode(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def failure_of(number: int, row: dict[str, Any]) -> dict[str, Any]:
-    """A line of the failures that are kept. Raises ValueError as `Ledger.of` does."""
-    try:
-        _real(row, "at")
-        for key in ("kind", "name", "request_id", "message"):
-            _text(row, key)
-        _whole(row, "status")
-    except KeyError as e:
-        raise ValueError(f"line {number}: not a failure: no {e}") from None
-    except ValueError as e:
-        raise ValueError(f"line {number}: not a failure: {e}") from None
-    return row
-
-
-def _interval(row: dict[str, Any], latest: float) -> Interval:
+def read_interval(row: dict[str, Any]) -> Interval:
+    """What `Interval.encode` gives, as it came back. Raises ValueError or KeyError for what none of us has written."""
     _text(row, "name")
-    _within(_count(row, "second"), latest)
-    for key in row["counts"]:
-        _whole(row["counts"], key)
+    _count(row, "second")
+    counts = row["counts"]
+    if not isinstance(counts, dict):
+        raise ValueError(f"counts {counts!r:.60} is not a mapping")
+    for key in counts:
+        _whole(counts, key)
     if "received" in row:
         _whole(row, "received")
+    for name in HISTOGRAMS:
+        if name in row:
+            _text(row, name)
     return Interval.decode(row)
+
+
+def read_failure(row: dict[str, Any]) -> dict[str, Any]:
+    """A failure as Recorder.take_failures gives it. Raises ValueError or KeyError for what none of us has written."""
+    _real(row, "at")
+    for key in ("kind", "name", "request_id", "message"):
+        _text(row, key)
+    _whole(row, "status")
+    return row
 
 
 def _planned(row: dict[str, Any], latest: float) -> Planned:
@@ -207,8 +210,8 @@ def _once(lines: dict[tuple[object, ...], int], what: tuple[object, ...], number
 
 def _real(row: dict[str, Any], key: str) -> float:
     found = row[key]
-    if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise ValueError(f"{key} {found!r} is not a number")
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= _MOST:
+        raise ValueError(f"{key} {found!r:.60} is not a number up to {_MOST:g}")
     return float(found)
 
 
@@ -222,14 +225,14 @@ def _count(row: dict[str, Any], key: str) -> float:
 def _whole(row: dict[str, Any], key: str) -> None:
     _count(row, key)
     found = row[key]
-    if not isinstance(found, int) or found >= 1 << 63:
+    if not isinstance(found, int):
         raise ValueError(f"{key} {found:g} is not a count")
 
 
 def _text(row: dict[str, Any], key: str) -> str:
     found = row[key]
     if not isinstance(found, str):
-        raise ValueError(f"{key} {found!r} is not a text")
+        raise ValueError(f"{key} {found!r:.60} is not a text")
     return found
 
 

@@ -5,6 +5,7 @@ One may be of another version, or edited: what would be stumbled over later is r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,8 @@ def wrong(meta: object) -> str:
         return "it has no run_id"
     if _depth(meta) > _DEEPEST:
         return f"what is nested too deeply is not accepted: {_DEEPEST} levels at the most"
+    if not _finite(meta):
+        return "a number that is not finite is not accepted: those that JSON has"
     for key, (is_right, accepted) in _KEYS.items():
         parent, _, name = key.rpartition(".")
         found = meta.get(parent) if parent else meta
@@ -46,6 +49,15 @@ def _depth(value: object) -> int:
         depth += 1
         level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
     return depth
+
+
+def _finite(value: object) -> bool:
+    """Whether all of its numbers are JSON's: Python reads and writes NaN and infinity, too."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(least: float, most: float) -> Callable[[object], bool]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sm_locust.record.clock import unix
 from sm_locust.record.disk import sync, write_whole
 from sm_locust.record.interval import Interval
-from sm_locust.record.ledger import Ledger, Row, encode, failure_of
+from sm_locust.record.ledger import Ledger, Row, encode, read_failure
 from sm_locust.record.meta import SCHEMA_VERSION, wrong
 from sm_locust.record.observation import Observation, ScalingEvent, line
 from sm_locust.record.recorder import FAILURES_KEPT
@@ -251,10 +251,15 @@ class Run:
 
         Raises RunError for a line that none of us can have written.
         """
-        try:
-            return [failure_of(number, row) for number, row in self._lines(FAILURES)]
-        except ValueError as e:
-            raise RunError(f"{self.folder / FAILURES}, {e}") from None
+        found = []
+        for number, row in self._lines(FAILURES):
+            try:
+                found.append(read_failure(row))
+            except KeyError as e:
+                raise RunError(f"{self.folder / FAILURES}, line {number}: not a failure: no {e}") from None
+            except ValueError as e:
+                raise RunError(f"{self.folder / FAILURES}, line {number}: not a failure: {e}") from None
+        return found
 
     def observations(self) -> list[Observation]:
         """What CloudWatch said last of each point, by time, source, metric and statistic; empty without AWS."""

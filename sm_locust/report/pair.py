@@ -12,7 +12,8 @@ from typing import Any
 from sm_locust.analysis.compare import Comparison, Minute, Side
 from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Difference, Direction, Figure, unit
 from sm_locust.analysis.fail_if import Judged, State
-from sm_locust.analysis.rules import ERROR_RATE, MODEL_LATENCY
+from sm_locust.analysis.rules import MODEL_LATENCY
+from sm_locust.config import ERROR_RATE
 from sm_locust.report import several, wording
 from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, Item, dollars, lambda_seconds
+from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, CostItem, dollars, lambda_seconds
 from sm_locust.analysis.plan import PhasePlan, Plan, Reach
 from sm_locust.config import format_duration
 from sm_locust.report import wording
@@ -226,7 +226,7 @@ def _between(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high.removeprefix('$')}"
 
 
-def _quantity(item: Item) -> tuple[str, str]:
+def _quantity(item: CostItem) -> tuple[str, str]:
     """How much of it, and what its price is for where that is not the same unit: few are counted by themselves."""
     unit, one = UNITS[item.key], {"GB": 1e9, "million": 1e6, "thousand": 1e3}.get(UNITS[item.key])
     if one is None or item.high >= (0.01 if unit == "GB" else 1):

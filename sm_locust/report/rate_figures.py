@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from sm_locust.analysis.by_rate import ByRate, Level
+from sm_locust.config import ERROR_RATE
 from sm_locust.report.curves import Chart, Curve, label
 from sm_locust.report.wording import UNKNOWN, Table, ms, percent, rate, slo_limit
 
@@ -19,7 +20,7 @@ SUBTITLE = (
 OF_TWO = ("before", "after")
 ROLES = 6  # that the page can tell apart
 
-_LATENCY_MEAN, _LATENCY_P99, _ERROR_RATE = "latency_mean", "latency_p99", "error_rate"
+_LATENCY_MEAN, _LATENCY_P99 = "latency_mean", "latency_p99"
 
 
 def roles(runs: int) -> list[str]:
@@ -69,7 +70,7 @@ def charts(found: ByRate, names: Sequence[str], limits: Sequence[Mapping[str, fl
     drawn = [
         chart("mean latency, ms, logarithmic", "ms", _LATENCY_MEAN, True, 1e3),
         chart("p99 latency, ms, logarithmic", "ms", _LATENCY_P99, True, 1e3),
-        chart("error rate, %", "%", _ERROR_RATE, False, 100.0),
+        chart("error rate, %", "%", ERROR_RATE, False, 100.0),
     ]
     return [each for each in drawn if any(y is not None for curve in each.curves for y in curve.y)]
 

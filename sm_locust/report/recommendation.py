@@ -15,9 +15,9 @@ from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.recommendation import AWS, AWS_SAFETY, NOW, RECOMMENDED, Option, Recommendation
 from sm_locust.config import format_duration
 from sm_locust.report import wording
+from sm_locust.scaled import PREFIX
 
 TITLE = "What to set"
-PREFIX = "sm-locust-"  # of the names of our policies, by which `sm-locust scaling` knows them
 
 
 def headline(found: Recommendation) -> str:
@@ -87,19 +87,19 @@ def _call(found: Recommendation, operation: str, parameters: list[tuple[str, str
         ("--scalable-dimension", scaled.dimension),
         *parameters,
     ]
-    if scaled.region is not None:
-        options.append(("--region", scaled.region))
-    if scaled.url is not None:  # else what was measured here would be set at AWS
-        options.append(("--endpoint-url", scaled.url))
+    if found.region is not None:
+        options.append(("--region", found.region))
+    if found.url is not None:  # else what was measured here would be set at AWS
+        options.append(("--endpoint-url", found.url))
     lines = [f"aws application-autoscaling {operation}", *(shlex.join(option) for option in options)]
     return " \\\n  ".join(lines)
 
 
 def table(found: Recommendation) -> wording.Table:
     """As it is configured now, recommended, and with AWS's 0.5. Columns of which nothing is known are left out."""
-    hours = "instance-hours" if found.scaled.unit == "instance" else "copy-hours"
-    unit = "instances" if found.scaled.unit == "instance" else "copies"
-    header = ("", "target/min", unit, "cooldown out", "in", hours, "cost", "a million", "worst minute", "errors")
+    unit, units = found.scaled.unit, found.scaled.units
+    header: tuple[str, ...] = ("", "target/min", units, "cooldown out", "in", f"{unit}-hours")
+    header += ("cost", "a million", "worst minute", "errors")
     rows = [tuple(_row(found, option)) for option in found.options]
     kept = [i for i in range(len(header)) if any(row[i] != wording.UNKNOWN for row in rows)]
     planned = any(option.instance_hours is not None for option in found.options)
@@ -141,7 +141,7 @@ def _note(found: Recommendation) -> str:
             parts.append(f"{wording.UNKNOWN} the load goes beyond what an instance was seen to bear.")
     if any(option.extrapolated for option in found.options):
         parts.append("* beyond what was measured.")
-    if found.scaled.unit == "instance" and all(option.cost is None for option in found.options):
+    if not found.scaled.copies and all(option.cost is None for option in found.options):
         parts.append("Cost unknown: give prices.instance_hour in the configuration.")
     return " ".join(parts)
 

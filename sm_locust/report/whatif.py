@@ -1,4 +1,4 @@
-"""A Scenario on a terminal, and as one HTML file: what the scaling that is asked for would do, beside other targets."""
+"""A WhatIf on a terminal, and as one HTML file: what the scaling that is asked for would do, beside other targets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TextIO
 from rich.text import Text
 
 from sm_locust.analysis.cost import dollars
-from sm_locust.analysis.scenario import Scenario
-from sm_locust.analysis.whatif import Minute, Prediction
+from sm_locust.analysis.replay import PredictedMinute, Prediction
+from sm_locust.analysis.whatif import WhatIf
 from sm_locust.report import wording
 from sm_locust.report.curves import Chart, Curve
 from sm_locust.report.page import chart_place, chart_title, document, folded, section
@@ -30,35 +30,35 @@ HOW = (
 )
 
 
-def show(scenario: Scenario, stream: TextIO) -> None:
+def show(whatif: WhatIf, stream: TextIO) -> None:
     """Prints it: in colour and to the terminal's width, or plain where the stream is not one."""
     console = console_for(stream, LOG_WIDTH)
-    console.print(Text(headline(scenario), style="bold"))
-    for line in given(scenario):
+    console.print(Text(headline(whatif), style="bold"))
+    for line in given(whatif):
         console.print(Text(line, style=DIM))
-    for doubt in doubts(scenario):
+    for doubt in doubts(whatif):
         console.print(Text(doubt, style=WARN))
     console.print()
-    for line in picture(scenario, console.width):
+    for line in picture(whatif, console.width):
         console.print(Text(line, no_wrap=True))
-    print_table(console, minutes(scenario))
-    print_table(console, targets(scenario))
+    print_table(console, minutes(whatif))
+    print_table(console, targets(whatif))
 
 
-def render(scenario: Scenario) -> str:
+def render(whatif: WhatIf) -> str:
     """The same as a page that needs nothing from anywhere."""
-    found = charts(scenario)
-    notes = "".join(f'<li class="warn">{escape(doubt)}</li>' for doubt in doubts(scenario))
+    found = charts(whatif)
+    notes = "".join(f'<li class="warn">{escape(doubt)}</li>' for doubt in doubts(whatif))
     body = [
         "<header>",
-        f'<p class="kicker">sm_locust <span>{escape(wording.printable(scenario.summary.run_id))}</span></p>',
-        f"<h1>{escape(headline(scenario))}</h1>",
-        *(f'<p class="way">{escape(line)}</p>' for line in given(scenario)),
+        f'<p class="kicker">sm_locust <span>{escape(wording.printable(whatif.summary.run_id))}</span></p>',
+        f"<h1>{escape(headline(whatif))}</h1>",
+        *(f'<p class="way">{escape(line)}</p>' for line in given(whatif)),
         "</header>",
         f'<section class="card warn"><h2>To know when reading this</h2><ul>{notes}</ul></section>' if notes else "",
         *(f"<section>{chart_title(chart)}{chart_place(i, chart)}</section>" for i, chart in enumerate(found)),
-        section("Other targets", targets(scenario)),
-        folded("Every minute", minutes(scenario, at_most=None)),
+        section("Other targets", targets(whatif)),
+        folded("Every minute", minutes(whatif, at_most=None)),
     ]
     return document("What if", body, found)
 
@@ -66,11 +66,11 @@ def render(scenario: Scenario) -> str:
 # -- sentences ---------------------------------------------------------------------------------------------------------
 
 
-def headline(scenario: Scenario) -> str:
-    asked = scenario.asked
+def headline(whatif: WhatIf) -> str:
+    asked = whatif.asked
     worst = f"worst minute mean {wording.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
     fails = f"{wording.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
-    if not all(scenario.curve.foretells(minute.per_instance / 60) for minute in asked.minutes):
+    if not all(whatif.curve.foretells(minute.per_instance / 60) for minute in asked.minutes):
         fails = "how many fail is not known"
     first = asked.first_scale_out
     scales = "it never scales out" if first is None else f"more instances serve from minute {first}"
@@ -83,9 +83,9 @@ def _policy(asked: Prediction) -> str:
     return f"With {policy.target:,.10g} a minute for each of {bounds}"
 
 
-def given(scenario: Scenario) -> list[str]:
+def given(whatif: WhatIf) -> list[str]:
     """What the answer rests on, a line each."""
-    curve, asked = scenario.curve, scenario.asked
+    curve, asked = whatif.curve, whatif.asked
     quiet = " to ".join(dict.fromkeys(wording.ms(knot.latency) for knot in (curve.knots[0], curve.knots[-1])))
     ceiling = "nothing shows the most that it answers, its ceiling"
     if curve.ceiling is not None:
@@ -93,12 +93,12 @@ def given(scenario: Scenario) -> list[str]:
         if curve.full is not None:
             ceiling += f", and refuses what is too much once its queue makes that {wording.ms(curve.full)}"
     hours = f"{asked.instance_hours:,.2f} instance-hours"
-    cost = scenario.cost(asked)
+    cost = whatif.cost(asked)
     return [
         f"One instance, measured from {_a_minute(curve.lowest)} to {_a_minute(curve.highest)} a minute: {quiet}; "
         f"{ceiling}.",
-        f"Load: {wording.printable(scenario.load.what)}. An instance serves {scenario.provision_s:,.0f} s after it is "
-        f"wanted ({scenario.provision_from}).",
+        f"Load: {wording.printable(whatif.load.what)}. An instance serves {whatif.provision_s:,.0f} s after it is "
+        f"wanted ({whatif.provision_from}).",
         f"{hours} of the schedule{'' if cost is None else f', {dollars(cost)}'}. {HOW}",
     ]
 
@@ -107,12 +107,12 @@ def _a_minute(rate: float) -> str:
     return wording.number(rate * 60)
 
 
-def doubts(scenario: Scenario) -> list[str]:
+def doubts(whatif: WhatIf) -> list[str]:
     """What a reader must know before believing it, a sentence each."""
-    curve, found = scenario.curve, []
-    outside = [minute for minute in scenario.asked.minutes if minute.extrapolated]
+    curve, found = whatif.curve, []
+    outside = [minute for minute in whatif.asked.minutes if minute.extrapolated]
     if outside:
-        n = f"{len(outside)} of {len(scenario.asked.minutes)} minutes"
+        n = f"{len(outside)} of {len(whatif.asked.minutes)} minutes"
         found.append(
             f"Extrapolated in {n}, the first of them minute {outside[0].minute}: there an instance has more or less to "
             "do, or a longer queue, than the run measured."
@@ -132,15 +132,15 @@ def doubts(scenario: Scenario) -> list[str]:
     if curve.assumed:
         some = "one instance was" if curve.instances == 1 else f"{curve.instances:g} instances were"
         found.append(f"Nobody watched the instances of the run: {some} taken for granted (--instances).")
-    if scenario.summary.watched is not None and scenario.summary.watched.foreign:
+    if whatif.summary.watched is not None and whatif.summary.watched.foreign:
         found.append(
             "Somebody else sent to the endpoint too, and is in no rate of the curve: it takes more than it says."
         )
-    if not scenario.summary.verdict.valid:
+    if not whatif.summary.verdict.valid:
         found.append("The run is not valid: what it measured may be its own doing.")
-    if scenario.speed != 1:
+    if whatif.speed != 1:
         found.append(
-            f"Replayed {scenario.speed} times faster, as such a run would be: queues are not compressed, so that "
+            f"Replayed {whatif.speed} times faster, as such a run would be: queues are not compressed, so that "
             "errors come later on the schedule than in reality. --speed 1 asks for reality."
         )
     return found
@@ -149,11 +149,11 @@ def doubts(scenario: Scenario) -> list[str]:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def targets(scenario: Scenario) -> wording.Table:
+def targets(whatif: WhatIf) -> wording.Table:
     """A row a target."""
-    ceiling, rows = scenario.curve.ceiling, []
-    for each in scenario.targets:
-        asked = each.policy == scenario.asked.policy
+    ceiling, rows = whatif.curve.ceiling, []
+    for each in whatif.targets:
+        asked = each.policy == whatif.asked.policy
         outside = sum(minute.extrapolated for minute in each.minutes)
         rows.append(
             (
@@ -161,16 +161,16 @@ def targets(scenario: Scenario) -> wording.Table:
                 wording.UNKNOWN if ceiling is None else f"{each.policy.target / ceiling / 60:.0%}",
                 f"{each.policy.min_instances:,}{NBSP}→{NBSP}{each.peak:,}",
                 f"{each.instance_hours:,.2f}",
-                _dollars(scenario.cost(each)),
+                _dollars(whatif.cost(each)),
                 wording.ms(each.worst_mean).removesuffix(" ms"),
-                wording.number(scenario.over(each)),
+                wording.number(whatif.over(each)),
                 wording.percent(each.error_rate) if each.errors else "none",
                 "never" if each.first_scale_out is None else str(each.first_scale_out),
                 str(outside) if outside else "none",
             )
         )
     header = ("target", "of most", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
-    held = "" if scenario.limit is None else f", {scenario.limit[0]} ≤ {wording.ms(scenario.limit[1])}"
+    held = "" if whatif.limit is None else f", {whatif.limit[0]} ≤ {wording.ms(whatif.limit[1])}"
     note = (
         "Of most: of what one instance answers at most. Start → peak: instances in service. Hours: theirs. Worst ms: "
         f"the highest mean latency of a minute. Over SLO: minutes whose mean is above it{held}. Out at: the minute in "
@@ -183,10 +183,10 @@ def _dollars(usd: float | None) -> str:
     return wording.UNKNOWN if usd is None else dollars(usd)
 
 
-def minutes(scenario: Scenario, at_most: int | None = wording.TABLE_ROWS) -> wording.Table:
+def minutes(whatif: WhatIf, at_most: int | None = wording.TABLE_ROWS) -> wording.Table:
     """The asked policy, minute by minute; thinned to `at_most` rows, in which those where instances change stay."""
-    found = scenario.asked.minutes
-    price = None if scenario.price is None else scenario.price.usd
+    found = whatif.asked.minutes
+    price = None if whatif.price is None else whatif.price.usd
     rows = tuple(
         (
             f"{each.minute}{'*' if each.extrapolated else ''}",
@@ -204,7 +204,7 @@ def minutes(scenario: Scenario, at_most: int | None = wording.TABLE_ROWS) -> wor
     return wording.Table(header, rows, words=0, note=note if rows else "")
 
 
-def _shown(found: Sequence[Minute], at_most: int | None) -> Sequence[Minute]:
+def _shown(found: Sequence[PredictedMinute], at_most: int | None) -> Sequence[PredictedMinute]:
     if at_most is None or len(found) <= at_most:
         return found
     changes = [i for i in range(1, len(found)) if (found[i].instances, found[i].desired) != _capacity(found, i - 1)]
@@ -213,16 +213,16 @@ def _shown(found: Sequence[Minute], at_most: int | None) -> Sequence[Minute]:
     return [found[i] for i in sorted(kept | set(range(0, len(found), step)))]
 
 
-def _capacity(found: Sequence[Minute], i: int) -> tuple[int, int]:
+def _capacity(found: Sequence[PredictedMinute], i: int) -> tuple[int, int]:
     return found[i].instances, found[i].desired
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
 
 
-def picture(scenario: Scenario, width: int) -> list[str]:
+def picture(whatif: WhatIf, width: int) -> list[str]:
     """Mean latency and instances over the schedule's minutes: lines of at most `width` columns."""
-    found = scenario.asked.minutes
+    found = whatif.asked.minutes
     means = [(minute.latency_mean or 0.0) * 1e3 for minute in found]
     instances = [float(minute.instances) for minute in found]
     if not found or not max(means):
@@ -259,12 +259,12 @@ def _area(values: Sequence[float], top: float, rows: int, margin: int) -> list[s
     return lines
 
 
-def charts(scenario: Scenario) -> list[Chart]:
+def charts(whatif: WhatIf) -> list[Chart]:
     """The asked policy over time, then what comes of each target."""
-    found, every = scenario.asked.minutes, scenario.targets
+    found, every = whatif.asked.minutes, whatif.targets
     if not found:
         return []
-    limit = [] if scenario.limit is None else [(scenario.limit[1] * 1e3, f"SLO {scenario.limit[0]}")]
+    limit = [] if whatif.limit is None else [(whatif.limit[1] * 1e3, f"SLO {whatif.limit[0]}")]
     xs = [minute.minute + 0.5 for minute in found]
     until = float(len(found))
     per_target = [each.policy.target for each in every]
@@ -284,7 +284,7 @@ def charts(scenario: Scenario) -> list[Chart]:
     hours: list[float | None] = [round(each.instance_hours, 4) for each in every]
     served: list[float | None] = [float(minute.instances) for minute in found]
     failed: list[float | None] = [round(minute.error_rate * 100, 4) for minute in found]
-    asked = _policy(scenario.asked)
+    asked = _policy(whatif.asked)
     return [
         over_time(
             "Mean latency", f"{asked}; logarithmic", "ms", "lines", [Curve("latency mean", "latency", xs, means)], True

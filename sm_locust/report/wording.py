@@ -13,13 +13,12 @@ from typing import Any
 from sm_locust.analysis.capacity import BACKLOG, Capacity
 from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
-from sm_locust.analysis.rules import ERROR_RATE, MEASURED, MODEL_LATENCY, Judgement, error_rate
+from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
 from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
-from sm_locust.config import OVERHEAD
-from sm_locust.record.billing import Billing
-from sm_locust.record.billing import Item as BilledItem
+from sm_locust.config import ERROR_RATE, OVERHEAD
+from sm_locust.record.billing import Billing, Item
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import Step
 from sm_locust.record.observation import alarm_change
@@ -574,7 +573,7 @@ def billing(found: Billing | None) -> list[tuple[str, str]]:
     return [(_billed(item), printable(item.command)) for item in found.items] or [("nothing was found", "")]
 
 
-def _billed(item: BilledItem) -> str:
+def _billed(item: Item) -> str:
     what = printable(item.what)
     if item.fault:
         return f"{what}: not available here: {printable(item.fault)}"

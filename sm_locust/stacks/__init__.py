@@ -1,7 +1,8 @@
 """The CloudFormation template that puts an API in front of an endpoint, and the Lambda function in it.
 
 The function is a file of its own, `invoke_endpoint.py`, and exists once: `template` writes it into the template, and
-the local endpoint runs the same file. Deploying is aws's.
+the local endpoint runs the same file. What the template calls things stands here too, for who looks for them at AWS.
+Deploying is aws's.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-FUNCTION = "InvokeDecisionTreeSMEP"
-API = "DecisionTreeAPI"
+API_NAME = "DecisionTreeAPI"
+FUNCTION_NAME = "InvokeDecisionTreeSMEP"
+FUNCTION_LOG = f"/aws/lambda/{FUNCTION_NAME}"
+TAG = {"Key": "created-by", "Value": "sm-locust"}  # by which the stack, and what is in it, is known to be ours
 
 _HERE = Path(__file__).parent
 _CODE = re.compile(r"^( +)ZipFile: .*invoke_endpoint\.py.*$", re.MULTILINE)

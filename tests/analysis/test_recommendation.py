@@ -16,7 +16,7 @@ from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.curve import Curve, Knot
 from sm_locust.analysis.lag import NO_LIMIT, Lag
 from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.recommendation import LEAST_SAFETY, MOST_SAFETY, Recommendation, base, needed, peak
+from sm_locust.analysis.recommendation import LEAST_SAFETY, MOST_SAFETY, Recommendation, base, needed
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
@@ -146,9 +146,9 @@ def test_bounds_and_target_hold_the_load(schedule: Schedule | None, capacity: Ca
     assert 2 <= least <= most
     if schedule is not None:
         assert least * target >= base(schedule) * 60 * (1 - 1e-8)
-        assert (most - 1) * target >= peak(schedule) * 60 * (1 - 1e-8)
+        assert (most - 1) * target >= schedule.peak * 60 * (1 - 1e-8)
         if found.too_fast:
-            assert least * target >= peak(schedule) * 60 * (1 - 1e-8)
+            assert least * target >= schedule.peak * 60 * (1 - 1e-8)
     for option in found.options:
         assert option.min_instances <= option.max_instances
 
@@ -183,14 +183,14 @@ def test_headroom_is_what_the_most_instances_sustain_over_the_planned_peak(
     schedule: Schedule, capacity: Capacity, lag: float
 ) -> None:
     found = recommended(schedule, capacity, lags=after(lag))
-    assert found.peak == peak(schedule)
+    assert found.peak == schedule.peak
     for option in found.options:
         assert capacity.low is not None
         assert option.sustains == pytest.approx(option.max_instances * capacity.low)
         if option.headroom is None:
-            assert peak(schedule) < 1e-300
+            assert schedule.peak < 1e-300
             continue
-        assert (1 + option.headroom) * peak(schedule) == pytest.approx(option.sustains)
+        assert (1 + option.headroom) * schedule.peak == pytest.approx(option.sustains)
     # One instance may be lost at the peak, at the target that leaves room besides.
     assert found.recommended is not None
     assert found.recommended.headroom is None or found.recommended.headroom > 0

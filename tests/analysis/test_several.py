@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.compare import Comparison
-from sm_locust.analysis.several import Bounded, Configuration, Several, of_pair, told
+from sm_locust.analysis.several import Bounded, Configuration, Several, of_pair, work
 from sm_locust.analysis.summary import Summary
 from sm_locust.prices import NOT_SEEN, Cache, Price, Seen
 from sm_locust.record.observation import ScalingEvent
@@ -241,16 +241,16 @@ def test_one_price_for_two_types_is_doubted_only_where_configurations_say_it() -
 
 def test_what_requests_were_told_is_held_against_the_first_run() -> None:
     def of(**config: Any) -> dict[str, Any]:
-        return told({"config": {"target": {"endpoint": "e"}, **config}})
+        return work({"config": {"target": {"endpoint": "e"}, **config}})
 
-    first = one("a", told=of(request={"body": "1"}, arrivals={"spacing": "even", "per_user": 1}))
-    other = one("b", told=of(request={"body": "2", "target_variant": "Blue"}, arrivals={"spacing": "poisson"}))
-    api = one("c", told=told({"config": {"target": {"api_gateway": "https://x", "endpoint": "f"}}}))
+    first = one("a", work=of(request={"body": "1"}, arrivals={"spacing": "even", "per_user": 1}))
+    other = one("b", work=of(request={"body": "2", "target_variant": "Blue"}, arrivals={"spacing": "poisson"}))
+    api = one("c", work=work({"config": {"target": {"api_gateway": "https://x", "endpoint": "f"}}}))
     found = Several.among([first, other, api])
     assert found.told_otherwise(first) == ()
     assert found.told_otherwise(other) == ("request.body", "arrivals.spacing")
     assert found.told_otherwise(api) == ("request.body", "arrivals.spacing", "target")
-    assert told({}) == {"arrivals.spacing": None, "target": None}
+    assert work({}) == {"arrivals.spacing": None, "target": None}
 
 
 def test_what_compare_json_holds_is_json() -> None:

@@ -1,274 +1,201 @@
-"""What is foretold, against what becomes of it: the local endpoint in virtual time, queues worked out by hand, and the
-measure of the benchmark."""
+"""Where each piece of the question comes from, what is refused, and what is said of it."""
 
 from __future__ import annotations
 
+import datetime
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from benchmarks.whatif import held_against
-from sm_locust.analysis.curve import Curve, Knot
-from sm_locust.analysis.minutes import Minutes
-from sm_locust.analysis.whatif import Load, Policy, Prediction, predict
-from sm_locust.local.settings import Settings
+from sm_locust.analysis.replay import PROVISION
+from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.whatif import Asked, WhatIf
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.prices import INSTANCE_HOUR, Cache, Seen
+from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.run import Run
-from sm_locust.schedule import Phase, Schedule
-from tests.analysis.folders import REFERENCE, played
+from sm_locust.schedule import Phase
+from tests.analysis.folders import played, watch
 from tests.analysis.virtual import virtual_run
-from tests.local.virtual import World
 
-FAST = Curve((Knot(0, 0.01),), 0, 1000, 0.01)
-LIMITED = Curve((Knot(10, 0.01), Knot(100, 0.02)), 10, 300, 1.02, ceiling=100.0, full=1.02)  # 100 requests may wait
-NEVER = 1e9  # a target that nothing reaches
+RAMP = (Phase("ramp", 7200, 20, ramp_to=140),)  # 4 workers of 40 ms answer 100 a second, 6,000 a minute
+SLOW: dict[str, Any] = {"service_time": 0.04, "backlog": 20}
+SCALING: dict[str, Any] = {
+    "min_instances": 1,
+    "max_instances": 3,
+    "metric": "SageMakerVariantInvocationsPerInstance",
+    "target": 5000,
+}
+CONFIG = {"target": {"endpoint": "e"}, "slo": {"latency_mean": "60ms"}, "scaling": SCALING}
 
 
-def constant(rate: float, minutes: int = 1) -> list[float]:
-    return [rate] * 60 * minutes
+def run_of(folder: Path, **sections: Any) -> Run:
+    return virtual_run(folder, RAMP, config={**CONFIG, **sections}, **SLOW)
 
 
-def means(prediction: Prediction) -> list[float]:
-    return [minute.latency_mean or 0.0 for minute in prediction.minutes]
+def summary_of(folder: Path, **sections: Any) -> Summary:
+    return Summary.of(run_of(folder, **sections))
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return virtual_run(tmp_path_factory.mktemp("before"))
+def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
+    return summary_of(tmp_path_factory.mktemp("run"))
 
 
-class TestTheReferenceExperiment:
-    """One instance at speed 60 foretells what scaling does: 240 s are taken for granted, and 210 s it takes."""
-
-    @pytest.mark.parametrize("seed", [0, 1])
-    def test_at_speed_60(self, before: Run, tmp_path: Path, seed: int) -> None:
-        found = held_against(before, virtual_run(tmp_path, scaled=True, seed=seed))
-        assert len(found.minutes) == 120
-        assert found.good
-        assert found.same_instances >= 0.98
-        assert {held.predicted.error_rate for held in found.minutes} == {0}
-        assert max(abs((held.predicted.latency_mean or 0) - (held.latency or 0)) for held in found.minutes) < 0.0015
-        assert (found.first_scale_out, found.apart) == (38, 2)
-
-    def test_minutes_30_to_50_in_real_time(self, before: Run, tmp_path: Path) -> None:
-        part = (Phase("minutes 30 to 50", 1200, 400, ramp_to=533.333333),)
-        found = held_against(before, virtual_run(tmp_path, part, speed=1, scaled=True))
-        assert len(found.minutes) == 20
-        assert found.good
-        assert found.apart == 1
-
-    def test_of_itself_without_scaling(self, before: Run) -> None:
-        """Whether latencies and errors of a full queue come out, too."""
-        from sm_locust.analysis.summary import Summary
-
-        summary = Summary.of(before)
-        curve = Curve.of(summary.minutes, summary.watched)
-        found = predict(curve, Load.planned(Schedule(REFERENCE)).rates, Policy(NEVER, 1, 1), speed=60)
-        real = summary.minutes.rows
-        assert found.errors == pytest.approx(summary.minutes.whole.requests.failed, rel=0.02)
-        for minute, row in zip(found.minutes, real, strict=True):
-            assert minute.latency_mean == pytest.approx(row.requests.latency.mean, rel=0.25, abs=0.005)
+def test_by_default_all_of_it_is_the_run_s(summary: Summary) -> None:
+    found = WhatIf.of(summary, Asked())
+    policy = found.asked.policy
+    assert (policy.target, policy.min_instances, policy.max_instances) == (5000, 1, 3)
+    assert (policy.scale_out_cooldown, policy.scale_in_cooldown) == (300, 300)
+    assert (found.speed, found.limit) == (60, ("latency_mean", 0.06))
+    assert found.load.what == "the load that the run had planned"
+    assert len(found.asked.minutes) == 120
+    assert found.price is None
+    assert found.cost(found.asked) is None
 
 
-class TestQueues:
-    def test_what_is_beyond_the_ceiling_waits_and_then_is_refused(self) -> None:
-        """150 a second of which 100 are answered: the room for 100 is full after 2 s, and a third is refused."""
-        found = predict(LIMITED, constant(150), Policy(NEVER, 1, 1))
-        assert found.errors == pytest.approx(58 * 50)
-        assert found.requests == pytest.approx(60 * 150)
-        (minute,) = found.minutes
-        # 2 s from 20 ms to 1.02 s with 150 answered a second, 58 s at 1.02 s with 100.
-        assert minute.latency_mean == pytest.approx((2 * 150 * 0.52 + 58 * 100 * 1.02) / (2 * 150 + 58 * 100))
-        assert minute.error_rate == pytest.approx(58 * 50 / 9000)
-
-    def test_it_drains_when_the_load_falls(self) -> None:
-        found = predict(LIMITED, [*constant(101), *constant(40), *constant(40)], Policy(NEVER, 1, 1))
-        first, second, third = means(found)
-        assert first > 0.2
-        assert second < first
-        assert third == pytest.approx(0.01 + 0.01 * 30 / 90)  # the latency of that rate, and no queue
-
-    def test_compressed_it_grows_in_real_seconds(self) -> None:
-        real, fast = (predict(LIMITED, constant(150), Policy(NEVER, 1, 1), speed=speed) for speed in (1, 60))
-        assert fast.errors == 0  # a minute is a second, in which 50 pile up: half the room
-        assert means(fast)[0] == pytest.approx(0.02 + 0.25)
-        assert fast.requests == pytest.approx(real.requests / 60)
-        assert fast.instance_hours == real.instance_hours
-
-    def test_an_instance_that_joins_has_no_queue(self) -> None:
-        curve = Curve((Knot(10, 0.01),), 10, 500, 2.01, ceiling=100.0, full=2.01)
-        load = constant(160, 12)
-        found = predict(curve, load, Policy(6000, 1, 2), provision_s=0)
-        assert [minute.instances for minute in found.minutes][:5] == [1, 1, 1, 2, 2]
-        # When the second joins the first still holds 200 requests, and works them off at 20 a second.
-        assert found.minutes[2].latency_mean == pytest.approx(2.01, rel=0.01)
-        assert 0.01 < means(found)[3] < 0.4
-        assert means(found)[-1] < 0.02
-
-    @pytest.mark.parametrize("instances", [2, 4])
-    @pytest.mark.parametrize("load", [0.7, 0.85, 0.93])
-    def test_routing_at_random_makes_instances_wait_below_their_ceiling(self, instances: int, load: float) -> None:
-        world = World(Settings(instances=instances), speed=1)
-        rate = load * instances * 4 / 0.0085
-        latencies = [world.request(n / rate) or 0.0 for n in range(int(60 * rate))]
-        curve = Curve((Knot(100, 0.0085),), 100, 800, 0.35, ceiling=4 / 0.0085, full=0.3485)
-        found = predict(curve, constant(rate), Policy(NEVER, instances, instances))
-        assert means(found)[0] == pytest.approx(sum(latencies) / len(latencies), rel=0.05)
-        assert means(predict(curve, constant(rate), Policy(NEVER, 1, 1)))[0] > 0.3
-
-    def test_measured_with_as_many_nothing_is_added(self) -> None:
-        several = Curve((Knot(100, 0.0085),), 100, 800, 0.35, ceiling=470.0, full=0.3485, instances=2)
-        chance = Curve((Knot(100, 0.0085),), 100, 800, 0.35, ceiling=470.0, full=0.3485, even=False)
-        assert means(predict(several, constant(800), Policy(NEVER, 2, 2))) == pytest.approx([0.0085])
-        assert means(predict(chance, constant(800), Policy(NEVER, 2, 2), even=False)) == pytest.approx([0.0085])
-
-    def test_what_always_fails_fails(self) -> None:
-        curve = Curve((Knot(10, 0.01),), 10, 100, 0.01, failing=0.03)
-        (minute,) = predict(curve, constant(50), Policy(NEVER, 1, 1)).minutes
-        assert minute.error_rate == pytest.approx(0.03)
+def test_what_is_asked_wins(summary: Summary) -> None:
+    asked = Asked(target=3000, min_instances=2, max_instances=4, provision_s=100, speed=1)
+    found = WhatIf.of(summary, asked)
+    policy = found.asked.policy
+    assert (policy.target, policy.min_instances, policy.max_instances) == (3000, 2, 4)
+    assert (found.speed, found.provision_s, found.provision_from) == (1, 100, "--provision")
+    assert found.asked.minutes[0].instances == 2
 
 
-class TestScaling:
-    # An instance begins to serve half or three quarters into a second: whole requests come before it, and after it.
-    @settings(max_examples=60, deadline=None)
-    @given(
-        st.lists(st.integers(0, 15).map(lambda n: n * 4), min_size=30, max_size=90),
-        st.integers(1, 2),
-        st.sampled_from([30, 210, 225]),
-    )
-    def test_it_is_what_the_local_endpoint_does(self, rates: list[int], fewest: int, provision: int) -> None:
-        world = World(Settings(instances=fewest, provisioning_time=provision), speed=60)
-        world.register(fewest, 4)
-        world.put(target=600)
-        really = []
-        for second, rate in enumerate(rates):
-            for n in range(rate):
-                world.request(second + n / rate)
-            world.until(second + 0.999)
-            really.append((world.fleet.in_service, world.fleet.desired))
-            world.until(second + 1)
-        load = [float(rate) for rate in rates for _ in range(60)]
-        found = predict(FAST, load, Policy(600, fewest, 4), provision_s=provision, speed=60)
-        assert [(minute.instances, minute.desired) for minute in found.minutes] == really
-
-    def test_three_minutes_above_the_target_then_as_long_as_an_instance_takes(self) -> None:
-        found = predict(FAST, [*constant(8, 5), *constant(25, 20)], Policy(600, 1, 4), provision_s=240)
-        assert (found.first_desired, found.first_scale_out) == (8, 12)
-        assert (found.minutes[8].desired, found.minutes[8].instances, found.peak) == (3, 1, 3)
-        assert found.minutes[11].per_instance == 1500
-        assert found.minutes[12].per_instance == 500
-        assert found.instance_hours == pytest.approx((12 * 1 + 13 * 3) / 60)
-
-    def test_it_scales_in_after_fifteen_low_minutes(self) -> None:
-        found = predict(FAST, [*constant(30, 10), *constant(5, 40)], Policy(600, 1, 4), provision_s=60)
-        assert found.peak == 3
-        assert found.minutes[-1].instances == 1
-
-    def test_without_a_request_nothing_scales_in(self) -> None:
-        found = predict(FAST, [*constant(30, 10), *constant(0, 40)], Policy(600, 1, 4), provision_s=60)
-        assert found.minutes[-1].instances == 3
-        assert found.minutes[-1].latency_mean is None
-        assert not found.minutes[-1].extrapolated
-
-    def test_a_cooldown_is_kept(self) -> None:
-        load = [*constant(30, 10), *constant(5, 60)]
-        soon, late = (predict(FAST, load, Policy(600, 1, 4, 300.0, s), provision_s=60) for s in (0.0, 3000.0))
-        assert [minute.instances for minute in soon.minutes][-1] == [minute.instances for minute in late.minutes][-1]
-        assert soon.instance_hours <= late.instance_hours
-
-    def test_the_minimum_serves_from_the_start(self) -> None:
-        found = predict(FAST, constant(30), Policy(600, 3, 4))
-        assert (found.minutes[0].instances, found.minutes[0].per_instance) == (3, 600)
-        assert found.first_scale_out is None
+def test_targets_lie_around_the_ceiling_and_hold_the_one_that_is_asked(summary: Summary) -> None:
+    found = WhatIf.of(summary, Asked(target=4321))
+    targets = [each.policy.target for each in found.targets]
+    assert targets == sorted(targets)
+    assert 4321 in targets
+    assert [targets[0], targets[-1]] == pytest.approx([3000, 6600], rel=0.01)
+    assert len({f"{target:.3g}" for target in targets}) == len(targets) == 8
+    assert found.asked in found.targets
+    hours = [each.instance_hours for each in found.targets]
+    assert hours == sorted(hours, reverse=True)
+    assert found.over(found.targets[0]) == 0
+    assert (found.over(found.targets[-1]) or 0) > 0
 
 
-class TestWhatIsMeasured:
-    @pytest.mark.parametrize(("rate", "outside"), [(9.0, True), (10.0, False), (300.0, False), (320.0, True)])
-    def test_rates_outside_are_extrapolated(self, rate: float, outside: bool) -> None:
-        (minute,) = predict(LIMITED, constant(rate), Policy(NEVER, 1, 1), speed=60).minutes
-        assert minute.extrapolated is outside
-
-    def test_without_a_ceiling_what_is_beyond_stays_level_and_is_extrapolated(self) -> None:
-        curve = Curve((Knot(10, 0.01), Knot(50, 0.03)), 10, 50, 0.03)
-        inside, beyond = predict(curve, [*constant(50), *constant(70)], Policy(NEVER, 1, 1)).minutes
-        assert [inside.latency_mean, beyond.latency_mean] == pytest.approx([0.03, 0.03])
-        assert (inside.extrapolated, beyond.extrapolated) == (False, True)
-
-    def test_a_queue_longer_than_any_is_extrapolated(self) -> None:
-        curve = Curve((Knot(10, 0.01),), 10, 150, 0.5, ceiling=100.0)
-        found = predict(curve, constant(110, 3), Policy(NEVER, 1, 1))
-        assert [minute.extrapolated for minute in found.minutes] == [True, True, True]
-        assert found.errors == 0
-        assert means(found) == sorted(means(found))
+def test_another_load_and_its_scaling_against_the_same_curve(summary: Summary) -> None:
+    other: dict[str, Any] = {
+        "phases": [{"name": "p", "duration": "10m", "arrival_rate": 80}],
+        "scaling": {**SCALING, "target": 4000, "scale_out_cooldown": "60s"},
+        "slo": {"service_time_mean": "50ms"},
+        "prices": {"instance_hour": 0.5, "as_of": "2026-01-01"},
+    }
+    found = WhatIf.of(summary, Asked(), RunConfig.from_dict(other))
+    assert found.load.what == "the phases of --config"
+    assert (len(found.asked.minutes), found.asked.policy.target) == (10, 4000)
+    assert (found.asked.policy.scale_out_cooldown, found.limit) == (60, ("service_time_mean", 0.05))
+    assert found.cost(found.asked) == pytest.approx(found.asked.instance_hours * 0.5)
+    assert found.as_dict()["asked"]["cost"] == pytest.approx(found.asked.instance_hours * 0.5, abs=1e-6)
 
 
-curves = st.builds(
-    lambda base, slope, ceiling, room, failing: Curve(
-        (Knot(1, base), Knot(ceiling, base + slope)), 1, ceiling, base, failing, ceiling, base + slope + room
-    ),
-    st.floats(0.001, 0.1),
-    st.floats(0, 0.1),
-    st.floats(10, 500),
-    st.floats(0, 2),
-    st.floats(0, 0.5),
-)
-loads = st.lists(st.just(0.0) | st.floats(0.01, 2000), min_size=1, max_size=30).map(
-    lambda m: [rate for rate in m for _ in range(60)]
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(curves, loads, st.integers(1, 3), st.integers(0, 5), st.floats(60, 30_000), st.sampled_from([1, 6, 60]))
-def test_every_prediction_adds_up(
-    curve: Curve, load: list[float], fewest: int, more: int, target: float, speed: int
+@pytest.mark.parametrize(("type_", "usd"), [("ml.m4.xlarge", 0.28), (None, None)])
+def test_an_hour_costs_what_the_run_s_instances_cost_and_not_those_that_were_seen_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: str | None, usd: float | None
 ) -> None:
-    found = predict(curve, load, Policy(target, fewest, fewest + more), speed=speed)
-    assert len(found.minutes) * 60 == len(load)
-    assert found.requests == pytest.approx(sum(load) / speed)
-    assert -1e-6 <= found.errors <= found.requests * (1 + 1e-9)
-    assert found.instance_hours >= fewest * len(load) / 3600 - 1e-9
-    for minute in found.minutes:
-        assert fewest <= minute.instances <= minute.desired <= fewest + more
-        assert -1e-9 <= minute.error_rate <= 1 + 1e-9
-        if minute.latency_mean is not None:
-            least, most = curve.knots[0].latency, curve.full or 0.0
-            assert least * (1 - 1e-9) <= minute.latency_mean <= most * (1 + 1e-9)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache, today = Cache.read(), datetime.date(2026, 11, 1)
+    cache.keep_price("us-east-1", INSTANCE_HOUR, 0.28, today, "ml.m4.xlarge")
+    cache.keep_price("us-east-1", INSTANCE_HOUR, 5.0, today, "ml.g5.12xlarge")
+    cache.keep_seen("us-east-1", "e", "AllTraffic", Seen("ml.g5.12xlarge", 1))
+    cache.write()
+    run = run_of(tmp_path / "run", target={"endpoint": "e", "region": "us-east-1"})
+    run.finish(endpoint={"instance_type": type_, "instances": 1})
+    price = WhatIf.of(Summary.of(run), Asked()).price
+    assert (price and price.usd) == usd
 
 
-@settings(max_examples=40, deadline=None)
-@given(curves, loads, st.integers(1, 4))
-def test_one_instance_more_never_makes_more_errors(curve: Curve, load: list[float], n: int) -> None:
-    """Without scaling, and without what chance adds."""
-    few, many = (predict(curve, load, Policy(NEVER, k, k), even=False) for k in (n, n + 1))
-    assert many.errors <= few.errors * (1 + 1e-9) + 1e-6
+def test_a_load_without_scaling_takes_the_run_s(summary: Summary) -> None:
+    phases = [{"name": "p", "duration": "10m", "arrival_rate": 80}]
+    assert WhatIf.of(summary, Asked(), RunConfig.from_dict({"phases": phases})).asked.policy.target == 5000
 
 
-class TestLoad:
-    def test_planned(self) -> None:
-        load = Load.planned(Schedule(REFERENCE))
-        assert len(load.rates) == 7200
-        assert sum(load.rates) == pytest.approx(3_960_000)
-        assert load.rate(0) == pytest.approx(200, abs=0.1)
-        assert load.rate(3600) == pytest.approx(600, abs=0.1)
-        assert load.rate(-1) == load.rate(7200) == 0
-
-    def test_planned_for_part_of_a_second(self) -> None:
-        load = Load.planned(Schedule((Phase("short", 90.5, 10),)))
-        assert load.rates == pytest.approx([10.0] * 91)
-
-    @pytest.mark.parametrize("speed", [1, 60])
-    def test_recorded(self, tmp_path: Path, speed: int) -> None:
-        run = played(tmp_path, (Phase("a", 120 * speed, 20, ramp_to=40),), speed=speed)
-        minutes = Minutes.of(run)
-        load = Load.recorded(minutes)
-        assert len(load.rates) == 120 * speed
-        assert sum(load.rates) / speed == pytest.approx(minutes.whole.arrivals.due)
-        assert load.rate(119 * speed) == pytest.approx(40, abs=1)
+def test_another_load_must_have_one(summary: Summary) -> None:
+    with pytest.raises(ConfigError, match="--config: no phases"):
+        WhatIf.of(summary, Asked(), RunConfig.from_dict({"scaling": SCALING}))
 
 
-def test_a_million_requests_cost_the_same_at_any_speed() -> None:
-    real, fast = (predict(FAST, constant(100, 60), Policy(NEVER, 2, 2), speed=speed) for speed in (1, 60))
-    assert real.per_million(0.5) == pytest.approx(2 * 0.5 / (100 * 3600 / 1e6))
-    assert fast.per_million(0.5) == pytest.approx(real.per_million(0.5))
-    assert predict(FAST, constant(0), Policy(NEVER, 1, 1)).per_million(0.5) is None
+def test_chance_in_the_load_lengthens_queues(summary: Summary) -> None:
+    phases = [{"name": "p", "duration": "10m", "arrival_rate": 80}]
+    even, chance = (
+        WhatIf.of(summary, Asked(), RunConfig.from_dict({"phases": phases, "arrivals": {"spacing": spacing}})).asked
+        for spacing in ("even", "poisson")
+    )
+    assert (chance.worst_mean or 0) > (even.worst_mean or 0) * 1.1
+
+
+def test_without_scaling_what_is_missing_is_named(tmp_path: Path) -> None:
+    summary = Summary.of(virtual_run(tmp_path, RAMP, config={}, **SLOW))
+    with pytest.raises(ConfigError, match=r"^--min, --max: missing; required, since .* without `scaling`$"):
+        WhatIf.of(summary, Asked(target=5000))
+    assert WhatIf.of(summary, Asked(5000, 1, 2)).limit is None
+
+
+def test_a_metric_that_counts_something_else_is_refused_without_a_target(tmp_path: Path) -> None:
+    metric = "SageMakerVariantConcurrentRequestsPerModelHighResolution"
+    summary = summary_of(tmp_path, scaling={**SCALING, "metric": metric, "target": 5})
+    with pytest.raises(ConfigError, match=f"--target: missing; required, since scaling.metric {metric} does not"):
+        WhatIf.of(summary, Asked())
+    assert WhatIf.of(summary, Asked(target=5000)).asked.policy.max_instances == 3
+
+
+def test_bounds_must_hold_something(summary: Summary) -> None:
+    with pytest.raises(ConfigError, match=r"^--max 3: not accepted with --min 4; accepted: a whole number, 4 or more$"):
+        WhatIf.of(summary, Asked(min_instances=4))
+
+
+class TestProvision:
+    def test_taken_for_granted(self, summary: Summary) -> None:
+        found = WhatIf.of(summary, Asked())
+        assert found.provision_s == PROVISION
+        assert "no scale-out to measure it" in found.provision_from
+
+    def test_measured(self, tmp_path: Path) -> None:
+        events = [
+            ScalingEvent(0.0, 1, 1, ""),
+            ScalingEvent(1200.0, 2, None, "Setting desired instance count to 2."),
+            ScalingEvent(1395.0, 2, 2, "Successfully set desired instance count to 2."),
+        ]
+        config = {**CONFIG, "phases": [{"name": "ramp", "duration": "2h", "arrival_rate": 20, "ramp_to": 140}]}
+        run = watch(played(tmp_path, RAMP, speed=60, config=config), events=events)
+        found = WhatIf.of(Summary.of(run), Asked())
+        assert (found.provision_s, found.provision_from) == (195, "measured: 1 scale-out of the run")
+
+
+def test_a_search_replays_the_phases_of_its_configuration(tmp_path: Path) -> None:
+    phases = [{"name": "day", "duration": "30m", "arrival_rate": 50}]
+    run = run_of(tmp_path, phases=phases)
+    run.meta["schedule"]["phases"] = []
+    found = WhatIf.of(Summary.of(run), Asked(speed=1))
+    assert found.load.what == "the phases of the run's configuration, which it did not play"
+    assert found.load.rates == pytest.approx((50.0,) * 1800)
+
+
+def test_a_run_without_a_schedule_replays_what_it_recorded(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, speed=60, config=CONFIG)
+    run.finish(schedule={"source": "", "phases": []})
+    found = WhatIf.of(Summary.of(Run.open(run.folder)), Asked())
+    assert found.load.what == "the load that the run recorded: arrivals that were due"
+    assert found.asked.requests == pytest.approx(9600, abs=2)
+
+
+def test_a_run_without_a_good_answer_is_refused(tmp_path: Path) -> None:
+    run = played(tmp_path, RAMP, lambda at: ("unavailable", 0.002), speed=60, config=CONFIG)
+    with pytest.raises(ConfigError, match="no request was answered well"):
+        WhatIf.of(Summary.of(run), Asked())
+
+
+def test_the_answer_is_json(summary: Summary) -> None:
+    found = json.loads(json.dumps(WhatIf.of(summary, Asked()).as_dict(), allow_nan=False))
+    assert found["curve"]["ceiling"] == pytest.approx(100, rel=0.02)
+    assert len(found["asked"]["minutes"]) == 120
+    assert "minutes" not in found["targets"][0]
+    assert (found["load"], found["slo"]) == (
+        "the load that the run had planned",
+        {"metric": "latency_mean", "limit_ms": 60},
+    )

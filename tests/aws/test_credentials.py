@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from sm_locust.aws import session
-from sm_locust.aws.session import AwsFault, Runtime, ask, client, runtime
+from sm_locust.aws.runtime import Runtime, _renews, _starts_a_process, runtime
+from sm_locust.aws.session import AwsFault, ask, client
 from sm_locust.config import ConfigError
 from tests.aws.harness import config
 
@@ -38,9 +39,9 @@ def of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
     yield
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 def found() -> Runtime:
@@ -103,7 +104,7 @@ def test_a_program_is_asked_once_for_each_short_session_and_before_it_ends(
 def test_a_role_may_take_its_keys_from_a_program(profiles: str, starts: bool) -> None:
     read = configparser.ConfigParser()
     read.read_string(profiles)
-    assert session._starts_a_process({name.removeprefix("profile "): read[name] for name in read}, "r") is starts
+    assert _starts_a_process({name.removeprefix("profile "): read[name] for name in read}, "r") is starts
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_role_may_take_its_keys_from_a_program(profiles: str, starts: bool) ->
     ],
 )
 def test_what_cannot_renew_itself(source: str, profile: dict[str, str], renews: bool) -> None:
-    assert session._renews(source, profile) is renews
+    assert _renews(source, profile) is renews
 
 
 @pytest.mark.parametrize(

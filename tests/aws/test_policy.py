@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from sm_locust.aws import quotas, subjects
+from sm_locust.aws.api import RestApi
 from sm_locust.aws.policy import KINDS, Kind, Place, policy
 from sm_locust.cli import main
 from sm_locust.config import ConfigError, RunConfig
-from tests.aws.harness import Answers, config, scripted
+from tests.aws.harness import Answers, config, operation_of, scripted
 from tests.aws.operations import asked_anywhere, asked_from
-from tests.aws.test_check import ME
+from tests.aws.test_preflight import ME
 
 ROOT = Path(__file__).parents[2]
 FILES: dict[Kind, list[str]] = {
@@ -30,7 +32,7 @@ DIRECT = Place("aws", "us-east-1", "123456789012", "Trees", "AllTraffic", None, 
 COMPONENT = Place("aws", "us-east-1", "123456789012", "e", "v", "Comp", True, None, None, "sm-locust-api")
 API = Place(
     *("aws", "us-east-1", "123456789012", "e", "v", None, False),
-    api=("abc123", "DummyStage", "DT"),
+    api=RestApi("abc123", "DummyStage", "DT"),
     auth="iam",
     stack="sm-locust-api",
 )
@@ -57,6 +59,24 @@ def allowed(kind: Kind, *, by_us: bool = True) -> set[str]:
 def test_what_is_called_is_allowed_and_what_is_allowed_is_called(kind: Kind) -> None:
     assert allowed(kind) - SENT == asked_from(FILES[kind])
     assert (allowed(kind) & SENT == SENT) == (kind != "stack")
+
+
+@pytest.mark.parametrize("kind", ["check", "run"])
+def test_of_api_gateway_what_is_read_is_allowed_and_what_is_allowed_is_read(
+    monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    """Its actions are all GET: it is the path that says what may be read."""
+    url = "https://abc123.execute-api.us-east-1.amazonaws.com/DummyStage/DT"
+    target = {"api_gateway": url, "auth": "none", "endpoint": "e", "region": "us-east-1"}
+    with scripted({}) as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
+        if kind == "check":
+            list(quotas.of_the_way(RunConfig.from_dict({"target": target}), 800, 0.1))
+        else:
+            subjects.find(RunConfig.from_dict({"target": target}))
+        read = {operation_of(request).removeprefix("GET ") for request in aws.requests if request.startswith(b"GET ")}
+    (allowed,) = (s["Resource"] for s in statements(kind, API).values() if s["Action"] == ["apigateway:GET"])
+    assert {arn.removeprefix("arn:aws:apigateway:us-east-1::") for arn in allowed} == read
 
 
 def test_nothing_is_called_that_no_policy_is_for() -> None:

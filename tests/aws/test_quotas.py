@@ -58,7 +58,7 @@ def fresh() -> Iterator[Answers]:
         environment.setenv("AWS_ENDPOINT_URL", server.url)
         yield answers
     session._control_plane.cache_clear()
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ LIMITS: list[tuple[Answers, float | None, float | None, dict[str, Any], str, Lev
     ({}, 800, 0.1, {"slo": {"latency_max": "40s"}}, "api-timeout", WARN, "before the 40s of slo"),
     ({}, 800, 0.1, {"request": {"timeout": "50s"}}, "api-timeout", WARN, "before the 50s of request.timeout"),
     ({RESOURCES: behind(5000)}, 800, 0.1, {}, "api-timeout", PASS, "the API waits 5s"),
-    ({RESOURCES: behind(path="/other")}, 800, 0.1, {}, "api-timeout", UNKNOWN, "API abc123 has no POST of /DT"),
+    ({RESOURCES: behind(path="/other")}, 800, 0.1, {}, "api-timeout", UNKNOWN, "has no resource /DT that takes a POST"),
     ({CONCURRENCY: said({"ReservedConcurrentExecutions": 50})}, 800, 0.1, {},
      "lambda-concurrency", FAIL, "50 at a time are reserved for the function; 800 a second × 100ms need 80"),
     ({ACCOUNT: limits(100)}, 800, 0.1, {}, "lambda-concurrency", WARN, "100 at a time are left for all functions"),

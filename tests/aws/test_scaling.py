@@ -17,6 +17,7 @@ from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.local.settings import Settings
 from sm_locust.record.observation import ScalingEvent
+from sm_locust.scaled import PREFIX
 from tests.aws.harness import Answers, asked, config, refuse, refused, said, scripted
 from tests.local.harness import client, running
 
@@ -71,7 +72,7 @@ def somebodys_scaling(url: str) -> None:
     )
     for name, configuration in (
         ("team-policy", tracking(1234.5, ScaleInCooldown=900, DisableScaleIn=True)),
-        (scaling.PREFIX + METRIC, tracking(20000)),
+        (PREFIX + METRIC, tracking(20000)),
     ):
         aws.put_scaling_policy(
             **WHICH,

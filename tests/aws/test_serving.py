@@ -6,21 +6,26 @@ from typing import Any
 
 import pytest
 
-from sm_locust.aws.serving import Scaled, Serving, ask_for, describe, scaled, wait_until_steady
+from sm_locust.aws.serving import Serving, ask_for, describe, scaled, wait_until_steady
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError
+from sm_locust.scaled import Scaled
 from tests.aws.harness import Answers, asked, config, refused, said, scripted
 from tests.aws.test_endpoint import ARN, CONFIGURED, described
 
 VARIANT = Scaled(
     "endpoint/decision-trees-sample/variant/AllTraffic",
     "sagemaker:variant:DesiredInstanceCount",
+    "SageMakerVariantInvocationsPerInstance",
     "decision-trees-sample",
     "instance",
-    component=False,
 )
 COMPONENT = Scaled(
-    "inference-component/trees", "sagemaker:inference-component:DesiredCopyCount", "trees", "copy", component=True
+    "inference-component/trees",
+    "sagemaker:inference-component:DesiredCopyCount",
+    "SageMakerInferenceComponentInvocationsPerCopy",
+    "trees",
+    "copy",
 )
 CUSTOM = {"namespace": "Team", "name": "Queue", "statistic": "Average"}
 

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from sm_locust.aws.session import BESIDE_A_RUN, AwsFault, addresses, ask, ask_all, client, runtime, watched
+from sm_locust.aws.runtime import runtime
+from sm_locust.aws.session import BESIDE_A_RUN, AwsFault, addresses, ask, ask_all, client, watched
 from sm_locust.config import ConfigError, RunConfig
 from tests.aws.harness import asked, config, refused, said, scripted
 from tests.oracles.answers import CLOSE, AnswerServer, answer

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from sm_locust.aws import stack as stacks
 from sm_locust.aws.session import AwsFault
 from sm_locust.cli import main
-from sm_locust.stacks import template
+from sm_locust.stacks import TAG, template
 from tests.aws.harness import config
 from tests.oracles.answers import AnswerServer, Step, answer
 
@@ -87,7 +87,7 @@ def test_a_stack_is_created_updated_and_deleted_and_each_event_is_said(moto: str
     policy = json.loads(aws("lambda").get_policy(FunctionName="InvokeDecisionTreeSMEP")["Policy"])
     (statement,) = policy["Statement"]
     assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f":{api_id}/DummyStage/POST/DT")
-    assert stacks.TAG in aws("cloudformation").describe_stacks(StackName="one")["Stacks"][0]["Tags"]
+    assert TAG in aws("cloudformation").describe_stacks(StackName="one")["Stacks"][0]["Tags"]
 
     said.clear()
     changed = stacks.Parameters("another", "none", 50, 100, 200, 14)  # moto loses a log that changes

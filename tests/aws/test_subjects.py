@@ -85,12 +85,11 @@ def gateway(request: bytes) -> bytes:
     uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{FUNCTION_ARN}/invocations"
     resources = [
         {"id": "r0", "path": "/"},
-        {"id": "r1", "path": "/DT", "resourceMethods": {"POST": {}}},
+        {"id": "r1", "path": "/DT", "resourceMethods": {"POST": {"methodIntegration": {"type": "AWS", "uri": uri}}}},
     ]
     documents: dict[str, dict[str, Any]] = {
         "/restapis/abc123": {"id": "abc123", "name": "MyAPI"},
         "/restapis/abc123/resources": {"item": resources},
-        "/restapis/abc123/resources/r1/methods/POST/integration": {"type": "AWS_PROXY", "uri": uri},
     }
     if operation_of(request) == "DescribeEndpoint":
         return described("AllTraffic")
@@ -115,7 +114,10 @@ def test_the_api_and_the_function_behind_it_are_found_by_the_id_in_the_url(aws: 
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        (API.replace("DT", "other"), "the function behind the API abc123 is unknown: it has no resource /other"),
+        (
+            API.replace("DT", "other"),
+            "API abc123 has no resource /other that takes a POST",
+        ),
         (API.replace("abc123", "zzz"), "the name of the API zzz is unknown"),
         ("https://models.example.com/DummyStage/DT", "models.example.com does not tell the id of an API"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sm_locust.aws import session, whoami
+from sm_locust.aws import runtime, session, whoami
 from sm_locust.config import RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, Level
 
@@ -101,7 +101,7 @@ def test_a_process_with_a_lifetime_of_20_seconds_is_a_warning(environment: pytes
         f"print(json.dumps({{'Version': 1, 'AccessKeyId': 'AKIA', 'SecretAccessKey': '{SECRET}', "
         f"'SessionToken': '{TOKEN}', 'Expiration': until.isoformat()}}))"
     )
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
     level, text, _ = judged()
     assert level == WARN
     assert "and botocore renews them: their source is asked again and again" in text
@@ -140,9 +140,9 @@ def test_sources_that_need_aws_or_somebody_to_sign_in(
     monkeypatch: pytest.MonkeyPatch, source: str, renews: bool, level: Level, says: str
 ) -> None:
     """No such source can be had here: only what is made of it is tried."""
-    keys = session.Keys("AKIA", SECRET, TOKEN, time.time() + 3600)
-    monkeypatch.setattr(session.Runtime, "keys", lambda self: keys)
-    made = session.Runtime("https://x", "us-east-1", None, None, source, renews, False, None)
+    keys = runtime.Keys("AKIA", SECRET, TOKEN, time.time() + 3600)
+    monkeypatch.setattr(runtime.Runtime, "keys", lambda self: keys)
+    made = runtime.Runtime("https://x", "us-east-1", None, None, source, renews, False, None)
     monkeypatch.setattr(whoami, "runtime", lambda config: made)
     found: Finding = whoami.credentials(HERE, RUN, "the run")
     assert found.level == level

@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sm_locust.analysis.scenario import Asked, Scenario
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.whatif import Asked, WhatIf
 from sm_locust.record.billing import Billing, Item
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.recorder import Recorder
@@ -175,7 +175,7 @@ def written(parent: Path, before: Run, after: Run, configurations: list[Run]) ->
         folder.write(run)
     compare.write(before, after, parent)
     compare.write_several(configurations, parent / "configurations")
-    asked = Scenario.of(Summary.of(before), Asked(target=20_000, min_instances=1, max_instances=4))
+    asked = WhatIf.of(Summary.of(before), Asked(target=20_000, min_instances=1, max_instances=4))
     page = parent / "whatif.html"
     page.write_text(whatif.render(asked), encoding="utf-8")
     page.with_suffix(".json").write_text(json.dumps(asked.as_dict()), encoding="utf-8")

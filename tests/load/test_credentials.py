@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_locust.aws.session import Keys
+from sm_locust.aws.runtime import Keys
 from sm_locust.load.credentials import AT_LEAST, AT_MOST, EARLIER, Renewal, pause
 
 MINUTE, HOUR = 60.0, 3600.0

@@ -166,7 +166,7 @@ def test_every_arrival_is_accounted_for_in_every_second_and_under_every_name(loa
         parcels += chance.sample(parcels, 2)
         chance.shuffle(parcels)
         for seq, rows in parcels:
-            if seen.add(seq):
+            if seen.add(seq, float(seq)):
                 for row in rows:
                     interval = Interval.decode(row)
                     key = (interval.second, interval.name)

@@ -47,9 +47,9 @@ _used: list[Generator] = []
 
 @pytest.fixture(autouse=True)
 def _closed_afterwards() -> Iterator[None]:
-    session._boto3_session.cache_clear()  # it would keep another test's keys
+    session.boto3_session.cache_clear()  # it would keep another test's keys
     yield
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
     while _used:
         _used.pop().close()
 

@@ -40,7 +40,7 @@ from sm_locust.plugin.workers import (
 @given(st.lists(st.integers(1, 30)))
 def test_a_shipment_is_new_once_in_whatever_order_they_come(numbers: list[int]) -> None:
     seen = Seen()
-    fresh = [seq for seq in numbers if seen.add(seq)]
+    fresh = [seq for seq in numbers if seen.add(seq, float(seq))]
     assert fresh == list(dict.fromkeys(numbers))
 
 
@@ -48,7 +48,8 @@ def test_what_is_known_of_a_worker_does_not_grow_with_the_run() -> None:
     seen = Seen()
     tracemalloc.start()
     for seq in range(1, 20_001):
-        assert seen.add(seq + 1 if seq % 2 else seq - 1)  # each two in the wrong order
+        swapped = seq + 1 if seq % 2 else seq - 1  # each two in the wrong order
+        assert seen.add(swapped, float(swapped))
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 5_000
@@ -79,7 +80,7 @@ class Worker:
         self._socket.send(Message(message, data, self.name))
 
     def ship(self, seq: int, run_id: str | None = None) -> None:
-        self.send(SHIP, {"run_id": run_id or self.run_id, "seq": seq})
+        self.send(SHIP, {"run_id": run_id or self.run_id, "seq": seq, "at": float(seq)})
 
     def _listen(self) -> None:
         while True:

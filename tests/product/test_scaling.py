@@ -66,7 +66,7 @@ def here(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for number, handler in listening.items():
         signal.signal(number, handler)
     session._control_plane.cache_clear()
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 def run(*arguments: str) -> Result:

@@ -128,7 +128,7 @@ def test_the_calls_go_where_the_configuration_goes() -> None:
 @given(st.text(min_size=1).filter(lambda name: "\0" not in name))
 def test_no_name_is_more_than_a_word_for_a_shell(name: str) -> None:
     found = recommended()
-    hostile = replace(found, scaled=replace(found.scaled, resource_id=name, region=name))
+    hostile = replace(found, scaled=replace(found.scaled, resource_id=name), region=name)
     for _, parameters, others in sent_by(recommendation.calls(hostile)):
         assert (parameters["ResourceId"], others["--region"]) == (name, name)
 

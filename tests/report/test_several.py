@@ -46,7 +46,7 @@ def hostile() -> Several:
         [
             one(EVIL, replace(capacity(1.0, 0.9, 1.1), limited_by=EVIL), type=EVIL),
             replace(one(EVIL, Capacity("ramp", refused=EVIL), type=EVIL), run_id="2"),
-            one("x", invalid=(EVIL,), type=EVIL, limits={"latency_p99": 1.0}, told={EVIL: 1}),
+            one("x", invalid=(EVIL,), type=EVIL, limits={"latency_p99": 1.0}, work={EVIL: 1}),
         ]
     )
 
@@ -112,8 +112,8 @@ def test_without_an_answer_it_says_so_and_why() -> None:
 def test_what_is_to_be_known_is_said_of_the_run_that_it_is_of() -> None:
     found = Several.among(
         [
-            one("a", origin="config", told={"request.body": "1"}),
-            one("b", origin="config", told={"request.body": "2"}, type="ml.c5.large", limits={"latency_p99": 0.1}),
+            one("a", origin="config", work={"request.body": "1"}),
+            one("b", origin="config", work={"request.body": "2"}, type="ml.c5.large", limits={"latency_p99": 0.1}),
         ]
     )
     other, told, price = several.doubts(found)

@@ -17,9 +17,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sm_locust.analysis.curve import Curve
-from sm_locust.analysis.scenario import Asked, Scenario
+from sm_locust.analysis.replay import Policy, predict
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.whatif import Policy, predict
+from sm_locust.analysis.whatif import Asked, WhatIf
 from sm_locust.cli import main
 from sm_locust.record.run import Run
 from sm_locust.report import whatif
@@ -49,13 +49,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def found(run: Run) -> Scenario:
-    return Scenario.of(Summary.of(run), Asked())
+def found(run: Run) -> WhatIf:
+    return WhatIf.of(Summary.of(run), Asked())
 
 
-def shown(scenario: Scenario) -> str:
+def shown(found: WhatIf) -> str:
     text = io.StringIO()
-    whatif.show(scenario, text)
+    whatif.show(found, text)
     return text.getvalue()
 
 
@@ -68,14 +68,14 @@ def command(*arguments: str | Path) -> Result:
 
 
 class TestText:
-    def test_it_begins_with_what_would_become_of_it(self, found: Scenario) -> None:
+    def test_it_begins_with_what_would_become_of_it(self, found: WhatIf) -> None:
         text = words(shown(found))
         assert text.startswith("With 5,000 a minute for each of 1 to 3 instances: worst minute mean ")
         assert f"no request fails, more instances serve from minute {found.asked.first_scale_out}." in text
         assert "the load that the run had planned" in text
         assert "An instance serves 240 s after it is wanted (taken for granted" in text
 
-    def test_every_target_has_a_row_and_the_asked_one_is_marked(self, found: Scenario) -> None:
+    def test_every_target_has_a_row_and_the_asked_one_is_marked(self, found: WhatIf) -> None:
         table = whatif.targets(found)
         assert len(table.rows) == 8
         assert [row[0].endswith("←") for row in table.rows].count(True) == 1
@@ -84,7 +84,7 @@ class TestText:
         assert asked[4] == f"${found.asked.instance_hours * 0.5:,.2f}"
         assert all(len(row) == len(table.header) for row in table.rows)
 
-    def test_minutes_are_thinned_and_keep_those_in_which_instances_change(self, found: Scenario) -> None:
+    def test_minutes_are_thinned_and_keep_those_in_which_instances_change(self, found: WhatIf) -> None:
         rows = whatif.minutes(found).rows
         assert len(rows) <= 30
         numbers = [int(row[0].rstrip("*")) for row in rows]
@@ -93,7 +93,7 @@ class TestText:
         assert len(whatif.minutes(found, at_most=None).rows) == 120
         assert any(row[3] == "1 of 2" for row in rows)
 
-    def test_the_picture_shows_the_highest_minute_and_fits(self, found: Scenario) -> None:
+    def test_the_picture_shows_the_highest_minute_and_fits(self, found: WhatIf) -> None:
         for width in (40, 80, 200):
             lines = whatif.picture(found, width)
             assert max(map(cell_len, lines)) <= width
@@ -101,38 +101,38 @@ class TestText:
             assert "█" in lines[1] or "▇" in lines[1]
         assert lines[-1].endswith("120")
 
-    def test_the_targets_fit_a_terminal(self, found: Scenario) -> None:
+    def test_the_targets_fit_a_terminal(self, found: WhatIf) -> None:
         text = io.StringIO()
         print_table(Console(file=text, width=80), whatif.targets(found))
         assert any(line.startswith("5,000\N{NO-BREAK SPACE}←") and "$" in line for line in text.getvalue().splitlines())
 
-    def test_it_fits_a_log(self, found: Scenario) -> None:
+    def test_it_fits_a_log(self, found: WhatIf) -> None:
         text = shown(found)
         assert max(cell_len(line) for line in text.splitlines()) <= 110
         assert "\x1b" not in text
 
-    def test_without_a_price_or_an_slo_it_says_so_with_a_dash(self, found: Scenario) -> None:
+    def test_without_a_price_or_an_slo_it_says_so_with_a_dash(self, found: WhatIf) -> None:
         rows = whatif.targets(replace(found, price=None, limit=None)).rows
         assert {(row[4], row[6]) for row in rows} == {("–", "–")}
 
 
 class TestDoubts:
     def test_where_it_extrapolates(self, run: Run) -> None:
-        scenario = Scenario.of(Summary.of(run), Asked(target=700))
-        assert "Extrapolated in" in words(shown(scenario))
-        assert any(row[0].endswith("*") for row in whatif.minutes(scenario).rows)
+        other = WhatIf.of(Summary.of(run), Asked(target=700))
+        assert "Extrapolated in" in words(shown(other))
+        assert any(row[0].endswith("*") for row in whatif.minutes(other).rows)
 
-    def test_that_a_compressed_replay_is_not_reality(self, run: Run, found: Scenario) -> None:
+    def test_that_a_compressed_replay_is_not_reality(self, run: Run, found: WhatIf) -> None:
         assert "--speed 1 asks for reality" in words(shown(found))
-        assert "--speed 1" not in shown(Scenario.of(Summary.of(run), Asked(speed=1)))
+        assert "--speed 1" not in shown(WhatIf.of(Summary.of(run), Asked(speed=1)))
 
-    def test_that_nothing_was_refused_or_fell_behind(self, found: Scenario) -> None:
+    def test_that_nothing_was_refused_or_fell_behind(self, found: WhatIf) -> None:
         unsaturated: Curve = replace(found.curve, ceiling=None, full=None)
         text = words(shown(replace(found, curve=unsaturated)))
         assert "taken to stay level" in text
         assert "no error is predicted" in words(shown(replace(found, curve=replace(found.curve, full=None))))
 
-    def test_that_nobody_knows_what_fails_beyond_a_run_in_which_nothing_did(self, found: Scenario) -> None:
+    def test_that_nobody_knows_what_fails_beyond_a_run_in_which_nothing_did(self, found: WhatIf) -> None:
         # One instance for twice what was measured: nothing is predicted to fail, which is no news of it.
         known = replace(found.curve, ceiling=None, full=None, highest=1.0)
         asked = predict(known, [100.0] * 60, Policy(1e9, 1, 1))
@@ -141,24 +141,24 @@ class TestDoubts:
         assert "how many fail is not known" in text
         assert "no request fails" not in text
 
-    def test_that_somebody_else_sent_too(self, found: Scenario) -> None:
+    def test_that_somebody_else_sent_too(self, found: WhatIf) -> None:
         watched = found.summary.watched
         assert watched is not None
         more = replace(watched, periods=tuple(replace(period, foreign=1000.0) for period in watched.periods))
-        scenario = replace(found, summary=replace(found.summary, watched=more))
-        assert "Somebody else sent to the endpoint too" in words(shown(scenario))
+        other = replace(found, summary=replace(found.summary, watched=more))
+        assert "Somebody else sent to the endpoint too" in words(shown(other))
 
-    def test_that_some_always_fail_and_instances_are_a_guess(self, found: Scenario) -> None:
+    def test_that_some_always_fail_and_instances_are_a_guess(self, found: WhatIf) -> None:
         text = words(shown(replace(found, curve=replace(found.curve, failing=0.03, assumed=True))))
         assert "3.00% of the requests failed where no queue was seen" in text
         assert "one instance was taken for granted (--instances)" in text
 
     def test_a_run_that_shows_all_of_it_has_none_of_these(self, run: Run) -> None:
-        assert whatif.doubts(Scenario.of(Summary.of(run), Asked(speed=1))) == []
+        assert whatif.doubts(WhatIf.of(Summary.of(run), Asked(speed=1))) == []
 
 
 class TestPage:
-    def test_it_has_the_pictures_of_the_policy_and_of_the_targets(self, found: Scenario) -> None:
+    def test_it_has_the_pictures_of_the_policy_and_of_the_targets(self, found: WhatIf) -> None:
         page = whatif.render(found)
         charts = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
         assert [chart["title"] for chart in charts] == [
@@ -173,7 +173,7 @@ class TestPage:
         assert charts[3]["along"].startswith("target")
         assert charts[0]["along"] == "schedule minute"
 
-    def test_nothing_of_a_run_becomes_markup(self, found: Scenario) -> None:
+    def test_nothing_of_a_run_becomes_markup(self, found: WhatIf) -> None:
         evil = "</script><script>alert(1)</script>\x1b[31m"
         summary = replace(found.summary, meta={**found.summary.meta, "run_id": evil})
         hostile = replace(found, summary=summary)

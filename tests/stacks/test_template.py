@@ -11,7 +11,7 @@ import pytest
 
 import sm_locust.stacks
 from sm_locust.analysis.cost import LAMBDA_GB
-from sm_locust.stacks import API, FUNCTION, template
+from sm_locust.stacks import API_NAME, FUNCTION_LOG, FUNCTION_NAME, TAG, template
 from tests.cloudformation import read
 
 REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
@@ -44,11 +44,11 @@ def test_the_function_in_it_is_the_file_of_the_package(rendered: dict[str, Any])
 
 def test_it_bears_the_names_of_the_blog(rendered: dict[str, Any]) -> None:
     resources = {name: resource["Properties"] for name, resource in rendered["Resources"].items()}
-    assert resources["Api"]["Name"] == API
+    assert resources["Api"]["Name"] == API_NAME
     assert resources["Stage"]["StageName"] == "DummyStage"
     assert resources["Resource"]["PathPart"] == "DT"
-    assert resources["Function"]["FunctionName"] == FUNCTION
-    assert resources["FunctionLogs"]["LogGroupName"] == f"/aws/lambda/{FUNCTION}"
+    assert resources["Function"]["FunctionName"] == FUNCTION_NAME
+    assert resources["FunctionLogs"]["LogGroupName"] == FUNCTION_LOG
 
 
 def test_it_asks_for_no_more_than_it_needs(rendered: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ def test_what_can_bear_our_tag_does(rendered: dict[str, Any]) -> None:
     tagged = {name for name, resource in rendered["Resources"].items() if "Tags" in resource["Properties"]}
     assert tagged == {"FunctionLogs", "FunctionRole", "Function", "Api", "Stage", "Key", "Plan"}
     for name in tagged:
-        assert rendered["Resources"][name]["Properties"]["Tags"] == [{"Key": "created-by", "Value": "sm-locust"}]
+        assert rendered["Resources"][name]["Properties"]["Tags"] == [TAG]
 
 
 def test_an_endpoint_that_is_given_is_the_default(rendered: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """What AWS's Pricing API says things cost, kept in the dated cache that needs no AWS to be read.
 
 The API gives list prices, of the first tier where there are several; its format is in the AWS Price List user guide,
-"Finding services and products using the AWS Price List Query API". The cache itself is `sm_locust.prices`'s.
+"Finding services and products using the AWS Price List Query API". The cache itself is `sm_locust.prices`'s; that what
+is on this machine costs nothing, the caller's to know.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 
 from sm_locust.aws.session import AwsFault, ask_all, client, region_of
 from sm_locust.config import RunConfig
-from sm_locust.loopback import stays_here
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices, Seen
 
 
@@ -36,6 +36,11 @@ class _Listed(NamedTuple):
     per: float = 1.0
 
 
+_TYPE = "instanceName"
+
+# Where the Pricing API is: the start of a region's name → the nearest of them.
+_API_REGIONS = {"eu-": "eu-central-1", "ap-": "ap-south-1", "cn-": "cn-northwest-1", "": "us-east-1"}
+
 _LISTED = (
     _Listed("data_in_gb", "AmazonSageMaker", {"operation": "Invoke-Endpoint"}, r"\S*Data-Bytes-In"),
     _Listed("api_gateway_million", "AmazonApiGateway", {}, r"ApiGatewayRequest", 1e6),
@@ -50,8 +55,6 @@ def refresh(
 ) -> Prices:
     """Asks for every price that a load of this configuration may cost, keeps the answers, and says what is known then.
 
-    Nothing is asked for a target on this machine, which costs nothing.
-
     instance_type  such as ml.m4.xlarge; None where it was not told
     instances      that are in service, to be remembered; None where that was not told
     serverless     whether the watched variant has no instances: then what is remembered of some is forgotten
@@ -62,22 +65,13 @@ def refresh(
     region, today = region_of(config), _today()
     cache = Cache.read()
     seen = _keep_seen(cache, config, region, Seen(instance_type, instances), serverless)
-    if stays_here(config):
-        return Prices.of(config, cache, region)
-    instance_type = seen.instance_type
-    pricing = client(config, "pricing")
+    hours = () if seen.instance_type is None else (_an_hour_of(seen.instance_type),)
+    pricing = client(config, "pricing", region=_nearest(region))
     try:
-        if instance_type is not None:
-            hour = _Listed(
-                INSTANCE_HOUR, "AmazonSageMaker", {"instanceName": instance_type}, rf"Host:{re.escape(instance_type)}"
-            )
-            price = _price(pricing, region, hour)
-            if price is not None:
-                cache.keep_price(region, INSTANCE_HOUR, price, today, instance_type)
-        for listed in _LISTED:
+        for listed in (*hours, *_LISTED):
             price = _price(pricing, region, listed)
             if price is not None:
-                cache.keep_price(region, listed.key, price, today)
+                cache.keep_price(region, listed.key, price, today, listed.attributes.get(_TYPE, ""))
     finally:
         cache.write()
     return Prices.of(config, cache, region)
@@ -96,7 +90,7 @@ def remember(config: RunConfig, instance_type: str | None, instances: int | None
 def _keep_seen(cache: Cache, config: RunConfig, region: str, seen: Seen, serverless: bool) -> Seen:
     """What is known of the watched variant from now on: what was not told this time is as it was."""
     target = config.target
-    if target is None or target.endpoint is None or stays_here(config):
+    if target is None or target.endpoint is None:
         return seen
     if not serverless:
         before = cache.seen(region, target.endpoint, target.variant)
@@ -106,6 +100,15 @@ def _keep_seen(cache: Cache, config: RunConfig, region: str, seen: Seen, serverl
         )
     cache.keep_seen(region, target.endpoint, target.variant, seen)
     return seen
+
+
+def _an_hour_of(instance_type: str) -> _Listed:
+    return _Listed(INSTANCE_HOUR, "AmazonSageMaker", {_TYPE: instance_type}, rf"Host:{re.escape(instance_type)}")
+
+
+def _nearest(region: str) -> str:
+    """Where the Pricing API is asked, whatever region is asked about."""
+    return next(there for start, there in _API_REGIONS.items() if region.startswith(start))
 
 
 def _price(pricing: Any, region: str, listed: _Listed) -> float | None:

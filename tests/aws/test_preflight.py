@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sm_locust.aws import check, session
 from sm_locust.aws import endpoint as described_at
+from sm_locust.aws import preflight, session
 from sm_locust.config import RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL, PASS, UNKNOWN, WARN, Finding, Level
 from tests.aws.harness import Answers, asked, config, refused, said, scripted
@@ -150,7 +150,7 @@ def fresh() -> Iterator[None]:
         environment.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
         yield
     session._control_plane.cache_clear()
-    session._boto3_session.cache_clear()
+    session.boto3_session.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def found(aws: tuple[str, Answers], answers: Answers, **sections: Any) -> dict[s
     now.clear()
     now.update({**USUAL, **answers})
     by_name: dict[str, Finding] = {}
-    for finding in check.findings(config(url, **sections), 1, 7200.0, "the run"):
+    for finding in preflight.findings(config(url, **sections), 1, 7200.0, "the run"):
         assert "\n" not in finding.text
         by_name.setdefault(finding.name, finding)
     return by_name
@@ -398,27 +398,27 @@ def test_an_asynchronous_endpoint_behind_an_api_only_warns() -> None:
     }
     with scripted(answers) as server:
         target = {"api_gateway": f"{server.url}/DummyStage/DT", "auth": "none", "endpoint": "e", "region": "us-east-1"}
-        findings = list(check.findings(RunConfig.from_dict({"target": target}), 1, None, "the run"))
+        findings = list(preflight.findings(RunConfig.from_dict({"target": target}), 1, None, "the run"))
     assert [finding.level for finding in findings if finding.name == "async"] == [WARN]
 
 
 def test_an_api_whose_endpoint_is_not_named_says_what_is_missed() -> None:
     with scripted(USUAL) as server:
         target = {"api_gateway": f"{server.url}/DummyStage/DT", "auth": "none", "region": "us-east-1"}
-        *_, last = check.findings(RunConfig.from_dict({"target": target}), 1, None, "the run")
+        *_, last = preflight.findings(RunConfig.from_dict({"target": target}), 1, None, "the run")
         assert all(b"DescribeEndpoint" not in request for request in server.requests)
     assert (last.name, last.level) == ("endpoint", WARN)
     assert last.text == "target.endpoint is not named: nothing behind the API is checked or watched"
 
 
 def test_without_a_region_nothing_is_asked() -> None:
-    (only,) = check.findings(RunConfig.from_dict({"target": {"endpoint": "e"}}), 1, None, "the run")
+    (only,) = preflight.findings(RunConfig.from_dict({"target": {"endpoint": "e"}}), 1, None, "the run")
     assert (only.name, only.level) == ("region", FAIL)
     assert "no AWS region is set" in only.text
 
 
 def test_questions_end_when_their_time_is_over(aws: tuple[str, Answers], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(check, "PATIENCE", -1.0)
+    monkeypatch.setattr(preflight, "PATIENCE", -1.0)
     findings = found(aws, {}, scaling=SCALING)
     assert findings["cloudwatch"].level == UNKNOWN
     assert "took longer than -1 s" in findings["cloudwatch"].text
@@ -427,7 +427,7 @@ def test_questions_end_when_their_time_is_over(aws: tuple[str, Answers], monkeyp
 
 def test_the_time_looked_back_on_is_the_schedules() -> None:
     with scripted(USUAL) as server:
-        list(check.findings(config(server.url), 60, None, "the run"))
+        list(preflight.findings(config(server.url), 60, None, "the run"))
         (request,) = (asked(r) for r in server.requests if b"GetMetricData" in r)
     assert request["EndTime"] - request["StartTime"] == 15
     assert {query["MetricStat"]["Period"] for query in request["MetricDataQueries"]} == {1}
@@ -458,7 +458,7 @@ def test_prices_are_asked_for_and_kept(
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", server.url)
         here = RunConfig.from_dict({"target": {"endpoint": "e", "region": "us-east-1"}})
         session._control_plane.cache_clear()
-        (finding,) = check._prices(here, None)
+        (finding,) = preflight._prices(here, None)
         session._control_plane.cache_clear()
     assert finding.level == level
     assert says in finding.text

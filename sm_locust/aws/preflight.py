@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from sm_locust.aws import cloudwatch, hosting, prices, quotas, scaling, whoami
+from sm_locust.aws import cloudwatch, hosting, pricing, quotas, scaling, whoami
 from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask_all, client, watched
 from sm_locust.config import ConfigError, RunConfig
@@ -99,7 +99,7 @@ def _prices(config: RunConfig, found: Endpoint | None) -> Iterator[Finding]:
     kind = found.instance_type if found is not None else None
     count, serverless = (found.instances, found.serverless is not None) if found is not None else (None, False)
     try:
-        known = prices.refresh(config, kind, count, serverless=serverless).known
+        known = pricing.refresh(config, kind, count, serverless=serverless).known
     except AwsFault as e:
         yield not_available("prices", e)
         return

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.aws import scaling, serving
+from sm_locust.aws.difference import Difference, difference
+from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -90,7 +92,7 @@ class Found:
 
     config: RunConfig
     state: ScalingState
-    rows: tuple[scaling.Difference, ...]
+    rows: tuple[Difference, ...]
 
     @property
     def differs(self) -> bool:
@@ -101,7 +103,7 @@ def look(config: RunConfig) -> Found:
     """Reads the scaling that a configuration is of. Raises ConfigError or AwsFault."""
     scaling.wanted(config)
     state = scaling.read(config)
-    return Found(config, state, tuple(scaling.difference(config, state, serving.describe(config).current)))
+    return Found(config, state, tuple(difference(config, state, serving.describe(config).current)))
 
 
 def may_apply(found: Found, run_dir: Path, *, replace: bool) -> None:
@@ -237,7 +239,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
                 done=done,
             )
         except (AwsFault, ConfigError, PriorError) as e:
-            if "could not find" in str(e).lower():  # SageMaker, of an endpoint or component that was deleted
+            if NOT_FOUND in str(e).lower():  # the endpoint or component was deleted
                 done.append(f"{record.resource_id} is gone, and its scaling with it: nothing is left to put back.")
                 not_restored = ""
                 break

@@ -14,9 +14,10 @@ from typing import Any
 
 from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import PUNCTUAL, ModelLatency
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import PUNCTUAL, ModelLatency, Setting
+from sm_locust.analysis.watched import Setting
 from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from sm_locust.record.disk import regular
 from sm_locust.record.run import CLOUDWATCH, COLUMNS, SCALING, TIMELINE, Run, RunError, started_at
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def of(run: Run, table: Table) -> pandas.DataFrame:
 def _timeline(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
     path = run.folder / TIMELINE
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open(regular(path), encoding="utf-8", newline="") as file:
             header, *lines = csv.reader(file)
             if "at_s" not in header:
                 raise ValueError(f"its columns are {','.join(header):.60}")

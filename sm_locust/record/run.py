@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sm_locust.record.clock import unix
-from sm_locust.record.disk import sync, write_whole
+from sm_locust.record.disk import regular, sync, write_whole
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import Ledger, Row, encode, read_failure
 from sm_locust.record.meta import SCHEMA_VERSION, wrong
@@ -219,7 +219,7 @@ class Run:
         if folder.is_file():
             raise RunError(f"{folder}: a file, not a run folder")
         try:
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            meta = json.loads(regular(folder / META).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{folder}: not a run folder: it has no {META}") from None
         except RecursionError:
@@ -321,7 +321,7 @@ class Run:
             return
         # Half a line may end in half a character.
         try:
-            with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+            with open(regular(path), encoding="utf-8", errors="replace", newline="\n") as file:
                 for number, text in enumerate(file, 1):
                     if not text.endswith("\n"):
                         return

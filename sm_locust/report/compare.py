@@ -154,8 +154,11 @@ def show(
         pair.changes(comparison),
     ):
         print_table(console, each)
-    for sentence in pair.restored(comparison):
-        console.print(Text(sentence, style=DIM))
+    if restored := pair.restored(comparison):
+        console.print()
+        console.print(Text("What was put back:", style=DIM))
+    for sentence in restored:
+        console.print(Text(f"  {sentence}", style=DIM))
     if (found := of_pair(comparison, load)) is not None:
         console.print()
         _show_configurations(console, found)

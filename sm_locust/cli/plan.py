@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sm_locust import feeds, payloads
+from sm_locust import payloads, tables
 from sm_locust.analysis.plan import Plan
 from sm_locust.cli.ending import refuse
 from sm_locust.cli.options import environment_option, read, speed_option, target_options
@@ -42,7 +42,7 @@ def plan(
     try:
         told = read(config, environment=environment, endpoint=endpoint, region=region, url=url)
         bodies = payloads.load(told.request, config.parent)
-        feeds.load(told.feeds, config.parent)  # which a run would refuse
+        tables.load(told.feeds, config.parent)  # which a run would refuse
         found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=speed)
     except ConfigError as e:
         refuse(e)

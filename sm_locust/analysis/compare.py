@@ -75,9 +75,10 @@ class Side:
 
     @cached_property
     def minutes(self) -> list[Minute]:
-        return [self._minute(span) for span in self.summary.minutes.rows]
+        return [self.during(span) for span in self.summary.minutes.rows]
 
-    def _minute(self, span: Span) -> Minute:
+    def during(self, span: Span) -> Minute:
+        """The same of any other stretch."""
         watched, requests = self.summary.watched, span.requests
         periods = watched.during(span) if watched else ()
         latency = ModelLatency.merged(periods)

@@ -184,7 +184,7 @@ class Summary:
     def on_sagemaker(self) -> bool:
         """Whether there is anything of SageMaker's to speak of: an endpoint, or what somebody saw of one."""
         target = (self.meta.get("config") or {}).get("target") or {}
-        return "endpoint" in target or self.watched is not None
+        return "endpoint" in target or self.watched is not None or self.hosted != NOT_SEEN
 
     @property
     def searched(self) -> bool:

@@ -99,7 +99,7 @@ def render_several(found: Several) -> str:
 def _tables(found: Several) -> list[str]:
     return [
         items(several.doubts(found)),
-        titled("What one instance sustains", several.capacities(found)),
+        titled(several.sustained(found), several.capacities(found)),
         titled("What it costs", several.costs(found)),
     ]
 

@@ -357,7 +357,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("sent", number(whole.sent), f"of {planned(whole)} planned{_requested(whole)}"),
         ("delivered", delivered(whole), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
-        ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
+        ("failed", number(of.failed), f"{percent(error_rate(of))} of those that ended{_without_refused(of)}"),
         ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
         ("service time p99", ms(of.service_time.quantile(0.99)), f"from the send; mean {ms(of.service_time.mean)}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),

@@ -14,7 +14,7 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import compare, compare_page, pair, pair_figures
+from sm_locust.report import compare, compare_page, pair, pair_figures, several_figures
 from sm_locust.schedule import Phase
 from tests.analysis.folders import before_and_after, borrowed, played, watch
 from tests.report.reading import EVIL, Page
@@ -151,6 +151,18 @@ def test_the_table_of_minutes_is_thinned_but_keeps_where_it_broke(reference: Com
     assert len(rows) <= 14
     assert {"0", "34", "40", "119"} <= {row[0] for row in rows}
     assert len(pair.minutes(reference, at_most=None).rows) == 120
+
+
+def test_runs_of_seconds_are_compared_by_seconds(tmp_path: Path) -> None:
+    short = Comparison.of(*(played(tmp_path, (Phase("flat", 20, n),)) for n in (5, 10)))
+    assert pair.minutes(short).rows == ()
+    pairs = [
+        *pair_figures.of_pair(short),
+        several_figures.over_time([side.summary for side in short.sides], pair.SIDES),
+    ]
+    for chart in (chart for charts in pairs for chart in charts):
+        assert (chart.along, chart.until) == ("schedule second", 20)
+        assert [len(curve.x) for curve in chart.curves] == [20] * len(chart.curves)
 
 
 def test_what_was_changed_begins_with_the_scaling(reference: Comparison, hostile: Comparison) -> None:

@@ -159,6 +159,10 @@ def test_without_phases_one_scenario_runs_once() -> None:
             "config.phases[0].arrivalRate: {{ $env.RATE }} has no value; before a run, only the environment is known",
         ),
         (
+            [{"duration": 1, "arrivalRate": "{{ $processEnvironment.RATE }}"}],
+            "config.phases[0].arrivalRate: {{ $processEnvironment.RATE }} has no value; before a run, only the",
+        ),
+        (
             [{"duration": 1, "arrivalRate": 1, "maxVusers": 5}, {"duration": 1, "arrivalRate": 1}],
             "config.phases[0].maxVusers: the phases differ, and here one limit holds for the whole run",
         ),

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from sm_locust import templates
 from sm_locust.artillery.reading import KIND, WITHOUT_EQUAL, Reading, name, names
 from sm_locust.artillery.settings import Settings, headers, no_cookie
-from sm_locust.fields import Loc, format_duration
-from sm_locust.scenario import METHODS
+from sm_locust.fields import METHODS, Loc, format_duration
 
 _OWN_LOCUSTFILE = "write the session as a locustfile of your own with ArrivalUser"
 _JAVASCRIPT = f"JavaScript has no equal here: {_OWN_LOCUSTFILE}"

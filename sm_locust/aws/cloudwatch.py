@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from sm_locust.aws.metrics import COUNT, Metric
 from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
 from sm_locust.aws.subjects import Subject
-from sm_locust.config import ConfigError, RunConfig, format_duration
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.record.clock import RunClock, unix_of
 from sm_locust.record.observation import Observation
 

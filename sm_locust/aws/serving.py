@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from sm_locust.aws.endpoint import HOPELESS, STEADY, Endpoint
 from sm_locust.aws.session import AwsFault, ask, client, watched
-from sm_locust.config import ConfigError, RunConfig, format_duration
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.scaled import Scaled
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from sm_locust.aws import logs
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import RunConfig, format_duration
+from sm_locust.config import RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.stacks import FUNCTION_LOG, FUNCTION_NAME, TAG, template
 
 PATIENCE = 900.0  # seconds; a stack like this one takes one to three minutes

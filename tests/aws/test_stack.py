@@ -242,12 +242,12 @@ def written(operation: str, members: str) -> bytes:
     return answer(200, body.encode(), "Content-Type: text/xml")
 
 
-def stack_is(status: str, tags: str = "") -> bytes:
+def stack_is(status: str) -> bytes:
     ours = "<member><Key>created-by</Key><Value>sm-locust</Value></member>"
     return written(
         "DescribeStacks",
         f"<Stacks><member><StackId>{ID}</StackId><StackName>one</StackName><StackStatus>{status}</StackStatus>"
-        f"<CreationTime>2026-01-01T00:00:00Z</CreationTime><Tags>{tags or ours}</Tags></member></Stacks>",
+        f"<CreationTime>2026-01-01T00:00:00Z</CreationTime><Tags>{ours}</Tags></member></Stacks>",
     )
 
 

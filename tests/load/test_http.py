@@ -251,9 +251,9 @@ def test_an_answer_to_a_request_that_the_server_would_not_read_to_the_end_stands
 class Names:
     """In the place of gevent's resolver: the test says what addresses a name has, and how long that takes."""
 
-    def __init__(self, *addresses: str, takes: float = 0.0) -> None:
+    def __init__(self, *addresses: str) -> None:
         self.addresses = addresses
-        self.takes = takes
+        self.takes = 0.0
         self.asked = 0
 
     def getaddrinfo(self, host: str, port: int, *_: object) -> list[object]:

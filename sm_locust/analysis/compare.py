@@ -14,9 +14,11 @@ from itertools import zip_longest
 from typing import Any
 
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import PUNCTUAL, ModelLatency
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import PUNCTUAL, ModelLatency, Setting
+from sm_locust.analysis.watched import Setting
+from sm_locust.record.disk import regular
 from sm_locust.record.prior import EXPERIMENT
 from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run, RunError
@@ -303,8 +305,8 @@ def _experiment(before: Run, after: Run) -> Mapping[str, Any]:
     if before.folder.resolve().parent != parent or not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+        found = json.loads(regular(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as e:
         raise RunError(f"{path}: cannot be read: {e}") from None
     if not isinstance(found, dict) or not isinstance(found.get("restored", []), list):
         raise RunError(f"{path}: not what an experiment writes: an object whose `restored` is a list")

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from sm_locust.record.clock import unix
-from sm_locust.record.disk import sync, write_whole
+from sm_locust.record.disk import regular, sync, write_whole
 from sm_locust.record.frames import frame
 from sm_locust.record.interval import HISTOGRAMS, Interval
 from sm_locust.record.observation import Observation, ScalingEvent, line
@@ -300,7 +300,7 @@ class Run:
         if folder.is_file():
             raise RunError(f"{folder}: a file, not a run folder")
         try:
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            meta = json.loads(regular(folder / META).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{folder}: not a run folder: it has no {META}") from None
         except RecursionError:
@@ -440,7 +440,7 @@ class Run:
     def _timeline(self) -> tuple[list[dict[str, Any]], list[str]]:
         path = self.folder / TIMELINE
         try:
-            with open(path, encoding="utf-8", newline="") as file:
+            with open(regular(path), encoding="utf-8", newline="") as file:
                 header, *lines = csv.reader(file)
                 if "at_s" not in header:
                     raise ValueError(f"its columns are {','.join(header):.60}")
@@ -486,7 +486,7 @@ class Run:
             return
         # Half a line may end in half a character.
         try:
-            with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+            with open(regular(path), encoding="utf-8", errors="replace", newline="\n") as file:
                 for number, text in enumerate(file, 1):
                     if not text.endswith("\n"):
                         return

@@ -340,7 +340,8 @@ def test_refusals_before_a_clock_was_corrected_are_explained_by_it(tmp_path: Pat
     def answer(at: float) -> Answer:
         return ("invalid_signature", 0.002) if at < 0.05 else (OK, 0.01)
 
-    events = [Event(1.03, "clock corrected by -611", "local")]
+    events = [Event(1.0, f"clock corrected by {edited}", "local") for edited in ("x", "", "nan", "9" * 5000)]
+    events += [Event(1.03, "clock corrected by -611", "local")]
     (reason,) = verdict(played(tmp_path, (Phase("flat", 60, 20),), answer, events=events)).reasons
     assert (reason.code, reason.invalidates) == ("credentials", False)
     assert reason.text == (

@@ -732,7 +732,8 @@ class LiveRun:
             active.run.finish(**meta)
             self.summary = folder.write(active.run)
             # In the web UI this is the only word of it, for a headless run the first.
-            logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
+            then = f"open {active.run.folder / 'report.html'}" if last else "CloudWatch's last minutes are to come"
+            logger.info("%s; %s", text.verdict(self.summary), then)
             if active.board is not None:
                 said = " ".join(filter(None, (wording.stopped(self.summary), wording.headline(self.summary))))
                 active.board.conclude(self.summary.as_dict(), said, last=last)

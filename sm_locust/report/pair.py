@@ -67,13 +67,15 @@ def doubts(comparison: Comparison) -> list[str]:
         found.append("The two runs played different phases: their minutes are paired by the time since the start.")
     for name, side in zip(SIDES, comparison.sides, strict=True):
         found += [f"{name}: {gap}" for gap in wording.gaps(side.summary.watched)]
-    if comparison.not_restored:
-        found.append(printable(f"Scaling is not as it was: {comparison.not_restored}"))
+    if comparison.borrowed and comparison.borrowed.unreadable:
+        found.append(printable(f"Whether scaling was put back is not known: {comparison.borrowed.unreadable}"))
+    if comparison.borrowed and comparison.borrowed.not_restored:
+        found.append(printable(f"Scaling is not as it was: {comparison.borrowed.not_restored}"))
     return found
 
 
 def restored(comparison: Comparison) -> list[str]:
-    return [printable(sentence) for sentence in comparison.restored]
+    return [printable(sentence) for sentence in comparison.borrowed.restored] if comparison.borrowed else []
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from sm_locust.analysis.watched import Reconciliation, Setting, Watched
 from sm_locust.config import ERROR_RATE, OVERHEAD
 from sm_locust.record.billing import Billing, Item
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Step
 from sm_locust.record.observation import alarm_change
-from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke

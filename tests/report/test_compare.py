@@ -16,7 +16,7 @@ from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare, compare_page, pair, pair_figures, several_figures
 from sm_locust.schedule import Phase
-from tests.analysis.folders import before_and_after, played, watch
+from tests.analysis.folders import before_and_after, borrowed, played, watch
 from tests.report.reading import EVIL, Page
 
 CONFIG: dict[str, Any] = {
@@ -31,7 +31,7 @@ FILES = ["compare.html", "compare.json", "compare.md"]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     parent = tmp_path_factory.mktemp("demo")
     pair = before_and_after(parent, CONFIG)
-    (parent / "experiment.json").write_text('{"restored": ["Deleted the policy.", "Set back to 1 instance."]}')
+    borrowed(parent, restored=["Deleted the policy.", "Set back to 1 instance."])
     return pair
 
 
@@ -53,7 +53,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         run.meta["schedule"]["source"] = EVIL * n
         run.finish(ended=EVIL)
         found.append(run)
-    (parent / "experiment.json").write_text(json.dumps({"restored": [EVIL], "not_restored": EVIL}))
+    borrowed(parent, restored=[EVIL], not_restored=EVIL)
     return Comparison.of(*found)
 
 
@@ -178,7 +178,10 @@ def test_what_was_changed_begins_with_the_scaling(reference: Comparison, hostile
 def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(reference: Comparison) -> None:
     said = on_terminal(reference)
     assert max(map(len, said.splitlines())) <= 100
-    assert said.splitlines()[-1] == "runs/demo/  (compare.html, compare.md, compare.json)"
+    assert said.splitlines()[-3:] == [
+        *("BEFORE: VALID, SLO FAILED", "AFTER: VALID, SLO PASSED"),
+        "runs/demo/  (compare.html, compare.md, compare.json)",
+    ]
     order = [
         "BEFORE: first",
         "AFTER: no",

@@ -230,7 +230,7 @@ def with_capacities(runs: tuple[Run, Run], *found: Capacity) -> Comparison:
     before, after = (
         Side(replace(Summary.of(run), capacity=capacity)) for run, capacity in zip(runs, found, strict=True)
     )
-    return Comparison(before, after, (), (), "")
+    return Comparison(before, after, ())
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +14,7 @@ from sm_locust.aws import endpoint, session
 from sm_locust.config import RunConfig
 from sm_locust.local.settings import Settings
 from tests.oracles.answers import AnswerServer, Step, answer
+from tests.runs.harness import order
 
 
 @contextmanager
@@ -87,5 +87,4 @@ def refuse(
 ) -> None:
     """Has the local endpoint refuse the next calls of a service, named as signatures do, or of one operation of it."""
     which = {} if operation is None else {"operation": operation}
-    order = json.dumps({"service": service, "next": calls, "error": error, **which}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{url}/_local/refuse", order), timeout=10).close()
+    order(url, "refuse", service=service, next=calls, error=error, **which)

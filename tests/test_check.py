@@ -237,7 +237,7 @@ def test_scaling_that_was_not_put_back_is_reported(tmp_path: Path, wanted: bool,
     scaling = {"min_instances": 1, "max_instances": 2, "metric": "SageMakerVariantInvocationsPerInstance", "target": 9}
     sections = {"scaling": scaling} if wanted else {}
     with AnswerServer([answer(404)]) as aws:
-        finding = found(written(tmp_path, at(aws.url), **sections), run_dir=str(tmp_path / "runs"))["unrestored"]
+        finding = found(written(tmp_path, at(aws.url), **sections), run_dir=tmp_path / "runs")["unrestored"]
     assert finding.level == level
     assert finding.text.startswith(f"scaling of {resource} is not as it was before {folder} was begun at 20")
     assert finding.do.endswith(f"sm-locust scaling restore {folder}")

@@ -29,7 +29,7 @@ class Difference:
         return self.now != self.then
 
 
-def difference(config: RunConfig, state: scaling.ScalingState, serve: int | None = None) -> list[Difference]:
+def difference(config: RunConfig, state: scaling.ScalingState, serve: int | None) -> list[Difference]:
     """What `apply` would change, and what it would not, line by line.
 
     serve  instances or copies that serve now, for the reader

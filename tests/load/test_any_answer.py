@@ -141,7 +141,11 @@ def servers() -> Iterator[tuple[Says, list[Invoker]]]:
             each.close()
 
 
-SCRIPTED = [b"".join(step for step in script if isinstance(step, bytes)) for script, *_ in ANSWERED.values()]
+UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+SCRIPTED = [
+    UPGRADE,
+    *(b"".join(step for step in script if isinstance(step, bytes)) for script, *_ in ANSWERED.values()),
+]
 
 
 @examples(80)

@@ -210,6 +210,21 @@ def test_an_interim_answer_leaves_nothing_in_the_real_one() -> None:
     assert (received.status, received.body, received.headers) == (200, b"real", {"content-length": "4"})
 
 
+@pytest.mark.parametrize("after", [b"\x00", ok(b"unasked", "X-Other: 1", "Set-Cookie: b=2")])
+def test_headers_are_those_of_the_answer_whatever_comes_with_its_last_byte(after: bytes) -> None:
+    received = Answer()
+    received.take(answer(400, b"no", "x-Amzn-ErrorType: Throttling", "Set-Cookie: a=1") + after)
+    assert received.headers == {"content-length": "2", "x-amzn-errortype": "Throttling", "set-cookie": "a=1"}
+    assert received.cookies == ["a=1"]
+
+
+def test_a_change_of_protocol_that_nobody_asked_for_has_headers_too() -> None:
+    received = Answer()
+    received.take(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+    assert (received.status, received.reusable) == (101, False)
+    assert received.headers == {"upgrade": "h2c", "connection": "Upgrade"}
+
+
 def test_only_the_first_part_of_a_large_body_is_kept_and_all_of_it_counted() -> None:
     large = os.urandom(300_000)
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(

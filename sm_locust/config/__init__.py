@@ -1,8 +1,8 @@
 """What a run is told, checked before anything is sent: YAML → RunConfig.
 
 `sections`, `stop_rule` and `scenarios` are the models, `metrics` names what a limit may be on, `run_config` puts them
-together, `faults` says in one line what is wrong in them, `reading` and `yaml_text` read files. Reading payload files is
-payloads', finding credentials and a region is botocore's, playing the phases is the load's.
+together, `faults` says in one line what is wrong in them, `reading` and `yaml_text` read files. Reading payload files
+is payloads', finding credentials and a region is botocore's, playing the phases is the load's.
 """
 
 from __future__ import annotations

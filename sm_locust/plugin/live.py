@@ -64,7 +64,7 @@ from sm_locust.record.meta import (
 )
 from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import folder, text, wording
+from sm_locust.report import folder, formats, text, wording
 from sm_locust.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -550,7 +550,7 @@ class LiveRun:
         # What happens at the end or after it belongs to no run any more.
         active.run.note("", rows=[Event(max(0.0, at - JUST_BEFORE), PAYLOADS_FAILED + failed, process)])
         if self.why is None:
-            said = wording.printable(failed)
+            said = formats.printable(failed)
             logger.error("the run ends: the payloads of process %s failed: %s", process, said)
             self._end(active, PAYLOADS_FAILED + failed)
 

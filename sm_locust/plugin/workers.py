@@ -33,7 +33,7 @@ from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.order import received_payloads, received_tables
 from sm_locust.plugin.shipped import Malformed, field, number
 from sm_locust.record.clock import ClockOffset, RunClock
-from sm_locust.report.wording import printable
+from sm_locust.report.formats import printable
 
 logger = logging.getLogger(__name__)
 

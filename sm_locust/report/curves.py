@@ -13,7 +13,7 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import wording
+from sm_locust.report import formats
 
 SHORT = 2.0  # schedule minutes: below that an axis counts seconds
 MAX_LABEL = 32  # characters: two phases' names stay apart
@@ -63,7 +63,7 @@ class Chart:
     since: float = 0.0
     marks: list[tuple[float, str]] = field(default_factory=list)
     heat: tuple[list[float], list[float], list[list[int]]] | None = None
-    table: wording.Table | None = None
+    table: formats.Table | None = None
     missing: str = ""
 
     @property
@@ -117,7 +117,7 @@ def rounded(value: float | None) -> float | None:
 
 def label(name: str, most: int = MAX_LABEL) -> str:
     """Short, and as Plotly reads it: markup, though without the entities of quotes."""
-    text = wording.printable(name)
+    text = formats.printable(name)
     return escape(text if len(text) <= most else text[: most - 1] + "…", quote=False)
 
 

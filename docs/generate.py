@@ -23,8 +23,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import sm_locust
-from sm_locust import config
 from sm_locust.cli import main
+from sm_locust.config import RunConfig, Slo
+from sm_locust.config.faults import sections_in
+from sm_locust.fields import format_duration
 from sm_locust.local.settings import Settings
 from sm_locust.plugin.options import add_options
 
@@ -141,14 +143,14 @@ def _option(option: click.Option, context: click.Context) -> tuple[str, str, str
 
 
 def configuration() -> str:
-    return "\n\n".join(text for _, text in _sections(config.RunConfig, "", set()))
+    return "\n\n".join(text for _, text in _sections(RunConfig, "", set()))
 
 
 def _sections(model: type[BaseModel], path: str, seen: set[type[BaseModel]]) -> Iterator[tuple[str, str]]:
     """Each section below a model, with its heading, what it is about and its keys."""
     for name, field in model.model_fields.items():
         key = f"{path}{field.alias or name}"
-        for section in config._sections_in(field.annotation):
+        for section in sections_in(field.annotation):
             if section in seen:
                 continue
             seen.add(section)
@@ -172,7 +174,7 @@ def _as_in_the_file(section: type[BaseModel]) -> str:
 
 
 def _has_section(field: FieldInfo) -> bool:
-    return next(config._sections_in(field.annotation), None) is not None
+    return next(sections_in(field.annotation), None) is not None
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -185,7 +187,7 @@ def _keys(section: type[BaseModel]) -> str:
     before = None
     for name, field in section.model_fields.items():
         here = (name.rpartition("_")[0], field.default, field.description)
-        if before == here and section is config.Slo:
+        if before == here and section is Slo:
             keys, default, accepted = rows.pop()
             rows.append((f"{keys}, {code(field.alias or name)}", default, accepted))
         else:
@@ -206,7 +208,7 @@ def _default(field: FieldInfo) -> str:
         if "percentage" in accepted:
             return code(f"{value:.0%}")
         timed = "duration" in accepted or accepted.startswith("1s,")
-        return code(config.format_duration(value) if timed else f"{value:g}")
+        return code(format_duration(value) if timed else f"{value:g}")
     return code(value)
 
 

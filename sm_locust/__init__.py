@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sm_locust.config import ConfigError, RunConfig
     from sm_locust.experiment import ExperimentError, run_experiment
     from sm_locust.feeders import Feeder
+    from sm_locust.load.player import ScenarioUser
     from sm_locust.load.requests_auth import requests_auth
-    from sm_locust.load.scenario import ScenarioUser
     from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
     from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
     from sm_locust.payloads import Payload
@@ -82,7 +82,7 @@ _LOCUST = {
     "InvokeEndpointUser": "sm_locust.load.users",
     "LiveRun": "sm_locust.plugin.live",
     "PhasesShape": "sm_locust.load.shapes",
-    "ScenarioUser": "sm_locust.load.scenario",
+    "ScenarioUser": "sm_locust.load.player",
     "requests_auth": "sm_locust.load.requests_auth",
     "setup": "sm_locust.plugin.setup",
 }

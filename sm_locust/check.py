@@ -20,7 +20,8 @@ from sm_locust.analysis.plan import Plan
 from sm_locust.aws import preflight, quotas, serving
 from sm_locust.aws.runtime import runtime_urls
 from sm_locust.aws.session import addresses, region_of
-from sm_locust.config import ConfigError, Guard, RunConfig, format_duration, load
+from sm_locust.config import ConfigError, Guard, RunConfig, load
+from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
 from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.aws import scaling, serving
+from sm_locust.aws.difference import Difference, difference
+from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig, load
@@ -91,7 +93,7 @@ class Seen:
 
     config: RunConfig
     state: ScalingState
-    rows: tuple[scaling.Difference, ...]
+    rows: tuple[Difference, ...]
 
     @property
     def differs(self) -> bool:
@@ -103,7 +105,7 @@ def look(config_file: Path, endpoint: str | None, region: str | None, url: str |
     config = load(config_file).with_overrides(endpoint=endpoint, region=region, url=url)
     scaling.wanted(config)
     state = scaling.read(config)
-    return Seen(config, state, tuple(scaling.difference(config, state, serving.describe(config).current)))
+    return Seen(config, state, tuple(difference(config, state, serving.describe(config).current)))
 
 
 def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
@@ -237,7 +239,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
                 done=done,
             )
         except (AwsFault, ConfigError, PriorError) as e:
-            if "could not find" in str(e).lower():  # SageMaker, of an endpoint or component that was deleted
+            if NOT_FOUND in str(e).lower():  # the endpoint or component was deleted
                 done.append(f"{record.resource_id} is gone, and its scaling with it: nothing is left to put back.")
                 not_restored = ""
                 break

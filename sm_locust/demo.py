@@ -21,8 +21,9 @@ import yaml
 
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID
-from sm_locust.config import format_duration, load
+from sm_locust.config import load
 from sm_locust.experiment import STARTERS, Experiment, end, play
+from sm_locust.fields import format_duration
 from sm_locust.interrupts import Interrupts
 from sm_locust.report import compare
 from sm_locust.schedule import Phase, Schedule
@@ -63,6 +64,7 @@ def demo(run_dir: str | Path = "runs", *, real_time: bool = False) -> int:
         config.write_text(yaml.safe_dump(_config(url, real_time), sort_keys=False), encoding="utf-8")
         comparison = play(Experiment(config, folder, speed))
     compare.show(comparison, folder, sys.stdout)
+    print(f"Begin with {compare.PAGE}; before/ and after/ have a report.html of their own.")
     return _as_expected(comparison)
 
 

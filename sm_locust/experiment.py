@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sm_locust import custody, feeds, payloads
+from sm_locust import custody, payloads, tables
 from sm_locust.analysis import cost
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
@@ -98,7 +98,7 @@ class Experiment:
         scaling.wanted(config)
         config.check_guard(self.speed)
         bodies = payloads.load(config.request, self.config.parent)
-        feeds.load(config.feeds, self.config.parent)
+        tables.load(config.feeds, self.config.parent)
         cost.check_load(config, None, self.speed, bodies, "experiment")
         return config
 

@@ -1,7 +1,7 @@
 """In which order requests take what is sent: one after the other, at random, or each one once.
 
-Reading files is payloads'. A Feeder is what somebody wrote down; each run takes from a Feed of its own in each process.
-That a run ends with its payloads is the generator's and the plugin's business.
+Reading files is payloads'. A Feeder is what somebody wrote down; each run takes from a Supply of its own in each
+process. That a run ends with its payloads is the generator's and the plugin's business.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class UsedUp(LookupError):
     """There is no payload left for this arrival, which then ends as cancelled."""
 
 
-class Feed:
+class Supply:
     """The payloads of one run in one process.
 
     next     the next one; raises UsedUp where none is left
@@ -140,15 +140,15 @@ class Feeder:
         if self.weights is not None:
             _check_weights(self.weights, len(payloads))
 
-    def feed(self, seed: int | None = None, index: int = 0) -> Feed:
+    def supply(self, seed: int | None = None, index: int = 0) -> Supply:
         """The payloads of one run from the first on, for process number `index`. Raises as `check` does."""
         self.check()
         if not self._is_lazy:
-            return feed(self._read(), self.order, seed=seed, index=index, weights=self.weights)
+            return supply(self._read(), self.order, seed=seed, index=index, weights=self.weights)
         bodies: Any = self.payloads
         if callable(bodies):
             bodies = bodies() if self.order == ONCE else _again(bodies)
-        return Feed(map(self._payload, bodies), ends=True)
+        return Supply(map(self._payload, bodies), ends=True)
 
     @property
     def _is_lazy(self) -> bool:
@@ -180,25 +180,25 @@ class Feeder:
         raise ConfigError(f"{body!r:.60} is not accepted: bytes, a text or a Payload, not empty")
 
 
-def feed(
+def supply(
     payloads: Sequence[Payload],
     order: PayloadOrder,
     *,
     seed: int | None = None,
     index: int = 0,
     weights: Sequence[float] | None = None,
-) -> Feed:
+) -> Supply:
     """Payloads in an order; process number `index` begins in turn with its own, so that not all send the same one."""
     if not payloads:
-        nothing = Feed(iter(()), ends=False)
+        nothing = Supply(iter(()), ends=False)
         nothing.next = _nothing
         return nothing
     if order == ONCE:
-        return Feed(iter(payloads), ends=True)
+        return Supply(iter(payloads), ends=True)
     if order == RANDOM:
-        return Feed(_drawn(payloads, weights, chance(seed, index, "payloads")), ends=False)
+        return Supply(_drawn(payloads, weights, chance(seed, index, "payloads")), ends=False)
     first = index % len(payloads)
-    return Feed(itertools.cycle((*payloads[first:], *payloads[:first])), ends=False)
+    return Supply(itertools.cycle((*payloads[first:], *payloads[:first])), ends=False)
 
 
 def chance(seed: int | None, index: int, what: str) -> random.Random:

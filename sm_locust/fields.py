@@ -1,6 +1,6 @@
 """What a field of the configuration may hold: durations, ratios, names, addresses, as people write them.
 
-The sections that are made of these fields are config's and scenario's.
+The sections that are made of these fields are config's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import datetime
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -193,6 +193,8 @@ Name = Annotated[str, Field(strict=True, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,6
 Region = Annotated[str, Field(strict=True, pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]{1,2}$")]
 Url = Annotated[str, Field(strict=True), AfterValidator(_url)]
 Listed = BeforeValidator(_listed)
+Method = Literal["get", "post", "put", "patch", "delete", "head", "options"]
+METHODS: tuple[str, ...] = get_args(Method)
 Flag = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
@@ -216,7 +218,8 @@ def refused(accepted: str, *keys: str | int) -> PydanticCustomError:
 class Section(BaseModel):
     """A mapping of the file. It knows its keys, and holds what it was given until the end of the run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when it is first used: whoever imports RunConfig to open a run's folder later on need not wait for it now.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 # What is wrong, in words

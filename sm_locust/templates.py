@@ -47,6 +47,7 @@ class TemplateError(ValueError):
 @dataclass(frozen=True, slots=True)
 class _Lookup:
     path: Path
+    name: str  # what it begins with, as somebody wrote it
 
     def __call__(self, values: Mapping[str, Any], random: Random) -> Any:
         found: Any = values
@@ -54,7 +55,7 @@ class _Lookup:
             try:
                 found = found[key]
             except (KeyError, IndexError, TypeError):
-                raise TemplateError(f"{{{{ {_written(self.path[: i + 1])} }}}} has no value") from None
+                raise TemplateError(f"{{{{ {_written((self.name, *self.path[1 : i + 1]))} }}}} has no value") from None
         return found
 
 
@@ -199,8 +200,8 @@ def _place(inside: str, whole: str) -> _Lookup | _Call:
     if path[0] == _ENVIRONMENT:
         path[0] = ENV
     if path[0] == ENV and (len(path) != 2 or not isinstance(path[1], str)):
-        raise TemplateError(f"{_short(whole)} is no template: with {ENV}, the name of an environment variable")
-    return _Lookup(tuple(path))
+        raise TemplateError(f"{_short(whole)} is no template: with {found[1]}, the name of an environment variable")
+    return _Lookup(tuple(path), found[1])
 
 
 def _called(name: str, written: str, whole: str) -> _Call:

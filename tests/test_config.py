@@ -17,16 +17,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_locust.config import (
-    ConfigError,
-    CustomMetric,
-    RunConfig,
-    Section,
-    format_duration,
-    load,
-    parse,
-    parse_duration,
-)
+from sm_locust.config import ConfigError, CustomMetric, RunConfig, load, parse
+from sm_locust.fields import Section, format_duration, parse_duration
 from sm_locust.schedule import Phase, Schedule
 from tests.fuzzing import spoilt
 

@@ -14,30 +14,30 @@ import gevent
 import pytest
 
 from sm_locust.config import ConfigError
-from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
+from sm_locust.feeders import Feeder, Supply, UsedUp, chance, supply
 from sm_locust.load.pacer import poisson
 from sm_locust.payloads import Payload
 
 THREE = (Payload(b"one", "a/a"), Payload(b"two", "b/b"), Payload(b"three", "c/c"))
 
 
-def taken(source: Feed, n: int) -> list[str]:
+def taken(source: Supply, n: int) -> list[str]:
     return [source.next().body.decode() for _ in range(n)]
 
 
 def test_in_turn_they_are_sent_again_and_each_worker_begins_with_its_own() -> None:
-    assert taken(feed(THREE, "sequential"), 7) == ["one", "two", "three", "one", "two", "three", "one"]
-    workers = [feed(THREE, "sequential", index=index) for index in range(4)]
+    assert taken(supply(THREE, "sequential"), 7) == ["one", "two", "three", "one", "two", "three", "one"]
+    workers = [supply(THREE, "sequential", index=index) for index in range(4)]
     assert [worker.next().body for worker in workers] == [b"one", b"two", b"three", b"one"]
     assert taken(workers[1], 2) == ["three", "one"]
 
 
 def test_at_random_they_are_even_and_those_of_the_seed() -> None:
-    counts = Counter(taken(feed(THREE, "random", seed=7), 3000))
+    counts = Counter(taken(supply(THREE, "random", seed=7), 3000))
     assert all(counts[name] == pytest.approx(1000, abs=130) for name in ("one", "two", "three"))  # 5 sigma
-    drawn = [taken(feed(THREE, "random", seed=7, index=index), 50) for index in (0, 0, 1)]
+    drawn = [taken(supply(THREE, "random", seed=7, index=index), 50) for index in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert taken(feed(THREE, "random"), 50) != taken(feed(THREE, "random"), 50)
+    assert taken(supply(THREE, "random"), 50) != taken(supply(THREE, "random"), 50)
 
 
 def test_what_is_drawn_for_one_use_says_nothing_of_what_is_drawn_for_another() -> None:
@@ -49,14 +49,14 @@ def test_what_is_drawn_for_one_use_says_nothing_of_what_is_drawn_for_another() -
 
 
 def test_weights_say_how_often_each_is_taken() -> None:
-    counts = Counter(taken(Feeder(["a", "b", "c"], "random", weights=[3, 1, 0]).feed(seed=1), 4000))
+    counts = Counter(taken(Feeder(["a", "b", "c"], "random", weights=[3, 1, 0]).supply(seed=1), 4000))
     assert counts["a"] == pytest.approx(3000, abs=140)
     assert counts.total() == 4000
     assert counts["c"] == 0
 
 
 def test_once_the_last_is_known_when_it_is_taken_and_then_there_is_none() -> None:
-    source = feed(THREE, "once")
+    source = supply(THREE, "once")
     assert [(source.next().body, source.used_up) for _ in range(3)] == [
         *((b"one", False), (b"two", False)),
         (b"three", True),
@@ -66,14 +66,14 @@ def test_once_the_last_is_known_when_it_is_taken_and_then_there_is_none() -> Non
 
 
 def test_without_payloads_there_is_no_next_one_however_often_it_is_asked() -> None:
-    source = feed((), "sequential")
+    source = supply((), "sequential")
     for _ in range(2):
         with pytest.raises(LookupError, match=r"request\.body or request\.payloads"):
             source.next()
 
 
 def test_bodies_are_bytes_texts_or_payloads_and_a_path_is_read_as_the_configurations(tmp_path: Path) -> None:
-    source = Feeder([b"1", "é", Payload(b"2", "b/b")], content_type="a/a").feed()
+    source = Feeder([b"1", "é", Payload(b"2", "b/b")], content_type="a/a").supply()
     assert [source.next() for _ in range(3)] == [
         Payload(b"1", "a/a"),
         Payload("é".encode(), "a/a"),
@@ -81,9 +81,9 @@ def test_bodies_are_bytes_texts_or_payloads_and_a_path_is_read_as_the_configurat
     ]
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n3,4\n")
     path = tmp_path / "rows.csv"
-    assert Feeder(path, header=True).feed().next() == Payload(b"1,2", "text/csv")
-    assert Feeder(str(path), content_type="x/y").feed().next() == Payload(b"a,b", "x/y")
-    assert Feeder(tmp_path).feed().next().body == path.read_bytes()
+    assert Feeder(path, header=True).supply().next() == Payload(b"1,2", "text/csv")
+    assert Feeder(str(path), content_type="x/y").supply().next() == Payload(b"a,b", "x/y")
+    assert Feeder(tmp_path).supply().next().body == path.read_bytes()
 
 
 def three_texts() -> Iterator[str]:
@@ -93,11 +93,11 @@ def three_texts() -> Iterator[str]:
 def test_a_function_is_called_again_for_each_round_and_each_run() -> None:
     feeder = Feeder(three_texts)
     assert not feeder.ends
-    assert taken(feeder.feed(), 5) == ["one", "two", "three", "one", "two"]
+    assert taken(feeder.supply(), 5) == ["one", "two", "three", "one", "two"]
     once = Feeder(three_texts, "once")
     assert once.ends
     for _ in range(2):
-        source = once.feed()
+        source = once.supply()
         assert taken(source, 3) == ["one", "two", "three"]
         assert source.used_up
 
@@ -105,11 +105,11 @@ def test_a_function_is_called_again_for_each_round_and_each_run() -> None:
 def test_an_iterator_ends_and_need_not_be_held_in_memory() -> None:
     feeder = Feeder(map(str, range(3)))
     assert feeder.ends
-    source = feeder.feed()
+    source = feeder.supply()
     assert taken(source, 3) == ["0", "1", "2"]
     assert source.used_up
-    assert feeder.feed().used_up
-    assert taken(Feeder(map(str, itertools.count())).feed(), 2) == ["0", "1"]
+    assert feeder.supply().used_up
+    assert taken(Feeder(map(str, itertools.count())).supply(), 2) == ["0", "1"]
 
 
 def test_arrivals_that_ask_while_a_source_waits_get_a_payload_each() -> None:
@@ -118,7 +118,7 @@ def test_arrivals_that_ask_while_a_source_waits_get_a_payload_each() -> None:
             gevent.sleep(0.01)
             yield str(n)
 
-    source, got = Feeder(slow, "once").feed(), list[str]()
+    source, got = Feeder(slow, "once").supply(), list[str]()
     gevent.joinall([gevent.spawn(lambda: got.extend(taken(source, 1))) for _ in range(4)], timeout=5)
     assert sorted(got) == ["0", "1", "2", "3"]
 
@@ -129,7 +129,7 @@ def test_a_source_that_fails_says_so_and_has_ended() -> None:
         yield "two"
         raise OSError("the disk is gone")
 
-    source = Feeder(broken).feed()
+    source = Feeder(broken).supply()
     assert taken(source, 1) == ["one"]
     assert (source.used_up, source.failed) == (False, "")
     assert taken(source, 1) == ["two"], "what it gave before is sent"
@@ -145,14 +145,14 @@ def test_a_source_that_gives_no_body_or_ends_the_arrival_that_waits_for_it_has_f
             raise after
         yield 7
 
-    source = Feeder(lambda: ends(None), "once").feed()
+    source = Feeder(lambda: ends(None), "once").supply()
     assert taken(source, 1) == ["one"]
     assert source.failed == "7 is not accepted: bytes, a text or a Payload, not empty"
-    source = Feeder(lambda: ends(gevent.GreenletExit()), "once").feed()
+    source = Feeder(lambda: ends(gevent.GreenletExit()), "once").supply()
     with pytest.raises(gevent.GreenletExit):
         source.next()
     assert (source.used_up, source.failed) == (True, "GreenletExit")
-    source = Feeder(lambda: ends(KeyboardInterrupt()), "once").feed()
+    source = Feeder(lambda: ends(KeyboardInterrupt()), "once").supply()
     with pytest.raises(KeyboardInterrupt):
         source.next()
     assert (source.used_up, source.failed) == (False, ""), "who ends the run by hand has not broken the payloads"

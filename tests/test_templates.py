@@ -87,6 +87,7 @@ def test_random_strings_have_their_length_and_differ() -> None:
         ("{{ $randomString(-1) }}", "$randomString takes at most 1 whole number"),
         ("{{ $randomString(99999999) }}", "at most 65536 characters"),
         ("{{ $env }}", "with $env, the name of an environment variable"),
+        ("{{ $processEnvironment }}", "with $processEnvironment, the name of an environment variable"),
         (["{{ ok }}", {"a": "{{ not ok? }}"}], "'{{ not ok? }}' is no template"),
     ],
 )

@@ -14,9 +14,10 @@ from itertools import zip_longest
 from typing import Any
 
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import PUNCTUAL, ModelLatency
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import PUNCTUAL, ModelLatency, Setting
+from sm_locust.analysis.watched import Setting
 from sm_locust.record.disk import regular
 from sm_locust.record.prior import EXPERIMENT
 from sm_locust.record.rounding import in_ms, rounded

@@ -19,7 +19,7 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.differences import CAPACITY, METRICS, RATIOS, Difference, Figure, differ, in_unit, unit
 from sm_locust.analysis.rules import MODEL_LATENCY
 from sm_locust.analysis.summary import Summary
-from sm_locust.config import A_METRIC, MAX_LATENCY, parse_duration
+from sm_locust.fields import A_METRIC, MAX_LATENCY, parse_duration
 
 EXIT_NOT_HELD = 1
 

@@ -220,6 +220,7 @@ class Plan:
             "busiest_minute": {"minute": minute, "per_minute": round(rate, 3)},
             "bodies": None if self.bodies is None else asdict(self.bodies),
             "body_bytes": None if self.bytes_sent is None else round(self.bytes_sent),
+            "environment": list(self.config.environment),
             "processes": self.processes,
             "process_rate": round(self.sizing.process_rate, 3),
             "scaling": None if self.reach is None else asdict(self.reach),

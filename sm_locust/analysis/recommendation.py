@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.analysis.capacity import Capacity
-from sm_locust.analysis.curve import Curve, CurveError
+from sm_locust.analysis.curve import Curve
 from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
-from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.replay import PROVISION, Load, Policy, predict
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import RunConfig
@@ -227,9 +226,9 @@ class Recommendation:
         capacity: Capacity,
         config: RunConfig,
         phases: Sequence[Mapping[str, Any]],
-        minutes: Minutes,
         watched: Watched | None,
         lags: Sequence[Lag],
+        curve: Curve | None,
     ) -> Recommendation | None:
         """From what a run's folder holds, and nothing else: the prices are those of its configuration.
 
@@ -237,10 +236,6 @@ class Recommendation:
 
         None where the configuration names nothing that can be scaled.
         """
-        try:
-            curve = Curve.of(minutes, watched, even=config.arrivals.spacing == "even")
-        except CurveError:
-            curve = None
         return cls.of(
             capacity,
             config,

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import ModelLatency
 from sm_locust.analysis.verdict import endpoint_drops
-from sm_locust.analysis.watched import ModelLatency, Watched
+from sm_locust.analysis.watched import Watched
 from sm_locust.config import ERROR_RATE
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import Interval

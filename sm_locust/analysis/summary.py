@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.capacity import Capacity
+from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.recommendation import Recommendation
@@ -86,6 +87,7 @@ class Summary:
     workers   the processes that made the load, in the order in which they joined
     lags      the scale-outs, in order
     tolls     what the wait for each of them cost
+    curve     what one instance does at which rate; None where the run shows nothing of it
     capacity  what one instance sustains, or why nobody can say
     spent     what its instances cost
     borrowed  what the experiment around it changed and put back; None where there is none
@@ -104,6 +106,7 @@ class Summary:
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
     tolls: tuple[Toll, ...]
+    curve: Curve | None
     capacity: Capacity
     spent: Spent
     borrowed: Borrowed | None
@@ -123,7 +126,8 @@ class Summary:
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
         held_to = {} if SEARCH in meta else limits
         verdict = Verdict.of(minutes, meta, watched)
-        found = sustained(meta, minutes, watched, limits, verdict)
+        curve = _curve(minutes, watched, config)
+        found = sustained(meta, minutes, watched, limits, verdict, curve)
         judged = [phase for phase in phases if phase.slo is not None]
         stretches = [_judged(minutes, watched, phases)]
         if len(judged) > 1:
@@ -141,13 +145,14 @@ class Summary:
             failures=tuple(run.failures()),
             lags=lags,
             tolls=tuple(Toll.of(lags, minutes, watched, held_to)),
+            curve=curve,
             capacity=found,
             spent=_spent(meta, config, minutes, watched, found),
             borrowed=Borrowed.of(run.folder),
             workers=workers(minutes, meta),
             recommendation=None
             if found.refused or minutes.whole.further  # a rate of arrivals is none of invocations then
-            else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
+            else Recommendation.of_run(found, config, meta["schedule"]["phases"], watched, lags, curve),
         )
 
     @property
@@ -313,6 +318,13 @@ def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSum
 def _hosted(meta: Mapping[str, Any]) -> Seen:
     found = meta.get("endpoint")
     return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
+
+
+def _curve(minutes: Minutes, watched: Watched | None, config: RunConfig) -> Curve | None:
+    try:
+        return Curve.of(minutes, watched, even=config.arrivals.spacing == "even")
+    except CurveError:
+        return None
 
 
 def _spent(

@@ -18,8 +18,8 @@ from sm_locust.artillery.written import as_yaml as as_yaml
 from sm_locust.fields import ConfigError, Loc, shown
 
 _DIFFERENCES = (
-    "redirects are not followed, an answer of 400 or more is an error, and latency counts from the time an arrival was "
-    "planned for: docs/artillery.md"
+    "redirects are not followed, an answer of 400 or more is an error, and latency counts from the scheduled time of "
+    "an arrival"
 )
 # What slsart adds to a script, or its Lambda function does while it runs one.
 _OF_SLSART = {

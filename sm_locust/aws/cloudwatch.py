@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sm_locust.aws.metrics import COUNT, Metric
 from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
 from sm_locust.aws.subjects import Subject
-from sm_locust.config import ConfigError, RunConfig, format_duration
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.record.clock import RunClock, unix_of
 from sm_locust.record.observation import Observation
 
@@ -107,6 +108,17 @@ class CloudWatch:
             for subject in self.subjects
         ]
         return self._pulled(calls, since_wall, until_wall)
+
+    def pull_only(self, wanted: Collection[tuple[str, str]], since_wall: float, until_wall: float) -> Pulled:
+        """Of every subject only these metrics, each with one statistic, in one call."""
+        queries = [
+            _Query(subject, metric, statistic)
+            for subject in self.subjects
+            for metric in subject.metrics
+            for statistic in metric.statistics
+            if (metric.name, statistic) in wanted
+        ]
+        return self._pulled([queries], since_wall, until_wall)
 
     def _pulled(self, calls: list[list[_Query]], since_wall: float, until_wall: float) -> Pulled:
         before = self.clock_offset

@@ -14,7 +14,8 @@ from typing import Any
 from sm_locust.aws.api import RestApi, function, integration
 from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
-from sm_locust.config import ERROR_RATE, RunConfig, format_duration
+from sm_locust.config import ERROR_RATE, RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 MOST_PAGES = 40  # of a hundred quotas; SageMaker has some thousands, a few for each instance type

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from sm_locust.aws.runtime import runtime
 from sm_locust.aws.session import AwsFault, ask, client
-from sm_locust.config import ConfigError, RunConfig, format_duration
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.record.clock import unix_of
 

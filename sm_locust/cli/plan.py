@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from sm_locust import feeds, payloads
+from sm_locust import payloads, tables
 from sm_locust.analysis.plan import Plan
 from sm_locust.cli.ending import refuse
 from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
@@ -50,7 +50,7 @@ def plan(
     try:
         told = read(config, environment, endpoint, region, url)
         bodies = payloads.load(told.request, config.parent)
-        feeds.load(told.feeds, config.parent)  # which a run would refuse
+        tables.load(told.feeds, config.parent)  # which a run would refuse
         found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=int(speed))
     except ConfigError as e:
         refuse(e)

@@ -11,7 +11,8 @@ import click
 
 from sm_locust.cli.ending import refuse
 from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
-from sm_locust.config import ConfigError, parse_duration
+from sm_locust.config import ConfigError
+from sm_locust.fields import parse_duration
 from sm_locust.record.run import Run, RunError
 
 MOST_INSTANCES = 10_000  # as in the configuration

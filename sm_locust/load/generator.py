@@ -23,14 +23,13 @@ from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImm
 
 from sm_locust.aws.runtime import Keys, Runtime, runtime
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.feeders import Feed, Feeder, UsedUp, chance, feed
-from sm_locust.feeds import Table
+from sm_locust.feeders import Feeder, Supply, UsedUp, chance, supply
 from sm_locust.load.arrival import Arrival
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.pacer import Pacer, even, poisson
-from sm_locust.load.scenario import Player, ScenarioUser
+from sm_locust.load.player import Player, ScenarioUser
 from sm_locust.load.sender import Sender
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
@@ -40,6 +39,7 @@ from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import CANCELLED, CONNECT, OK, RESET, TASK_ERROR, TIMEOUT, Outcome
 from sm_locust.record.recorder import Recorder
+from sm_locust.tables import Table
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +118,10 @@ class Generator:
         self._invokers: dict[type[InvokerUser], Invoker] = {}
         self._index, self._tables = index, tables
         self._chance = chance(seed, index, "tasks")
-        self._feeds: dict[Feeder | None, Feed] = {None: feed(payloads, config.request.order, seed=seed, index=index)}
-        self.next_payload = self._taking(self._feeds[None])
+        self._supplies: dict[Feeder | None, Supply] = {
+            None: supply(payloads, config.request.order, seed=seed, index=index)
+        }
+        self.next_payload = self._taking(self._supplies[None])
         self.on_used_up: Callable[[float, str], None] | None = None  # told when, and what failed, once nothing is left
         self._payloads_failed = ""  # yet to be shipped
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}
@@ -150,30 +152,30 @@ class Generator:
     def payloads_of(self, user_class: type[InvokerUser]) -> Callable[[], Payload]:
         """What gives the next payload of a class. Raises ConfigError when its feeder has none."""
         feeder = user_class.payloads
-        if feeder is not None and feeder not in self._feeds:
+        if feeder is not None and feeder not in self._supplies:
             try:
-                found = feeder.feed(self.config.arrivals.seed, self._index)
+                found = feeder.supply(self.config.arrivals.seed, self._index)
             except Exception as e:  # a function of the user's may raise anything
                 why = str(e) if isinstance(e, ConfigError) else f"{type(e).__name__}: {e}"
                 raise ConfigError(f"{user_class.__name__}.payloads: {why}") from None
             if found.used_up:
                 raise ConfigError(f"{user_class.__name__}.payloads: {feeder.payloads!r:.60} has nothing left to send")
-            self._feeds[feeder] = found
-        return self._taking(self._feeds[feeder])
+            self._supplies[feeder] = found
+        return self._taking(self._supplies[feeder])
 
-    def _taking(self, source: Feed) -> Callable[[], Payload]:
-        if not source.ends:
-            return source.next
+    def _taking(self, given: Supply) -> Callable[[], Payload]:
+        if not given.ends:
+            return given.next
 
         def take() -> Payload:
             try:
-                return source.next()
+                return given.next()
             finally:  # a source that fails leaves nothing to send either
-                if source.used_up and not self._is_stopped:
+                if given.used_up and not self._is_stopped:
                     self._is_stopped, at = True, self._pacer.end()
-                    self._payloads_failed = source.failed
+                    self._payloads_failed = given.failed
                     if self.on_used_up is not None:
-                        self.on_used_up(at, source.failed)
+                        self.on_used_up(at, given.failed)
 
         return take
 

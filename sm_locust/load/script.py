@@ -16,7 +16,8 @@ from random import Random
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
-from sm_locust import scenario, templates
+from sm_locust import templates
+from sm_locust.config.scenarios import Scenario, Step
 from sm_locust.load.sigv4 import host_header
 from sm_locust.templates import Template
 
@@ -44,7 +45,7 @@ class Call:
     Raises ValueError for headers that cannot be sent.
     """
 
-    def __init__(self, step: scenario.Step, pause: float) -> None:
+    def __init__(self, step: Step, pause: float) -> None:
         address, url, method = str(step.address), str(step.url), str(step.method)
         path = url[len(address) :]
         self.address = f"{urlsplit(address).scheme}://{host_header(address)}"
@@ -123,7 +124,7 @@ class Flow:
     names  of values that it needs
     """
 
-    def __init__(self, given: scenario.Scenario, place: str) -> None:
+    def __init__(self, given: Scenario, place: str) -> None:
         self.name = given.name
         calls, pause = [], 0.0
         for j, step in enumerate(given.steps):
@@ -145,7 +146,7 @@ class Script:
     Raises ValueError, one line that names the step, for one that cannot be sent.
     """
 
-    def __init__(self, scenarios: Sequence[scenario.Scenario]) -> None:
+    def __init__(self, scenarios: Sequence[Scenario]) -> None:
         self.flows = tuple(Flow(each, f"scenarios[{i}]") for i, each in enumerate(scenarios))
         self._up_to = list(accumulate(each.weight for each in scenarios))
 
@@ -175,11 +176,11 @@ def plain_numbers(value: Any) -> Any:
     return value
 
 
-def _bodies(step: scenario.Step) -> dict[str, Any]:
+def _bodies(step: Step) -> dict[str, Any]:
     return {"body": step.body, "json": step.json_body, "form": step.form}
 
 
-def _body(step: scenario.Step, kind: str | None) -> tuple[Template | None, Callable[[Any], bytes]]:
+def _body(step: Step, kind: str | None) -> tuple[Template | None, Callable[[Any], bytes]]:
     if kind == "json":
         return templates.compile(plain_numbers(step.json_body)), _json
     if kind == "form":

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sm_locust.analysis.watched import SHARED, Setting
+from sm_locust.analysis.periods import SHARED
+from sm_locust.analysis.watched import Setting
 from sm_locust.plugin.so_far import SoFar
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval

@@ -23,11 +23,11 @@ from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
+from sm_locust.analysis.periods import NEVER_ARRIVED
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED, CUT_SHORT
-from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
+from sm_locust.analysis.watched import Setting
 from sm_locust.aws import subjects
-from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
@@ -50,7 +50,7 @@ from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
-from sm_locust.record.observation import Observation, ScalingEvent
+from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
 from sm_locust.record.run import (
     ALL_LOST,
     BY_HAND,
@@ -773,7 +773,7 @@ def _board(active: Active) -> Board:
         active.order.speed,
         active.schedule,
         period_s=config.cloudwatch.period,
-        source=subjects.known(config).source(REQUESTS) if active.watch is not None else "",
+        source=subjects.known(config).source(SAGEMAKER) if active.watch is not None else "",
         limits={} if active.searching is not None else config.slo.limits(),
         meta=active.run.meta,
     )

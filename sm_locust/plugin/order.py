@@ -18,21 +18,22 @@ from locust import FastHttpUser, HttpUser, LoadTestShape, User
 from locust.env import Environment
 from locust.runners import MasterRunner
 
-from sm_locust import feeds as feed_files
 from sm_locust import payloads as payload_files
+from sm_locust import tables as table_files
 from sm_locust.analysis import cost
 from sm_locust.analysis.sizing import Sizing
 from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
-from sm_locust.config import A_METRIC, ConfigError, RunConfig, load
-from sm_locust.feeds import Table
-from sm_locust.load.scenario import ScenarioUser
+from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.fields import A_METRIC
+from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, InvokerUser
 from sm_locust.loopback import only_loopback
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options
 from sm_locust.schedule import SPEEDS, Phase, Schedule
+from sm_locust.tables import Table
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +85,13 @@ class Order:
         only their hash."""
         real = self.real_schedule
         small = payload_files.total_bytes(self.payloads) <= LARGEST_SENT
-        few = feed_files.total_bytes(self.tables) <= LARGEST_SENT
+        few = table_files.total_bytes(self.tables) <= LARGEST_SENT
         return {
             "config": self.config.as_dict(),
             "payloads": payload_files.encode(self.payloads) if small else None,
             "sha256": payload_files.sha256(self.payloads),
             "feeds": [table.content for table in self.tables] if few else None,
-            "feeds_sha256": feed_files.sha256(self.tables),
+            "feeds_sha256": table_files.sha256(self.tables),
             "base": str(self.base),
             "speed": self.speed,
             "boundaries": list(real.boundaries) if real else [],
@@ -110,9 +111,9 @@ def received_payloads(message: dict[str, Any], config: RunConfig) -> tuple[Paylo
 def received_tables(message: dict[str, Any], config: RunConfig) -> tuple[Table, ...]:
     """A worker's feeds, as its payloads."""
     if message["feeds"] is not None:
-        return feed_files.parse(config.feeds, message["feeds"])
-    tables = feed_files.load(config.feeds, message["base"])
-    if feed_files.sha256(tables) != message["feeds_sha256"]:
+        return table_files.parse(config.feeds, message["feeds"])
+    tables = table_files.load(config.feeds, message["base"])
+    if table_files.sha256(tables) != message["feeds_sha256"]:
         named = ", ".join(feed.file for feed in config.feeds)
         raise ConfigError(f"feeds: {named}: something else here than on the master")
     return tables
@@ -141,6 +142,7 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     else:
         _say_what_is_not_played(config, schedule, source)
     arrival_classes = check_classes(picked.user_classes, config)
+    _say_who_does_not_wait(arrival_classes)
     if schedule is not None or searches:
         _follow_a_rate(picked.user_classes)
     if environment.web_ui is None:  # where one may still be typed in
@@ -155,9 +157,9 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
         period(config, options.speed)
     config.check_stop_when()
     if not searches:  # which plays no phases, and ends at the guard
-        config.check_guard(options.speed, schedule, source)
+        config.check_guard(options.speed, schedule, "" if schedule == config.schedule() else source)
     payloads = payload_files.load(config.request, base)
-    tables = feed_files.load(config.feeds, base)
+    tables = table_files.load(config.feeds, base)
     if schedule is not None:
         cost.check_load(config, schedule, options.speed, payloads)
     elif searches:
@@ -285,6 +287,16 @@ def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source
         "the phases of the configuration are not played: %s; shapes/from_config.py, and no other shape, plays them",
         instead,
     )
+
+
+def _say_who_does_not_wait(user_classes: Iterable[type[ArrivalUser]]) -> None:
+    for user_class in user_classes:
+        if user_class.wait_time is not User.wait_time:
+            logger.warning(
+                "%s.wait_time has no part in the run: an ArrivalUser does not wait; per_user says how many arrivals a "
+                "second it stands for",
+                user_class.__name__,
+            )
 
 
 def the_shape(environment: Environment) -> LoadTestShape | None:

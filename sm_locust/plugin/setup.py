@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import gevent
 from locust import events
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING, MasterRunner, WorkerRunner
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.shapes import CapacityShape, PhasesShape
@@ -47,10 +47,12 @@ def setup(
 
     Returns the environment's one LiveRun, whose `finish()` ends the run and returns its folder; None on a worker, which
     takes everything from its master. Raises ConfigError, in one sentence, for what cannot be run (nothing is sent until
-    a later call orders what can), and for another order while a run goes on.
+    a later call orders what can), for another order while a run goes on, and for a first one after the runner's start.
     """
     known: LiveRun | None = getattr(environment, "live_run", None)
     if known is None:
+        if _has_started(environment):
+            raise ConfigError("setup: the runner has been started before: call setup first, once the runner is there")
         options = Options(config, str(run_dir or RUN_DIR), 1 if speed is None else speed, in_code=True)
         live = _attach(environment, options)
         if live is not None:
@@ -75,6 +77,14 @@ def setup(
         known.order(known.options)
         known.look()
     return known
+
+
+def _has_started(environment: Environment) -> bool:
+    """Whether it would be too late: users may be there already, whose arrivals nobody has counted."""
+    runner = environment.runner
+    if runner is None or isinstance(runner, WorkerRunner):
+        return False
+    return runner.shape_greenlet is not None or runner.state in (STATE_SPAWNING, STATE_RUNNING)
 
 
 def _attach(environment: Environment, options: Options) -> LiveRun | None:

@@ -153,8 +153,11 @@ def show(
         pair.changes(comparison),
     ):
         print_table(console, each)
+    if comparison.restored:
+        console.print()
+        console.print(Text("What was put back:", style=DIM))
     for sentence in pair.restored(comparison):
-        console.print(Text(sentence, style=DIM))
+        console.print(Text(f"  {sentence}", style=DIM))
     if (found := of_pair(comparison, load)) is not None:
         console.print()
         _show_configurations(console, found)

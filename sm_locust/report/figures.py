@@ -8,10 +8,11 @@ from typing import Any
 
 from sm_locust.analysis.heat import Heat
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import Period, Split
 from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_LATENESS_BUDGET
-from sm_locust.analysis.watched import Period, Split, Watched
+from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.report import wording
 from sm_locust.report.curves import SHORT, Chart, Curve, in_ms, in_seconds, label, middle, phases, rounded, slo_lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich import box
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, CostItem, dollars, lambda_seconds
 from sm_locust.analysis.plan import PhasePlan, Plan, Reach
-from sm_locust.config import format_duration
+from sm_locust.fields import format_duration
 from sm_locust.report import wording
 from sm_locust.report.chart import chart
 from sm_locust.report.text import DIM, WARN, console_for, print_table
@@ -97,6 +98,11 @@ def _rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 or rate == int(rate) else f"{rate:,.2g}"
 
 
+def _needs(names: Sequence[str]) -> str:
+    variables = "the environment variable" + ("s" if len(names) > 1 else "")
+    return f"{variables} {', '.join(names)} in each process that sends"
+
+
 def _facts(plan: Plan) -> list[tuple[str, str]]:
     arrivals, reach, scaling = plan.config.arrivals, plan.reach, plan.config.scaling
     minute, rate = plan.busiest
@@ -104,6 +110,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     found = [
         ("busiest", f"minute {minute}: {wording.number(rate)} a minute, {spacing}"),
         ("bodies", _bodies(plan)),
+        *([("needs", _needs(names))] if (names := plan.config.environment) else []),
         ("processes", _processes(plan)),
     ]
     if reach is not None and scaling is not None:
@@ -248,5 +255,7 @@ def _long(seconds: float) -> str:
 
 
 def _fact(console: Console, label: str, value: str) -> None:
-    for i, line in enumerate(textwrap.wrap(wording.printable(value), max(20, console.width - LABELS))):
+    for i, line in enumerate(
+        textwrap.wrap(wording.printable(value), max(20, console.width - LABELS), break_on_hyphens=False)
+    ):
         console.print(Text.assemble((f"{label if i == 0 else '':{LABELS}}", DIM), line), soft_wrap=True)

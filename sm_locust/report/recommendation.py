@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.recommendation import AWS, AWS_SAFETY, NOW, RECOMMENDED, Option, Recommendation
-from sm_locust.config import format_duration
+from sm_locust.fields import format_duration
 from sm_locust.report import wording
 from sm_locust.scaled import PREFIX
 

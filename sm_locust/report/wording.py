@@ -13,10 +13,11 @@ from typing import Any
 from sm_locust.analysis.capacity import BACKLOG, Capacity
 from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import ModelLatency, Split
 from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
-from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
+from sm_locust.analysis.watched import Reconciliation, Setting, Watched
 from sm_locust.config import ERROR_RATE, OVERHEAD
 from sm_locust.record.billing import Billing, Item
 from sm_locust.record.interval import Interval

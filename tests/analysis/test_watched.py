@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sm_locust.analysis.minutes import Minutes
+from sm_locust.analysis.periods import ModelLatency
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import ModelLatency, Setting, Watched
+from sm_locust.analysis.watched import Setting, Watched
 from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sm_locust.config.scenarios import Scenario
 from sm_locust.load.http import Connections
 from sm_locust.load.script import Script
-from sm_locust.scenario import Scenario
 
 HOST = "http://127.0.0.1:8000"
 

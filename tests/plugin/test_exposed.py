@@ -24,10 +24,10 @@ def arrivals(due: int, **dropped: int) -> Interval:
     return found
 
 
-def requests(name: str, *kinds: str, took: float = 0.01) -> tuple[Interval, str | None, str | None]:
+def requests(name: str, *kinds: str) -> tuple[Interval, str | None, str | None]:
     found = Interval(0.0, name)
     for kind in kinds:
-        found.record(Outcome(name, 0.0, 0.001, None, took, kind))
+        found.record(Outcome(name, 0.0, 0.001, None, 0.01, kind))
     row = found.encode()
     return Interval.decode(row, histograms=()), row.get("latency"), row.get("lateness")
 

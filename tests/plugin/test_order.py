@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import FastHttpUser, LoadTestShape, User, task
+from locust import FastHttpUser, LoadTestShape, User, constant, task
 from locust.env import Environment
 
 import msgpack
@@ -17,7 +17,7 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
-from sm_locust.load.scenario import ScenarioUser
+from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
 from sm_locust.load.users import ArrivalUser, ContainerUser
 from sm_locust.plugin.options import Options
@@ -234,6 +234,27 @@ def test_what_setup_refuses_is_called_as_setup_calls_it_and_a_later_call_orders_
     assert setup(environment, speed=60) is live
     assert (live.order().speed, live.order().run_dir) == (60, str(tmp_path))
     assert live.order().config.arrivals.per_user == 2, "what is not given stays as it was"
+
+
+def test_a_first_setup_after_the_start_is_refused(tmp_path: Path) -> None:
+    environment = Environment(user_classes=[Anybody], shape_class=Steady())
+    runner = environment.create_local_runner()
+    runner.start_shape()
+    with pytest.raises(ConfigError, match=r"^setup: the runner has been started before: call setup first"):
+        setup(environment, run_dir=tmp_path)
+    runner.quit()
+
+
+def test_a_wait_time_that_has_no_part_in_the_run_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Patient(Anybody):
+        wait_time = constant(1)
+
+    with caplog.at_level(logging.WARNING):
+        resolve(Environment(user_classes=[Anybody, Patient]), Options())
+    assert [said for said in caplog.messages if "wait_time" in said] == [
+        "Patient.wait_time has no part in the run: an ArrivalUser does not wait; per_user says how many arrivals a "
+        "second it stands for"
+    ]
 
 
 class Steady(PhasesShape):

@@ -26,8 +26,8 @@ def second(at: int, kind: str = OK, latency: float = 0.01, n: int = 10) -> list[
     return [arrivals.encode(), requests.encode()]
 
 
-def sample(at: float, worker: str = "a", cpu: float | None = None) -> Sample:
-    return Sample(at, worker, 0, cpu)
+def sample(at: float, worker: str = "a") -> Sample:
+    return Sample(at, worker, 0, None)
 
 
 def test_a_shipment_that_comes_late_is_of_the_time_at_which_it_was_made() -> None:

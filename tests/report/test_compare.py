@@ -175,7 +175,7 @@ def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(refer
         "\nerror rate",
         "\nminute ",
         "\nchanged",
-        "\nSet back to 1",
+        "\nWhat was put back:\n  Deleted the policy.\n  Set back to 1",
     ]
     places = [said.index(part) for part in order]
     assert places == sorted(places)

@@ -51,6 +51,14 @@ def test_each_price_stands_with_where_and_when_it_comes_from() -> None:
     assert ["run,", "at", "least", "$0.53", "to", "2.03"] in rows
 
 
+def test_what_scenarios_need_of_the_environment_is_named() -> None:
+    step = {"method": "get", "url": "http://127.0.0.1:9/{{ $env.SHOP }}", "headers": {"a": "{{ $env.KEY }}"}}
+    phases = [{"name": "a", "duration": 1, "arrival_rate": 1}]
+    plan = plan_of(RunConfig.from_dict({"phases": phases, "scenarios": [{"name": "a", "steps": [step]}]}))
+    assert "needs      the environment variables KEY, SHOP in each process that sends\n" in shown(plan)
+    assert plan.as_dict()["environment"] == ["KEY", "SHOP"]
+
+
 def test_small_numbers_are_written_as_a_person_would() -> None:
     a_second = [{"name": "a", "duration": 15, "arrival_rate": 2}]
     api = {"endpoint": "e", "region": "us-east-1", "api_gateway": "https://a.example.com/x", "auth": "none"}

@@ -82,22 +82,3 @@ def _starts(page: str, form: dict[str, object]) -> bool:
 def _settled(folder: Path) -> dict[str, object] | None:
     found = summary(folder)
     return found if found["cloudwatch"] and found["cloudwatch"]["settled"] else None
-
-
-@pytest.mark.parametrize(
-    ("slo", "said"),
-    [
-        ({}, "slo: missing; required: what a rate must keep to hold"),
-        ({"model_latency_p99": "50ms"}, "slo.model_latency_p99: not accepted in a search for capacity"),
-    ],
-)
-def test_a_search_needs_limits_that_can_be_told_at_once(
-    slo: dict[str, str], said: str, tmp_path: Path, local: Endpoint
-) -> None:
-    path = config(tmp_path, local.url, slo=slo)
-    arguments = ["-f", files("locustfiles/invoke_endpoint.py", FIND_CAPACITY), "--sm-config", str(path), "--headless"]
-    with locust(tmp_path, *arguments) as run:
-        assert run.wait() == 2
-        assert said in run.output
-        assert run.folders() == []
-    assert local.served() == 0

@@ -35,7 +35,7 @@ SIX_MINUTES: dict[str, Any] = {"name": "six minutes", "duration": "6m", "arrival
 THREE_MINUTES: dict[str, Any] = {"name": "three minutes", "duration": "3m", "arrival_rate": 100}
 SPEED = "60"
 MINUTES = {"period": "60s"}  # of the schedule
-FOREIGN = 150  # requests of somebody else, all of them within the six seconds, whatever else the machine does
+FOREIGN = 60  # requests of somebody else, all of them within the six seconds, whatever else the machine does
 
 
 @pytest.fixture
@@ -159,12 +159,12 @@ def test_the_configurations_that_come_along_play(tmp_path: Path) -> None:
 
 
 def beside(folder: Path, what: str) -> tuple[int, dict[str, Any], str]:
-    """Plays three minutes in three seconds while something happens to the endpoint: exit code, summary, output."""
+    """Plays six minutes in six seconds while something happens to the endpoint: exit code, summary, output."""
     folder.mkdir()
     with endpoint(folder, int(SPEED), publish_delay=150) as there:
         path = config(folder, there.url, SIX_MINUTES, cloudwatch=MINUTES)
         if what == "updating":
-            order(there.url, "endpoint", status="Updating", **{"for": 6})
+            order(there.url, "endpoint", status="Updating", **{"for": 60})
         elif what == "throttled":
             refuse(there.url, service="monitoring", next=12)
         arguments = ["-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--headless"]

@@ -15,10 +15,22 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from sm_locust import templates
-from sm_locust.fields import A_DURATION, Duration, Flag, Given, Listed, Number, Section, Text, check_host, refused
+from sm_locust.fields import (
+    A_DURATION,
+    METHODS,
+    Duration,
+    Flag,
+    Given,
+    Listed,
+    Method,
+    Number,
+    Section,
+    Text,
+    check_host,
+    refused,
+)
 from sm_locust.kept import without_secrets
 
-METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 BODIES = ("body", "json", "form")
 
 A_STEP_URL = (
@@ -131,9 +143,7 @@ Templated = Annotated[Given[str], BeforeValidator(_template)]
 class Step(Section):
     """One request, or one pause."""
 
-    method: Given[Literal["get", "post", "put", "patch", "delete", "head", "options"]] = Field(
-        None, description=f"one of {', '.join(METHODS)}; or think in its place"
-    )
+    method: Given[Method] = Field(None, description=f"one of {', '.join(METHODS)}; or think in its place")
     url: Annotated[Given[str], BeforeValidator(_url)] = Field(None, description=A_STEP_URL)
     name: Given[Text] = Field(None, description="a text that is not empty: the request's name in the figures")
     headers: Annotated[dict[str, str], BeforeValidator(_headers)] = Field({}, description=HEADERS)
@@ -250,7 +260,7 @@ def paused_each(scenarios: Iterable[Scenario]) -> float:
     return sum(weight * seconds for weight, seconds in weighted) / sum(weight for weight, _ in weighted)
 
 
-def environment(scenarios: Iterable[Scenario]) -> frozenset[str]:
+def environment_of(scenarios: Iterable[Scenario]) -> frozenset[str]:
     """Names of the environment variables that the scenarios' templates need (`{{ $env.NAME }}`).
 
     They are no part of the configuration, so that no run folder keeps them: each process that sends looks them up.

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from sm_locust.config import ConfigError
-from sm_locust.scenario import Feed
+from sm_locust.config.scenarios import Feed
 
 ACCEPTED = "a CSV file in UTF-8, a value in each row for each of fields"
 

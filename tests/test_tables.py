@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sm_locust import feeds
+from sm_locust import tables
 from sm_locust.config import ConfigError
-from sm_locust.scenario import Feed
+from sm_locust.config.scenarios import Feed
 
 
 def feed(**given: Any) -> Feed:
@@ -18,7 +18,7 @@ def feed(**given: Any) -> Feed:
 
 
 def rows(text: str, **given: Any) -> list[dict[str, Any]]:
-    (table,) = feeds.parse([feed(**given)], [text.encode()])
+    (table,) = tables.parse([feed(**given)], [text.encode()])
     return [dict(row) for row in table.rows]
 
 
@@ -52,12 +52,12 @@ def test_a_file_becomes_rows(text: str, given: dict[str, Any], expected: list[di
 )
 def test_a_file_that_holds_no_rows_is_refused_by_name(content: bytes, given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        feeds.parse([feed(**given)], [content])
+        tables.parse([feed(**given)], [content])
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"feeds\[0\].file: .*users.csv: No such file or directory; accepted"):
-        feeds.load([feed()], tmp_path)
+        tables.load([feed()], tmp_path)
 
 
 def test_a_file_or_a_value_that_is_too_large_is_refused_by_name(tmp_path: Path) -> None:
@@ -66,20 +66,20 @@ def test_a_file_or_a_value_that_is_too_large_is_refused_by_name(tmp_path: Path) 
     with pytest.raises(
         ConfigError, match=r"feeds\[0\].file: users.csv: 200 MiB are too much: 128 at the most; accepted"
     ):
-        feeds.load([feed()], tmp_path)
-    value = b"x" * feeds.LARGEST_VALUE
-    (known,) = feeds.parse([feed(fields=["id"])], [b"1\n" + value + b"\n"])
-    assert len(known.rows[1]["id"]) == feeds.LARGEST_VALUE
+        tables.load([feed()], tmp_path)
+    value = b"x" * tables.LARGEST_VALUE
+    (known,) = tables.parse([feed(fields=["id"])], [b"1\n" + value + b"\n"])
+    assert len(known.rows[1]["id"]) == tables.LARGEST_VALUE
     with pytest.raises(ConfigError, match=r"users.csv: line 2: a value of more than 32 MiB; accepted"):
-        feeds.parse([feed(fields=["id"])], [b"1\n" + value + b"x\n"])
+        tables.parse([feed(fields=["id"])], [b"1\n" + value + b"x\n"])
 
 
-def table(order: str, n: int = 8) -> feeds.Table:
-    return feeds.parse([feed(fields=["id"], order=order)], ["".join(f"{i}\n" for i in range(n)).encode()])[0]
+def table(order: str, n: int = 8) -> tables.Table:
+    return tables.parse([feed(fields=["id"], order=order)], ["".join(f"{i}\n" for i in range(n)).encode()])[0]
 
 
 def test_rows_come_in_their_order_each_process_from_a_place_of_its_own() -> None:
-    taken = [feeds.Rows(table("sequential"), index, Random()) for index in range(4)]
+    taken = [tables.Rows(table("sequential"), index, Random()) for index in range(4)]
     first = [next_rows.next()["id"] for next_rows in taken]
     assert len(set(first)) == 4
     assert first[0] == "0"
@@ -87,7 +87,7 @@ def test_rows_come_in_their_order_each_process_from_a_place_of_its_own() -> None
 
 
 def test_rows_at_random_are_all_of_them() -> None:
-    taken = feeds.Rows(table("random"), 0, Random(7))
+    taken = tables.Rows(table("random"), 0, Random(7))
     drawn = [taken.next()["id"] for _ in range(200)]
     assert set(drawn) == set("01234567")
     assert drawn[:8] != sorted(drawn[:8])
@@ -95,7 +95,7 @@ def test_rows_at_random_are_all_of_them() -> None:
 
 def test_files_are_the_same_only_when_every_byte_of_each_is() -> None:
     def digest(*contents: bytes) -> str:
-        return feeds.sha256(feeds.parse([feed(fields=["id"])] * len(contents), contents))
+        return tables.sha256(tables.parse([feed(fields=["id"])] * len(contents), contents))
 
     assert digest(b"1\n", b"2\n") == digest(b"1\n", b"2\n")
     assert len({digest(b"1\n", b"2\n"), digest(b"2\n", b"1\n"), digest(b"1\n2\n"), digest(b"1\r\n", b"2\n")}) == 4

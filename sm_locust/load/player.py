@@ -17,10 +17,9 @@ from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from sm_locust import scenario, templates
+from sm_locust import templates
 from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
-from sm_locust.feeds import Rows, Table
 from sm_locust.load.answer import Answer
 from sm_locust.load.hiding import Hiding
 from sm_locust.load.http import proxy_for
@@ -28,6 +27,7 @@ from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.script import Script, plain_numbers
 from sm_locust.load.users import ArrivalUser, Load, tell
 from sm_locust.record.outcome import TASK_ERROR, Outcome
+from sm_locust.tables import Rows, Table
 
 if TYPE_CHECKING:
     from sm_locust.config import RunConfig
@@ -64,7 +64,7 @@ class Player:
         variables = {name: plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
-        self._constant[templates.ENV] = environment = _environment(scenarios)
+        self._constant[templates.ENV] = environment = _environment(config)
         bundle = os.environ.get("AWS_CA_BUNDLE") or None
         addresses = dict.fromkeys(call.address for flow in self._script.flows for call in flow.calls)
         try:
@@ -180,15 +180,12 @@ def _not_sent(name: str, due: float, now: float, why: ValueError) -> Outcome:
     return Outcome(name, due, now, None, now, TASK_ERROR, message=f"nothing was sent: {why}"[:EXCERPT])
 
 
-def _environment(scenarios: Iterable[scenario.Scenario]) -> dict[str, str]:
+def _environment(config: RunConfig) -> dict[str, str]:
     """What `{{ $env.NAME }}` stands for. Raises ConfigError for a variable that this process has not."""
-    names = sorted(scenario.environment(scenarios))
-    missing = [name for name in names if name not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"scenarios need the environment variable {missing[0]} ({{{{ $env.{missing[0]} }}}}), and it is not set"
-        )
-    return {name: os.environ[name] for name in names}
+    for name in config.environment:
+        if name not in os.environ:
+            raise ConfigError(f"scenarios need the environment variable {name}, and it is not set")
+    return {name: os.environ[name] for name in config.environment}
 
 
 class ScenarioUser(ArrivalUser):
@@ -229,7 +226,7 @@ class ScenarioUser(ArrivalUser):
 
     @classmethod
     def check_here(cls, config: RunConfig) -> None:
-        _environment(config.scenarios or ())
+        _environment(config)
 
     @classmethod
     def addresses(cls, config: RunConfig) -> Iterable[str]:

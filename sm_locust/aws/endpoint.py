@@ -18,7 +18,7 @@ from sm_locust.config import RunConfig
 
 STEADY = "InService"
 HOPELESS = ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting")  # no waiting helps
-NOT_FOUND = "could not find"  # what SageMaker says of what is not there, in the midst of it, and in letters of either case
+NOT_FOUND = "could not find"  # in what SageMaker says, in lower case, of what is not there
 
 Members = dict[str, Any]
 

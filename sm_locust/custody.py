@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sm_locust.aws import scaling, serving
-from sm_locust.aws.difference import Difference, difference
 from sm_locust.aws.endpoint import NOT_FOUND
+from sm_locust.aws.preview import Row, preview
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -92,7 +92,7 @@ class Found:
 
     config: RunConfig
     state: ScalingState
-    rows: tuple[Difference, ...]
+    rows: tuple[Row, ...]
 
     @property
     def differs(self) -> bool:
@@ -103,7 +103,7 @@ def look(config: RunConfig) -> Found:
     """Reads the scaling that a configuration is of. Raises ConfigError or AwsFault."""
     scaling.wanted(config)
     state = scaling.read(config)
-    return Found(config, state, tuple(difference(config, state, serving.describe(config).current)))
+    return Found(config, state, tuple(preview(config, state, serving.describe(config).current)))
 
 
 def may_apply(found: Found, run_dir: Path, *, replace: bool) -> None:

@@ -121,20 +121,20 @@ class AwsFault(Exception):
         self.date = date
 
 
-class Watched(NamedTuple):
+class WatchedVariant(NamedTuple):
     """The variant whose metrics and scaling are watched."""
 
     endpoint: str
     variant: str
 
 
-def watched(config: RunConfig) -> Watched:
+def watched(config: RunConfig) -> WatchedVariant:
     """Raises ConfigError when the configuration names no endpoint: a container has no metrics at AWS."""
     if config.target is None or config.target.endpoint is None:
         raise ConfigError(
             "target.endpoint: missing; required: the name of the endpoint whose metrics and scaling are watched"
         )
-    return Watched(config.target.endpoint, config.target.variant)
+    return WatchedVariant(config.target.endpoint, config.target.variant)
 
 
 def client(config: RunConfig, service: str, *, region: str | None = None, attempts: int = ATTEMPTS) -> Any:

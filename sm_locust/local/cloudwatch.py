@@ -69,7 +69,7 @@ class CloudWatch:
             results.append(
                 {
                     "Id": query["Id"],
-                    "Label": query.get("Label", query["MetricStat"]["Metric"]["MetricName"]),
+                    "Label": query.get("Label", query["MetricStat"]["Metric"].get("MetricName", "")),
                     "Timestamps": [at for at, _ in part],
                     "Values": [value for _, value in part],
                     "StatusCode": "PartialData" if rest else "Complete",

@@ -144,7 +144,7 @@ class _Json:
     def parameters(self, operation: OperationModel, body: bytes, caller: str) -> dict[str, Any]:
         try:
             parameters = json.loads(body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AwsError(400, "SerializationException", {"Message": f"The body is not JSON: {error}"}) from None
         return checked(parameters, operation.input_shape)
 

@@ -21,7 +21,9 @@ from sm_locust.schedule import Schedule
 
 Played = Literal["run", "experiment"]
 
-BETWEEN = 300.0  # seconds between BEFORE and AFTER at the least, on the schedule: see experiment.QUIET
+# Schedule seconds between BEFORE and AFTER: the alarms of a new policy look back over three minutes, and must not see
+# the load of BEFORE.
+BETWEEN = 300.0
 
 # What the watch beside a run asks CloudWatch for: see plugin/watch and plugin/settling. About that: where there are
 # more than two variants it asks for a little more, and when the load is over for every metric once or twice.

@@ -396,9 +396,11 @@ class _Ours:
 def _unless_all_are_ours(periods: list[Period]) -> list[Period]:
     """Without a stranger's request where all that CloudWatch counts may have come from us: what one period has too
     many of, another then has too few."""
-    counted = [period for period in periods if period.arrived is not None]
-    sent = sum(period.client.requested - _never_arrived(period.client) for period in counted)
-    if sum(period.arrived or 0.0 for period in counted) > sent:
+    told = [i for i, period in enumerate(periods) if period.arrived is not None]
+    # A period without a point between two that have one is one in which nothing arrived, whatever was to be sent in it.
+    over = periods[told[0] : told[-1] + 1] if told else []
+    sent = sum(period.client.requested - _never_arrived(period.client) for period in over)
+    if sum(period.arrived or 0.0 for period in over) > sent:
         return periods
     return [replace(p, foreign=0.0) if p.foreign else p for p in periods]
 

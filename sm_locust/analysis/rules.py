@@ -23,13 +23,13 @@ MODEL_LATENCY = "model_latency"  # by CloudWatch
 
 
 def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
-    """failed ÷ (ok + failed), without those in which our credentials were refused; None when nothing else was answered.
+    """failed ÷ (ok + failed), without those in which our credentials were refused; None when no other ended.
 
     turned_away  arrivals that a stalled target kept from being sent: failures, in a judgement
     """
     failed = requests.failed - requests.refused + turned_away
-    answered = requests.ok + failed
-    return failed / answered if answered else None
+    ended = requests.ok + failed
+    return failed / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True)

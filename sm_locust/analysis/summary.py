@@ -31,8 +31,9 @@ from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
+from sm_locust.record.meta import BY_HAND, ENDS_OF_ITSELF, SCHEMA_VERSION, STOPPED
 from sm_locust.record.rounding import rounded
-from sm_locust.record.run import BY_HAND, ENDS_OF_ITSELF, META, SCHEMA_VERSION, STOPPED, Run, RunError, started_at
+from sm_locust.record.run import META, Run, RunError, started_at
 
 if TYPE_CHECKING:
     import pandas
@@ -183,7 +184,7 @@ class Summary:
     def on_sagemaker(self) -> bool:
         """Whether there is anything of SageMaker's to speak of: an endpoint, or what somebody saw of one."""
         target = (self.meta.get("config") or {}).get("target") or {}
-        return "endpoint" in target or self.watched is not None
+        return "endpoint" in target or self.watched is not None or self.hosted != NOT_SEEN
 
     @property
     def searched(self) -> bool:

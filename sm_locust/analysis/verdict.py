@@ -14,8 +14,9 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event
+from sm_locust.record.meta import ALL_LOST, PAYLOADS_FAILED
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import ALL_LOST, PAYLOADS_FAILED, WORKER_BACK, WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds

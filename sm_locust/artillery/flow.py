@@ -25,7 +25,6 @@ _STEPS_WITHOUT_EQUAL = {
     "parallel": "has no equal here: the steps of a scenario follow one another",
     "function": "",  # as JavaScript
 }
-_BESIDE_LOOP = ("count", "over", "whileTrue", "loopValue", "loopElement", "limit")
 _HOOKS = ("beforeRequest", "afterResponse", "beforeScenario", "afterScenario", "onError")
 _OF_REQUEST_WITHOUT_EQUAL = {
     "capture": f"what an answer holds cannot be used in later requests here: {_OWN_LOCUSTFILE}",

@@ -2,7 +2,7 @@
 
 Nothing that was there is lost: a target that somebody registered is suspended, a policy that was taken away is put back
 by `restore`, and for good only those are deleted whose names begin with PREFIX. What it comes to in words is
-difference's; keeping what was there where it cannot be lost is record/prior's.
+preview's; keeping what was there where it cannot be lost is record/prior's.
 """
 
 from __future__ import annotations

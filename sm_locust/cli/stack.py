@@ -10,13 +10,12 @@ import click
 
 from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
-from sm_locust.cli.options import environment_option, read
+from sm_locust.cli.options import environment_option, read, region_option
 from sm_locust.config import ConfigError, RunConfig, Target
 
 NAME = "sm-locust-api"
 
 _name = click.option("--name", default=NAME, show_default=True, metavar="NAME", help="The stack's name.")
-_region = click.option("--region", metavar="NAME", help="Instead of target.region.")
 _url = click.option("--url", metavar="URL", help="Where AWS is on this machine (target.url).")
 _wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Until CloudFormation is done.")
 
@@ -44,7 +43,7 @@ def template(endpoint: str | None) -> None:
 @click.argument("config", type=click.Path(path_type=Path))
 @_name
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
-@_region
+@region_option
 @_url
 @environment_option
 @click.option(
@@ -93,7 +92,7 @@ def deploy(
 
     begun = False
     try:
-        known = read(config, environment, endpoint, region, url)
+        known = read(config, environment=environment, endpoint=endpoint, region=region, url=url)
         parameters = stacks.Parameters(watched(known).endpoint, auth, concurrency, rate, burst, int(log_days))
         there = stacks.find(known, name)
         verb = "create" if there is None else "update"
@@ -123,7 +122,7 @@ def deploy(
 @stack.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
 @_name
-@_region
+@region_option
 @_url
 @environment_option
 @_wait
@@ -150,7 +149,7 @@ def delete(
         known = (
             nobodys.with_overrides(region=region, url=url)
             if config is None
-            else read(config, environment, region=region, url=url)
+            else read(config, environment=environment, region=region, url=url)
         )
         there = stacks.find(known, name)
         if there is None:

@@ -50,8 +50,8 @@ from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
-from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
-from sm_locust.record.run import (
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event, Planned, Sample
+from sm_locust.record.meta import (
     ALL_LOST,
     BY_HAND,
     COMPLETE,
@@ -61,14 +61,9 @@ from sm_locust.record.run import (
     SEARCHED,
     STOPPED,
     USED_UP,
-    WORKER_BACK,
-    WORKER_LOST,
-    Event,
-    Plan,
-    Run,
-    RunError,
-    Sample,
 )
+from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
+from sm_locust.record.run import Run, RunError
 from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
@@ -474,7 +469,7 @@ class LiveRun:
         if until <= active.planned_until:
             return
         planned = active.schedule.expected(until) if active.schedule else active.commanded.expected(until)
-        row = Plan(active.planned_until, until, planned - active.planned, active.users)
+        row = Planned(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
         if self.exposed is not None:
@@ -737,7 +732,8 @@ class LiveRun:
             active.run.finish(**meta)
             self.summary = folder.write(active.run)
             # In the web UI this is the only word of it, for a headless run the first.
-            logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
+            then = f"open {active.run.folder / 'report.html'}" if last else "CloudWatch's last minutes are to come"
+            logger.info("%s; %s", text.verdict(self.summary), then)
             if active.board is not None:
                 said = " ".join(filter(None, (wording.stopped(self.summary), wording.headline(self.summary))))
                 active.board.conclude(self.summary.as_dict(), said, last=last)

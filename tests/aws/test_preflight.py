@@ -15,7 +15,7 @@ from sm_locust.aws import endpoint as described_at
 from sm_locust.aws import preflight, session
 from sm_locust.config import RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL, PASS, UNKNOWN, WARN, Finding, Level
-from tests.aws.harness import Answers, asked, config, refused, said, scripted
+from tests.aws.harness import Answers, asked, config, refused, said, scripted, somebody
 from tests.oracles.answers import answer
 
 DENIED = "User: arn:aws:iam::123456789012:user/u is not authorized to perform: {} because no policy allows it"
@@ -146,12 +146,8 @@ USUAL: Answers = {
 @pytest.fixture(scope="module", autouse=True)
 def fresh() -> Iterator[None]:
     """One AWS and one set of clients for all situations: to make clients takes longer than to ask."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    with pytest.MonkeyPatch.context() as environment, somebody(environment):
         yield
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 
 from sm_locust.aws import scaling, serving
 from sm_locust.aws.application_autoscaling import PAUSED
-from sm_locust.aws.difference import difference
 from sm_locust.aws.events import activities
+from sm_locust.aws.preview import preview
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
@@ -236,7 +236,7 @@ def test_a_difference_names_what_would_change_and_what_would_not() -> None:
         "TargetTrackingScalingPolicyConfiguration": tracking(9000, ScaleInCooldown=900, DisableScaleIn=True),
     }
     state = ScalingState(RESOURCE, DIMENSION, target, (team,), (MORNINGS,), 3, {"team": "a"})
-    found = difference(config("http://127.0.0.1:1", scaling=WANTED), state, serve=2)
+    found = preview(config("http://127.0.0.1:1", scaling=WANTED), state, serve=2)
     assert [(row.what, row.now, row.then) for row in found] == [
         ("bounds", "2 to 6 instances", "1 to 4 instances"),
         ("suspended", "DynamicScalingIn", "ScheduledScaling"),
@@ -249,9 +249,9 @@ def test_a_difference_names_what_would_change_and_what_would_not() -> None:
 
 
 def test_once_it_is_set_up_nothing_differs(here: RunConfig) -> None:
-    assert any(row.changes for row in difference(here, scaling.read(here), 1))
+    assert any(row.changes for row in preview(here, scaling.read(here), 1))
     applied(here)
-    assert not any(row.changes for row in difference(here, scaling.read(here), 1))
+    assert not any(row.changes for row in preview(here, scaling.read(here), 1))
 
 
 # Taking away

@@ -7,10 +7,8 @@ CloudFormation that fails can say is scripted.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from sm_locust.cli import main
 from sm_locust.stacks import TAG, template
 from tests.aws.harness import config
 from tests.oracles.answers import AnswerServer, Step, answer
+from tests.runs.harness import answers, free_port, wait_for
 
 LOG = "/aws/lambda/InvokeDecisionTreeSMEP"
 GIVEN = stacks.Parameters("Decision-Trees-Sample", "iam", 0, 10_000, 5_000, 14)
@@ -35,18 +34,10 @@ GIVEN = stacks.Parameters("Decision-Trees-Sample", "iam", 0, 10_000, 5_000, 14)
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[str]:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_for("moto", lambda: answers(f"http://127.0.0.1:{port}/moto-api/"))
         yield f"http://127.0.0.1:{port}"
         server.terminate()
 

@@ -14,15 +14,15 @@ EVERY = 5.0  # real seconds between looks
 Counted = Callable[[float], tuple[int, bool]]  # seconds since the end: what is counted, and whether it reaches the end
 
 
-def looks(counted: Counted, *, answered: int = 1000, readable: bool = True) -> tuple[float, bool]:
+def looks(counted: Counted, *, answered: int = 1000, speed: int = 1, readable: bool = True) -> tuple[float, bool]:
     """Real seconds from the end of the load to the last look, and whether all of it was taken to have come."""
-    settling = Settling(answered, ENDED_AT, 60.0, 1)
+    settling = Settling(answered, ENDED_AT, 60.0 / speed, speed)
     after = 0.0
     while after < 3600:
         n, reaches = counted(after)
         if settling.look(ENDED_AT + after, n, reaches_the_end=reaches, readable=readable):
             return after, settling.settled
-        after += EVERY
+        after += EVERY / speed
     raise AssertionError("it never ends")
 
 
@@ -61,7 +61,7 @@ def test_where_nothing_of_ours_arrived_nothing_is_waited_for() -> None:
 
 @pytest.mark.parametrize("speed", [6, 60])
 def test_a_compressed_run_waits_by_its_schedule(speed: int) -> None:
-    settling = Settling(1000, ENDED_AT, 60.0, 1)
+    settling = Settling(1000, ENDED_AT, 60.0 / speed, speed)
     published = -(-ENDED_AT // (60.0 / speed)) * (60.0 / speed)
     settling.look(published, 997, reaches_the_end=True, readable=True)
     assert not settling.look(published + 239.0 / speed, 997, reaches_the_end=True, readable=True)

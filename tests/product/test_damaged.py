@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED, CUT_SHORT
 from sm_locust.cli import main
+from sm_locust.record.frames import Table
+from sm_locust.record.ledger import Event, Step
+from sm_locust.record.meta import PAYLOADS_FAILED
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import INVALID_SIGNATURE, OK
-from sm_locust.record.prior import EXPERIMENT
-from sm_locust.record.run import PAYLOADS_FAILED, Event, Run, RunError, Table
-from sm_locust.record.step import Step
+from sm_locust.record.run import Run, RunError
 from sm_locust.report import folder
 from sm_locust.schedule import Phase
-from tests.analysis.folders import played, watch
+from tests.analysis.folders import borrowed, played, watch
 from tests.fuzzing import damaged, examples, spoilt
 from tests.report.test_folder import CONFIG, FULL
 
 READ = ("run.json", "intervals.jsonl", "failures.jsonl", "cloudwatch.csv", "scaling.csv")
-BESIDE = {"schema_version": 1, "restored": ["The registration is gone."], "not_restored": "", "restored_at": "now"}
 EVENTS = [
     *(Event(5.0, "worker lost", "b"), Event(6.0, "worker back", "b"), Event(6.5, f"{CUT_SHORT}2", "a")),
     *(Event(1.0, f"{CLOCK_CORRECTED}612", "a"), Event(11.5, f"{CREDENTIALS_REFUSED}expired_token", "a")),
@@ -42,10 +42,10 @@ class Folders:
 
     def __init__(self, parent: Path) -> None:
         self.parent = parent
-        self.experiment = parent / EXPERIMENT
+        self.experiment = borrowed(parent, restored=["The registration is gone."], restored_at="now")
         self.before, self.after = (self._made(parent, name) for name in ("before", "after"))
         self._whole = {path: path.read_bytes() for path in self.after.iterdir()}
-        self._whole[self.experiment] = json.dumps(BESIDE).encode()
+        self._whole[self.experiment] = self.experiment.read_bytes()
         self.sent = json.loads((self.after / "summary.json").read_text())["arrivals"]["sent"]
         self.mend()
 
@@ -53,7 +53,7 @@ class Folders:
     def _made(parent: Path, name: str) -> Path:
         kinds = ((3, INVALID_SIGNATURE), (10, OK), (20, "reset"))
         run = played(
-            parent / name,
+            parent,
             (Phase("p", 8, 3), Phase("q", 4.5, 4, ramp_to=6)),
             lambda at: (next(kind for until, kind in kinds if at < until), 0.01),
             workers=("a", "b"),
@@ -69,7 +69,7 @@ class Folders:
         watch(run, period_s=1.0, events=levels)
         run.finish(**FULL, run_id=name)
         folder.write(run)
-        return run.folder
+        return run.folder.rename(parent / name)
 
     def mend(self) -> None:
         for path in [*self.after.iterdir(), self.experiment]:
@@ -170,12 +170,12 @@ def _without_end(path: Path) -> None:
 @pytest.mark.parametrize(
     "put", [_folder, os.mkfifo, _to_nowhere, _without_end], ids=lambda put: put.__name__.strip("_")
 )
-@pytest.mark.parametrize("name", [*READ, EXPERIMENT])
+@pytest.mark.parametrize("name", [*READ, "experiment.json"])
 def test_something_else_in_place_of_a_file_keeps_nobody_waiting(
     folders: Folders, put: Callable[[Path], None], name: str
 ) -> None:
     folders.mend()
-    path = folders.experiment if name == EXPERIMENT else folders.after / name
+    path = folders.experiment if name == folders.experiment.name else folders.after / name
     path.unlink()
     put(path)
     folders.run("compare", "{before}", "{after}")

@@ -17,9 +17,9 @@ import yaml
 from click.testing import CliRunner
 
 from sm_locust.cli import main
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.experiment import Experiment as ToPlay
-from sm_locust.experiment import _as_file, _recorded
+from sm_locust.experiment import _as_file, _recorded, play
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior
 from sm_locust.record.run import Run
 from tests.product.account import METRIC, SAGEMAKER, VARIANT, policy, state
@@ -323,6 +323,13 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
     assert not list(experiment.runs.glob("*"))
 
 
+def test_runs_of_others_are_not_taken_for_a_side(tmp_path: Path) -> None:
+    Run.create(tmp_path / "mine", {"speed": 1})
+    with pytest.raises(ConfigError, match=r"mine: holds a run already, .+ accepted: a folder"):
+        play(ToPlay(config(tmp_path, "http://127.0.0.1:1"), tmp_path / "mine"))
+    assert not (tmp_path / "mine" / EXPERIMENT).exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -331,6 +338,7 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
         (["--resume", "x", "--speed", "60"], "--resume takes neither CONFIG nor other options"),
         (["--resume", "x"], "x: not a folder of an experiment or of scaling apply: no experiment.json"),
         (["--resume", "applied"], "applied: not the folder of an experiment: it has no experiment.json"),
+        (["--resume", "edited"], "edited/experiment.json: config_file: missing: it was not written by this sm-locust"),
     ],
 )
 def test_what_cannot_be_resumed_is_said_in_one_sentence(
@@ -338,9 +346,8 @@ def test_what_cannot_be_resumed_is_said_in_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before: dict[str, Any] = {}
-    Prior.create(
-        Path("applied", APPLIED), resource_id="r", arn="a", config={}, speed=1, scaling_before=before
-    ).release()
+    for path in (Path("applied", APPLIED), Path("edited", EXPERIMENT)):
+        Prior.create(path, resource_id="r", arn="a", config={}, speed=1, scaling_before=before).release()
     refused = CliRunner().invoke(main, ["experiment", *arguments])
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"sm-locust: {said}")

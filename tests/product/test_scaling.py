@@ -13,12 +13,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from sm_locust.aws import session
 from sm_locust.cli import main
 from sm_locust.local.settings import Settings
 from sm_locust.record import prior
 from sm_locust.record.prior import Prior
-from tests.aws.harness import refuse
+from tests.aws.harness import refuse, somebody
 from tests.local.harness import client, running
 from tests.product.account import METRIC, RESOURCE, VARIANT, policy, state
 
@@ -40,18 +39,15 @@ def url() -> Iterator[str]:
 def here(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A local endpoint of one instance without scaling, and the folder and environment to talk to it from."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", Settings().access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
     listening = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
     Path("config.yaml").write_text(yaml.safe_dump({"target": target, "scaling": WANTED}))
-    yield url
+    with somebody(monkeypatch):
+        yield url
     if state(url)["targets"]:  # all that is on it goes with it
         client(url, "application-autoscaling").deregister_scalable_target(**VARIANT)
     for number, handler in listening.items():
         signal.signal(number, handler)
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
 
 
 def run(*arguments: str) -> Result:

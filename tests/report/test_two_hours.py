@@ -19,8 +19,9 @@ import pytest
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import Run, Sample
+from sm_locust.record.run import Run
 from sm_locust.report import page
 from sm_locust.schedule import Schedule
 from tests.analysis.folders import REFERENCE, SCALED, meta, planned

@@ -150,7 +150,7 @@ def test_an_http_user_signs_what_the_endpoint_and_the_api_accept(tmp_path: Path)
     with endpoint(tmp_path, gateway_auth="iam", session_token="a/token=") as local:
         locustfile = tmp_path / "signed.py"
         locustfile.write_text(HTTP_USERS)
-        arguments = ["-f", str(locustfile), "-H", local.url, "--headless", "-u", "4", "-r", "4", "-t", "2s", "--json"]
+        arguments = ["-f", str(locustfile), "-H", local.url, "--headless", "-u", "4", "-r", "4", "-t", "4s", "--json"]
         with locust(tmp_path, *arguments, env=environment(AWS_SESSION_TOKEN="a/token=")) as run:
             assert run.wait() == 0, run.output
             rows = json.JSONDecoder().raw_decode(run.output[run.output.index("[\n") :])[0]

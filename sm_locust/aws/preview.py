@@ -17,7 +17,7 @@ NONE = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Row:
     """One thing that scaling consists of, in words, as it is and as the configuration has it."""
 
     what: str
@@ -29,7 +29,7 @@ class Difference:
         return self.now != self.then
 
 
-def difference(config: RunConfig, state: scaling.ScalingState, serve: int | None = None) -> list[Difference]:
+def preview(config: RunConfig, state: scaling.ScalingState, serve: int | None) -> list[Row]:
     """What `apply` would change, and what it would not, line by line.
 
     serve  instances or copies that serve now, for the reader
@@ -40,25 +40,25 @@ def difference(config: RunConfig, state: scaling.ScalingState, serve: int | None
     target, instances = state.target or {}, state.instances
     registered = f"{target['MinCapacity']} to {what.counted(target['MaxCapacity'])}" if target else "not registered"
     rows = [
-        Difference("bounds", registered, f"{section.min_instances} to {what.counted(section.max_instances)}"),
-        Difference("suspended", paused(target.get("SuspendedState")) or NONE, paused(scaling.suspended(state)) or NONE),
+        Row("bounds", registered, f"{section.min_instances} to {what.counted(section.max_instances)}"),
+        Row("suspended", paused(target.get("SuspendedState")) or NONE, paused(scaling.suspended(state)) or NONE),
     ]
     known = {str(there["PolicyName"]): there for there in state.policies}
     for name in sorted({*known, ours["PolicyName"]}):
         then = _words(ours) if name == ours["PolicyName"] else NONE
         now = _words(known[name]) if name in known else NONE
-        rows.append(Difference(f"policy {name}", now, then))
+        rows.append(Row(f"policy {name}", now, then))
     for action in state.scheduled_actions:
         moves = ", ".join(f"{key} {value}" for key, value in (action.get("ScalableTargetAction") or {}).items())
         now = f"{action.get('Schedule', '')} {moves}".strip()
-        rows.append(Difference(f"scheduled action {action['ScheduledActionName']}", now, now))
+        rows.append(Row(f"scheduled action {action['ScheduledActionName']}", now, now))
     wanted_now = NONE if instances is None else what.counted(instances)
     then = NONE if instances is None else what.counted(max(instances, section.min_instances))
     serving_now = "" if serve in (None, instances) else f", {serve} serving"
-    rows.append(Difference(what.counted(2).removeprefix("2 "), wanted_now + serving_now, then + serving_now))
+    rows.append(Row(what.counted(2).removeprefix("2 "), wanted_now + serving_now, then + serving_now))
     if state.tags:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(state.tags.items()))
-        rows.append(Difference("tags", tags, tags))
+        rows.append(Row("tags", tags, tags))
     return rows
 
 

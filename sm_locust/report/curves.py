@@ -107,11 +107,12 @@ def slo_lines(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[floa
     return [(limit, f"SLO {', '.join(metrics)}") for limit, metrics in names.items()]
 
 
-def in_ms(seconds: float | None) -> float | None:
+def as_ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1e3
 
 
-def rounded(value: float | None) -> float | None:
+def plotted(value: float | None) -> float | None:
+    """With as many digits as a picture has pixels for."""
     return None if value is None else round(value, 4)
 
 

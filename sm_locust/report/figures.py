@@ -15,7 +15,7 @@ from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.report import formats, wording
-from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, phases, rounded, slo_lines
+from sm_locust.report.curves import Chart, Curve, as_ms, in_seconds, is_short, label, middle, phases, plotted, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
 OURS, CLOUDWATCH = "source: the load generator", "source: CloudWatch"  # every figure says whose numbers it shows
@@ -99,7 +99,7 @@ class _Figures:
             )
         ]
         means = [None if p.model_latency is None else p.model_latency.metric("mean") for p in self._periods]
-        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [in_ms(mean) for mean in means])]
+        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [as_ms(mean) for mean in means])]
         if not any(means):
             model = []
         about = (
@@ -241,7 +241,7 @@ class _Figures:
     def parts(self) -> Chart:
         def part(of: Callable[[Split], float | None]) -> list[float | None]:
             splits = [period.split for period in self._periods]
-            return [None if split is None else in_ms(of(split)) for split in splits]
+            return [None if split is None else as_ms(of(split)) for split in splits]
 
         columns = [
             ("ModelLatency", "model", part(lambda split: split.model), _milliseconds),
@@ -304,7 +304,7 @@ class _Figures:
     ) -> Chart:
         xs = [middle(span) for span in self._spans]
         curves = [
-            Curve(label(column.name), column.role, xs, [rounded(column.value(span)) for span in self._spans])
+            Curve(label(column.name), column.role, xs, [plotted(column.value(span)) for span in self._spans])
             for column in columns
         ]
         rows = [
@@ -372,7 +372,7 @@ def _milliseconds(in_ms: float | None) -> str:
 
 
 def _in_ms_of(measure: str, statistic: str) -> Callable[[Span], float | None]:
-    return lambda span: in_ms(getattr(span.requests, measure).metric(statistic))
+    return lambda span: as_ms(getattr(span.requests, measure).metric(statistic))
 
 
 def _joined(curve: Curve) -> Curve:

@@ -17,8 +17,8 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 # over, goes beside them, and what only computes takes what time nobody else wants. Experiments that are killed by the dozen
 # need the machine for themselves.
 IN_FRONT := $(patsubst %,tests/runs/test_%.py,capacity metrics runs stopping verdicts)
-PRODUCT := $(filter-out $(IN_FRONT),$(wildcard tests/runs/test_*.py)) tests/product
-BESIDE := tests/load tests/local tests/plugin
+RUNS := $(filter-out $(IN_FRONT),$(wildcard tests/runs/test_*.py)) tests/local
+PRODUCT := tests/product tests/load tests/plugin
 ALONE := tests/product/test_killed.py
 NICE := nice -n 5
 IDLE := $(shell command -v chrt >/dev/null && echo chrt --idle 0 || echo nice -n 19)
@@ -26,16 +26,16 @@ PYTEST := $(BIN)/python -m pytest
 
 # Hundreds of processes are started, and none should compile again what the one before it has compiled.
 test: .venv/.test  ## run the tests
-	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$rooms $$beside $$product 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/runs tests/product tests/browser $(BESIDE)) > $$logs/rooms 2>&1 & rooms=$$!; \
-	$(NICE) $(PYTEST) $(BESIDE) > $$logs/beside 2>&1 & beside=$$!; \
+	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$rooms $$runs $$product 2>/dev/null; rm -rf $$logs' EXIT; \
+	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/runs tests/local tests/browser $(PRODUCT)) > $$logs/rooms 2>&1 & rooms=$$!; \
+	$(NICE) $(PYTEST) $(RUNS) > $$logs/runs 2>&1 & runs=$$!; \
 	$(NICE) $(PYTEST) $(PRODUCT) $(ALONE:%=--ignore=%) > $$logs/product 2>&1 & product=$$!; \
 	$(PYTEST) $(IN_FRONT); code=$$?; \
 	wait $$product || code=$$?; product=; \
-	wait $$beside || code=$$?; beside=; \
+	wait $$runs || code=$$?; runs=; \
 	$(PYTEST) $(ALONE) || code=$$?; \
 	wait $$rooms || code=$$?; rooms=; \
-	cat $$logs/product $$logs/beside $$logs/rooms; exit $$code
+	cat $$logs/product $$logs/runs $$logs/rooms; exit $$code
 
 lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .

@@ -6,7 +6,8 @@ import math
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,28 +54,35 @@ def cpu(
 
     kept  called after each round
     """
+    with _nginx() as (target, folder):
+        for n in range(rounds):
+            for peer in chosen:
+                if peer.key in results.skipped or n >= peer.rounds:
+                    continue
+                if reason := peer.absent():
+                    results.skipped[peer.key] = reason
+                    say(f"{peer.title}: skipped, {reason}")
+                    continue
+                try:
+                    us, lateness = _cpu_of(peer, target, folder, short, long)
+                except BenchError as e:  # a moment of a busy machine must not cost all the rest
+                    say(f"{e}; once more")
+                    us, lateness = _cpu_of(peer, target, folder, short, long)
+                results.add(f"cpu:{peer.key}", us)
+                if lateness is not None:
+                    results.add(f"cpu-lateness:{peer.key}", lateness)
+                say(f"round {n + 1} of {rounds} · {peer.title}: {us:.1f} µs a request")
+            kept()
+
+
+@contextmanager
+def _nginx() -> Iterator[tuple[Nginx, Path]]:
+    """The target, and a folder for what is sent to it."""
     with TemporaryDirectory(prefix="sm-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         with nginx(folder / "nginx") as target:
-            for n in range(rounds):
-                for peer in chosen:
-                    if peer.key in results.skipped or n >= peer.rounds:
-                        continue
-                    if reason := peer.absent():
-                        results.skipped[peer.key] = reason
-                        say(f"{peer.title}: skipped, {reason}")
-                        continue
-                    try:
-                        us, lateness = _cpu_of(peer, target, folder, short, long)
-                    except BenchError as e:  # a moment of a busy machine must not cost all the rest
-                        say(f"{e}; once more")
-                        us, lateness = _cpu_of(peer, target, folder, short, long)
-                    results.add(f"cpu:{peer.key}", us)
-                    if lateness is not None:
-                        results.add(f"cpu-lateness:{peer.key}", lateness)
-                    say(f"round {n + 1} of {rounds} · {peer.title}: {us:.1f} µs a request")
-                kept()
+            yield target, folder
 
 
 def _cpu_of(peer: Peer, target: Nginx, folder: Path, short: float, long: float) -> tuple[float, float | None]:
@@ -112,30 +120,24 @@ def real_rate(results: Results, rounds: int, say: Say) -> None:
 
 def lateness(results: Results, rounds: int, say: Say) -> None:
     """How late requests leave, in one process."""
-    with TemporaryDirectory(prefix="sm-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with nginx(folder / "nginx") as target:
-            for n in range(rounds):
-                for rate in (800, 5000):
-                    p99 = peers.ours(Where(target.url, folder), rate, 20.0).summary["lateness_ms"]["p99"]
-                    results.add(f"lateness:{rate}", p99)
-                    say(f"round {n + 1} of {rounds} · lateness p99 at {rate} a second: {p99:.2f} ms")
+    with _nginx() as (target, folder):
+        for n in range(rounds):
+            for rate in (800, 5000):
+                p99 = peers.ours(Where(target.url, folder), rate, 20.0).summary["lateness_ms"]["p99"]
+                results.add(f"lateness:{rate}", p99)
+                say(f"round {n + 1} of {rounds} · lateness p99 at {rate} a second: {p99:.2f} ms")
 
 
 def ramp(results: Results, rounds: int, say: Say) -> None:
     """Delivered of planned, on the reference ramp compressed to two minutes."""
-    with TemporaryDirectory(prefix="sm-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        with nginx(folder / "nginx") as target:
-            for n in range(rounds):
-                target.forget()
-                sent = peers.ours(Where(target.url, folder), 0, 130.0, speed=60)
-                arrivals = sent.summary["arrivals"]
-                ratio = target.good() / arrivals["planned"]
-                results.add("ramp", ratio)
-                say(f"round {n + 1} of {rounds} · ramp: {arrivals['sent']:,} of {arrivals['planned']:,.0f} delivered")
+    with _nginx() as (target, folder):
+        for n in range(rounds):
+            target.forget()
+            sent = peers.ours(Where(target.url, folder), 0, 130.0, speed=60)
+            arrivals = sent.summary["arrivals"]
+            ratio = target.good() / arrivals["planned"]
+            results.add("ramp", ratio)
+            say(f"round {n + 1} of {rounds} · ramp: {arrivals['sent']:,} of {arrivals['planned']:,.0f} delivered")
 
 
 def stall(results: Results, rounds: int, say: Say) -> None:

@@ -24,7 +24,7 @@ import zmq
 
 from benchmarks.machine import GENERATOR_CORE, TARGET_CORE, BenchError, start, stop
 from benchmarks.peers import LOCUST, ROOT
-from benchmarks.target import free_port
+from tests.runs.harness import free_port
 
 WORKERS, RATE, NAMES = 100, 50, 3
 SETTLE, SECONDS = 6.0, 20.0

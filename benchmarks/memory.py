@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.outcome import Outcome
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Plan, Run, Sample
+from sm_locust.record.run import Run
 
 SECONDS, NAMES, REQUESTS, WARM_UP = 7200, 3, 1_000_000, 300
 
@@ -38,7 +39,7 @@ def main() -> None:
                 recorder.arrived(at)
                 recorder.record(Outcome(f"endpoint-{sent % NAMES}", at, started, ended - 0.0001, ended, received=7))
                 sent += 1
-            rows: list[Plan | Sample] = [Plan(second, second + 1, due, due), Sample(second, "local", 3, None)]
+            rows: list[Planned | Sample] = [Planned(second, second + 1, due, due), Sample(second, "local", 3, None)]
             run.append("local", recorder.take(second + 1), rows)
         print(f"{(process.memory_info().rss - before) / 1e6:.2f}")
 

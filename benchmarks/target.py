@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import TARGET_CORE, BenchError, start, stop
+from tests.runs.harness import free_port
 
 # What SageMaker's runtime answers with, to any POST; and for what else AWS is asked, a refusal that no one waits for.
 _NGINX = """
@@ -42,11 +43,6 @@ http {{
   }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 from locust.env import Environment
 
 from sm_locust import payloads
-from sm_locust.analysis.cost import check_cost
+from sm_locust.analysis.cost import BETWEEN, check_cost
 from sm_locust.analysis.plan import Plan
 from sm_locust.aws import preflight, quotas, serving
 from sm_locust.aws.runtime import runtime_urls
@@ -35,8 +35,6 @@ from sm_locust.report.plan import amount
 from sm_locust.schedule import Schedule
 
 EXCERPT = 60  # characters of the answer
-# An experiment waits between its sides until alarms have forgotten the first and instances have come or gone.
-BETWEEN_SIDES = 900.0  # schedule seconds
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Check:
     endpoint: str | None = None
     region: str | None = None
     url: str | None = None
-    run_dir: str = "runs"
+    run_dir: Path = Path("runs")
     allow: frozenset[str] = frozenset()
     environment: str | None = None
     note: Callable[[str], object] | None = None
@@ -141,13 +139,16 @@ def _cost(config: RunConfig, bodies: tuple[payloads.Payload, ...], speed: int) -
 
 
 def _lasts(config: RunConfig, real: Schedule | None, speed: int) -> tuple[float | None, str]:
-    """For how many real seconds credentials are wanted, and for what: with `scaling`, an experiment's both sides."""
+    """For how many real seconds credentials are wanted, and for what: with `scaling`, an experiment's both sides.
+
+    Beside the pause between them instances come and go, which is taken to last twice as long as that.
+    """
     if config.scaling is None or config.target is None or config.target.endpoint is None:
         return (None if real is None else real.duration), "the run"
-    return (None if real is None else 2 * real.duration + BETWEEN_SIDES / speed), "the experiment"
+    return (None if real is None else 2 * real.duration + 3 * BETWEEN / speed), "the experiment"
 
 
-def _unrestored(config: RunConfig, run_dir: str) -> Iterator[Finding]:
+def _unrestored(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """Scaling that an experiment, or `scaling apply`, changed and did not put back."""
     ours = None
     with contextlib.suppress(ConfigError):  # an API whose endpoint is not named

@@ -7,17 +7,18 @@ there and what is asked of AWS is aws/scaling's, how the record lies on disk rec
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sm_locust.aws import scaling, serving
+from sm_locust.aws.endpoint import NOT_FOUND
+from sm_locust.aws.preview import Row, preview
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
-from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.interrupts import Interrupts
 from sm_locust.loopback import stand_in
 from sm_locust.record import prior
@@ -86,44 +87,45 @@ def set_up(record: Prior, config: RunConfig, state: ScalingState) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Found:
     """What there is, beside what a configuration would make of it."""
 
     config: RunConfig
     state: ScalingState
-    rows: tuple[scaling.Difference, ...]
+    rows: tuple[Row, ...]
 
     @property
     def differs(self) -> bool:
         return any(row.changes for row in self.rows)
 
 
-def look(config_file: Path, endpoint: str | None, region: str | None, url: str | None) -> Seen:
-    """Reads a configuration and the scaling that it is of. Raises ConfigError or AwsFault."""
-    config = load(config_file).with_overrides(endpoint=endpoint, region=region, url=url)
+def look(config: RunConfig) -> Found:
+    """Reads the scaling that a configuration is of. Raises ConfigError or AwsFault."""
     scaling.wanted(config)
     state = scaling.read(config)
-    return Seen(config, state, tuple(scaling.difference(config, state, serving.describe(config).current)))
+    return Found(config, state, tuple(preview(config, state, serving.describe(config).current)))
 
 
-def may_apply(seen: Seen, run_dir: Path, *, replace: bool) -> None:
+def may_apply(found: Found, run_dir: Path, *, replace: bool) -> None:
     """Raises ConfigError or PriorError for what `apply` must not do."""
-    scaling.check(seen.config, seen.state, replace=replace)
-    refuse_owed(run_dir, seen.config, seen.state)
+    scaling.check(found.config, found.state, replace=replace)
+    refuse_owed(run_dir, found.config, found.state)
 
 
-def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
+def apply(found: Found, run_dir: Path, say: Callable[[str], None]) -> tuple[Prior, list[str]]:
     """Sets up what the configuration says, to stay; the record of what there was, and what was done in sentences.
+
+    say  told what is put back
 
     What is refused or interrupted half way is put back. Raises PriorError before anything was changed; ConfigError,
     AwsFault or KeyboardInterrupt after it was put back, or with the command that does it.
     """
     folder = run_dir / ("scaling-" + time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-    record = take(folder / APPLIED, seen.config, seen.state, 1)
+    record = take(folder / APPLIED, found.config, found.state, 1)
     try:
         with Interrupts() as interrupts:
             try:
-                done = set_up(record, seen.config, seen.state)
+                done = set_up(record, found.config, found.state)
                 interrupts.disarm()
             except (AwsFault, ConfigError, KeyboardInterrupt):
                 interrupts.disarm()
@@ -141,34 +143,34 @@ def apply(seen: Seen, run_dir: Path) -> tuple[Prior, list[str]]:
     return record, done
 
 
-def removable(seen: Seen, run_dir: Path) -> list[str]:
+def removable(found: Found, run_dir: Path) -> list[str]:
     """What `remove` would take away, in words. Raises PriorError while something else has to be put back."""
-    refuse_owed(run_dir, seen.config, seen.state)
-    names = [str(there["PolicyName"]) for there in seen.state.policies]
+    refuse_owed(run_dir, found.config, found.state)
+    names = [str(there["PolicyName"]) for there in found.state.policies]
     ours = [f"policy {name}" for name in names if name.startswith(PREFIX)]
-    needed = seen.state.foreign_policies or seen.state.scheduled_actions
-    if seen.state.target is not None and not needed and _registrations(seen, run_dir):
-        ours.append(f"the registration of {seen.state.resource_id}, which we made")
+    needed = found.state.foreign_policies or found.state.scheduled_actions
+    if found.state.target is not None and not needed and _registrations(found, run_dir):
+        ours.append(f"the registration of {found.state.resource_id}, which we made")
     return ours
 
 
-def remove(seen: Seen, run_dir: Path) -> list[str]:
+def remove(found: Found, run_dir: Path) -> list[str]:
     """Takes away what is ours; what was done, in sentences. Raises AwsFault."""
-    records = _registrations(seen, run_dir)
-    done = scaling.remove(seen.config, registered_by_us=bool(records))
-    if scaling.read(seen.config).target is None:
+    records = _registrations(found, run_dir)
+    done = scaling.remove(found.config, registered_by_us=bool(records))
+    if scaling.read(found.config).target is None:
         for record in records:  # whoever registers it from now on, it is not we
             record.write(registered_by_us=False)
     return done
 
 
-def _registrations(seen: Seen, run_dir: Path) -> list[Prior]:
-    return prior.of_our_registration(run_dir, seen.state.arn, seen.state.resource_id, _address(seen.config))
+def _registrations(found: Found, run_dir: Path) -> list[Prior]:
+    return prior.of_our_registration(run_dir, found.state.arn, found.state.resource_id, _address(found.config))
 
 
-def replaced(seen: Seen, run_dir: Path) -> list[str]:
+def replaced(found: Found, run_dir: Path) -> list[str]:
     """What `remove` does not put back, since `apply` replaced it: the commands that do, in sentences."""
-    kept = [each for each in prior.records(run_dir) if each.restored_at is None and _is_of(each, seen)]
+    kept = [each for each in prior.records(run_dir) if each.restored_at is None and _is_of(each, found)]
     return [
         f"What there was before {each.folder} was applied is put back by: sm-locust scaling restore {each.folder}"
         for each in kept
@@ -176,8 +178,8 @@ def replaced(seen: Seen, run_dir: Path) -> list[str]:
     ]
 
 
-def _is_of(record: Prior, seen: Seen) -> bool:
-    return record.is_of(seen.state.arn, seen.state.resource_id, _address(seen.config))
+def _is_of(record: Prior, found: Found) -> bool:
+    return record.is_of(found.state.arn, found.state.resource_id, _address(found.config))
 
 
 def refuse_out_of_order(record: Prior) -> None:
@@ -237,7 +239,7 @@ def give_back(record: Prior, say: Callable[[str], None]) -> tuple[list[str], str
                 done=done,
             )
         except (AwsFault, ConfigError, PriorError) as e:
-            if "could not find" in str(e).lower():  # SageMaker, of an endpoint or component that was deleted
+            if NOT_FOUND in str(e).lower():  # the endpoint or component was deleted
                 done.append(f"{record.resource_id} is gone, and its scaling with it: nothing is left to put back.")
                 not_restored = ""
                 break
@@ -262,31 +264,3 @@ def _is_as_it_was(config: RunConfig | None, state: ScalingState | None) -> bool:
         return False
     parts = ("target", "policies", "scheduled_actions", "instances")
     return all(getattr(now, part) == getattr(state, part) for part in parts)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
-    """A line that is rewritten in place on a terminal; elsewhere what has changed is said on a line of its own."""
-    last = ""
-
-    def told(line: str) -> None:
-        nonlocal last
-        if sys.stderr.isatty():
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"\r\x1b[2K  {line}")
-                sys.stderr.flush()
-        elif not last:
-            say(f"  {line}")
-        last = line
-
-    yield told
-    if last and sys.stderr.isatty():
-        with contextlib.suppress(OSError):
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()
-
-
-def say(line: str) -> None:
-    """On stderr; the terminal may be gone, what is under way is not."""
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)

@@ -64,6 +64,7 @@ def demo(run_dir: str | Path = "runs", *, real_time: bool = False) -> int:
         config.write_text(yaml.safe_dump(_config(url, real_time), sort_keys=False), encoding="utf-8")
         comparison = play(Experiment(config, folder, speed))
     compare.show(comparison, folder, sys.stdout)
+    print(f"Begin with {compare.PAGE}; before/ and after/ have a report.html of their own.")
     return _as_expected(comparison)
 
 

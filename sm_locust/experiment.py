@@ -31,14 +31,15 @@ from sm_locust.aws.runtime import runtime_urls
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault, addresses
 from sm_locust.config import ConfigError, RunConfig, load
-from sm_locust.custody import progress, say
 from sm_locust.interrupts import HEARD, Interrupts
 from sm_locust.kept import NOT_KEPT
 from sm_locust.loopback import only_loopback
+from sm_locust.record.meta import ENDS_OF_ITSELF
 from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
-from sm_locust.record.run import ENDS_OF_ITSELF, LEDGER, META, Run, RunError
+from sm_locust.record.run import LEDGER, META, Run, RunError
 from sm_locust.report import compare, text, wording
 from sm_locust.report import folder as report
+from sm_locust.report.under_way import progress, say
 from sm_locust.schedule import SPEEDS
 
 STARTERS = Path(__file__).parent / "starters"
@@ -46,8 +47,6 @@ STARTERS = Path(__file__).parent / "starters"
 BEFORE, AFTER = "before", "after"
 RESUMED = "resumed.json"  # the configuration of the record, as a file for Locust; JSON is YAML
 
-# Schedule seconds. The alarms of a new policy look back over three minutes: those of BEFORE must be over by then.
-QUIET = 300.0
 END_PATIENCE = 60.0  # real seconds for a Locust that was told to end
 
 
@@ -180,6 +179,10 @@ def play(experiment: Experiment) -> Comparison:
     all was put back.
     """
     config = experiment.resolved()
+    if there := sorted(experiment.folder.glob(f"*/{META}")):  # it would be taken for a side that was played
+        raise ConfigError(
+            f"{experiment.folder}: holds a run already, {there[0].parent.name}; accepted: a folder without runs"
+        )
     before = _found(experiment, config)
     given = {"endpoint": experiment.endpoint, "region": experiment.region, "url": experiment.url}
     record = custody.take(
@@ -244,6 +247,9 @@ def _recorded(record: Prior) -> tuple[Experiment, RunConfig]:
             f"{record.path}: cannot be resumed: its scenarios send passwords or keys, which no record keeps; "
             f"`sm-locust scaling restore {folder}` puts scaling back"
         )
+    for key in ("config_file", "replace", "locust"):
+        if found.get(key) is None:
+            raise ExperimentError(f"{record.path}: {key}: missing: it was not written by this sm-locust")
     config = config.with_files_from(Path(str(found["config_file"])).parent)
     path = folder / RESUMED
     path.write_text(json.dumps(config.as_dict(), indent=2) + "\n", encoding="utf-8")
@@ -396,11 +402,11 @@ class _Conductor:
                 serving.wait_until_steady(self._config, wanted, patience=patience, every=every, say=told)
 
     def _quiet(self) -> None:
-        """Waits until the alarms of a new policy can no longer see the load that was."""
+        """Waits until the alarms of a new policy can no longer see the load that was: `cost.BETWEEN`."""
         ledgers = list(self._experiment.folder.glob(f"*/{LEDGER}"))
         since = max((path.stat().st_mtime for path in ledgers), default=0.0)
         with progress() as told:
-            while (left := since + QUIET / self._speed - time.time()) > 0:
+            while (left := since + cost.BETWEEN / self._speed - time.time()) > 0:
                 told(f"waiting {left:.0f} s for the load of BEFORE to leave the alarms' sight")
                 time.sleep(min(1.0, left))
 

@@ -63,6 +63,6 @@ class Finding:
         return asdict(self)
 
 
-def not_available(name: str, why: object, do: str = "") -> Finding:
+def not_available(name: str, why: object) -> Finding:
     """What nobody here can tell, and why."""
-    return Finding(name, UNKNOWN, f"not available here: {why}", do)
+    return Finding(name, UNKNOWN, f"not available here: {why}")

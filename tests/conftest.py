@@ -20,10 +20,12 @@ import locust  # noqa: E402, F401
 import botocore.session  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from tests.fuzzing import TIMES  # noqa: E402
+
 # Hundreds of sessions would each read AWS's models anew, a tenth of a second for a client. Within a session botocore
 # shares what it has read as it is; here all of this process do.
 botocore.session.create_loader = cache(botocore.session.create_loader)
 
 # A red run means that something changed, not that a draw was unlucky or that the machine was busy.
-settings.register_profile("sm_locust", derandomize=True, deadline=None, database=None)
+settings.register_profile("sm_locust", max_examples=100 * TIMES, derandomize=TIMES == 1, deadline=None, database=None)
 settings.load_profile("sm_locust")

@@ -1,6 +1,7 @@
 """What the tests draw that stand for an attacker, or for bad luck: values of any type, and bytes that were damaged.
 
-`FUZZ=50 pytest …` tries fifty times as many, at other places each time; as it is, draws are fixed (see conftest).
+`FUZZ=50 pytest …` tries fifty times as many, of these and of every property, at other places each time; as it is, draws
+are fixed (see conftest).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 def examples(n: int) -> Callable[[T], T]:
     """So many of them, or FUZZ times as many."""
     slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
-    return settings(max_examples=n * TIMES, derandomize=TIMES == 1, deadline=None, suppress_health_check=slow)
+    return settings(max_examples=n * TIMES, suppress_health_check=slow)
 
 
 DEEP = json.loads("[" * 99 + "]" * 99)

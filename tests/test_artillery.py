@@ -567,7 +567,7 @@ def test_the_first_fault_is_told_and_the_others_are_named() -> None:
     data = script({"taget": 1}, [{"think": "x"}, {"get": {"url": "/", "capture": {}}}, {"loop": []}])
     assert refusal(data) == (
         "scenarios[0].flow[1].get.capture: what an answer holds cannot be used in later requests here: write the "
-        "session as a locustfile of your own with ArrivalUser (docs/artillery.md) (also at fault: "
+        "session as a locustfile of your own with ArrivalUser (also at fault: "
         "scenarios[0].flow[2].loop, config.taget, scenarios[0].flow[0].think)"
     )
 
@@ -620,7 +620,7 @@ def test_a_plan_says_where_scenarios_lead_and_how_much_an_arrival_is() -> None:
             script({"tls": {"rejectUnauthorized": False}}),
             "config.tls.rejectUnauthorized: no effect: the target speaks no",
         ),
-        (script({"ensure": {"p95": 200}}), "config.ensure: held against each phase, on latency from the planned time"),
+        (script({"ensure": {"p95": 200}}), "config.ensure: held against each phase, on latency from the scheduled"),
         (script(flow=[{"log": "a"}, {"get": {"url": "/"}}]), "scenarios[0].flow[0].log: no effect here"),
         (
             script(flow=[{"log": "a"}, {"get": {"url": "/"}}, {"log": "b"}]),

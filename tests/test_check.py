@@ -19,6 +19,7 @@ from sm_locust.config import ConfigError
 from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Finding, Level
 from sm_locust.local.settings import Settings
 from sm_locust.record.prior import EXPERIMENT, Prior
+from tests.aws.harness import somebody
 from tests.local.harness import counts, running
 from tests.oracles.answers import CLOSE, AnswerServer, answer, ok
 
@@ -29,11 +30,8 @@ REQUEST = {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"}
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", Settings().access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
-    yield
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
+    with somebody(monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +235,7 @@ def test_scaling_that_was_not_put_back_is_reported(tmp_path: Path, wanted: bool,
     scaling = {"min_instances": 1, "max_instances": 2, "metric": "SageMakerVariantInvocationsPerInstance", "target": 9}
     sections = {"scaling": scaling} if wanted else {}
     with AnswerServer([answer(404)]) as aws:
-        finding = found(written(tmp_path, at(aws.url), **sections), run_dir=str(tmp_path / "runs"))["unrestored"]
+        finding = found(written(tmp_path, at(aws.url), **sections), run_dir=tmp_path / "runs")["unrestored"]
     assert finding.level == level
     assert finding.text.startswith(f"scaling of {resource} is not as it was before {folder} was begun at 20")
     assert finding.do.endswith(f"sm-locust scaling restore {folder}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from copy import deepcopy
 from decimal import Decimal
 from pathlib import Path
@@ -19,8 +20,29 @@ from hypothesis import strategies as st
 from sm_locust.config import ConfigError, CustomMetric, RunConfig, load, parse
 from sm_locust.fields import Section, format_duration, parse_duration
 from sm_locust.schedule import Phase, Schedule
+from tests.fuzzing import spoilt
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+
+SCRIPT = b"""
+config:
+  target: http://127.0.0.1:8500
+  payload: {path: users.csv, fields: [id, word], order: sequence}
+  variables: {colour: [red, blue]}
+  phases:
+    - {duration: 60, arrivalRate: 5, rampTo: 20, name: up}
+    - {pause: 2}
+    - {duration: 1m, arrivalCount: 30, maxVusers: 9}
+  ensure: {p95: 200, maxErrorRate: 1}
+  environments: {dev: {target: http://127.0.0.1:1}}
+scenarios:
+  - name: buy
+    weight: 2
+    flow:
+      - get: {url: "/items?q={{ word }}", headers: {x: "{{ id }}"}}
+      - think: 1.5
+      - post: {url: /buy, json: {n: "{{ $randomNumber(1, 9) }}"}, expect: [{statusCode: 200}]}
+"""
 
 FULL = """
 target: {endpoint: decision-trees-sample, variant: AllTraffic, region: us-east-1, url: "http://127.0.0.1:8500"}
@@ -831,6 +853,44 @@ def test_whatever_the_text_it_is_read_or_refused_in_one_line(text: str) -> None:
     except ConfigError as error:
         assert "\n" not in str(error)
         assert str(error).startswith("x.yaml: ")
+
+
+# What YAML has beside plain values, or what is none.
+STRANGE = r"""
+*x | &x [*x] | !!python/object:os.system x | !!binary = | !!timestamp 2026-99-99 | 2026-11-24T10:00:00
+9999999999-01-01 | 0x | 1_0:60.5 | .nan | -.inf | 1e400 | ~ | ? {a: b} | {a: 1, a: 2}
+<<: [1] | <<: {phases: 1} | %YAML 9.9 | --- | ...
+\x00 | \x1b[2J | \xc2\x85 | \xff | \xf0\x9f\x98\x80 | \xe2\x80\xae | \t | ' | "\\ud800" | "\\x00" | - - - -
+!!set {a, b} | !!omap [a: 1]
+!!int x | !!float x | !!bool x | !!null x | !!str | ! | !<x> | ! {} | = | $$$
+"""
+STRANGE_BYTES = [
+    text.strip(" ").encode().decode("unicode_escape").encode("latin-1") for text in re.split(r"[|\n]", STRANGE)
+]
+SPECIAL = [*STRANGE_BYTES, b"[" * 3_000, b"{a: " * 500, b"1" * 5_000]
+FILES = [FULL.encode(), *(path.read_bytes() for path in sorted(CONFIGS.glob("*.yaml"))), SCRIPT]
+
+
+@given(st.sampled_from(FILES), st.data())
+def test_a_damaged_file_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, whole: bytes, data: st.DataObject
+) -> None:
+    text = data.draw(st.just(whole) | spoilt(whole))
+    for _ in range(data.draw(st.integers(0, 2))):
+        at = data.draw(st.integers(0, len(text)))
+        # In place of a value, or anywhere.
+        at = data.draw(st.sampled_from([at, text.find(b":", at) + 1, text.find(b"\n", at) + 1]))
+        before, strange = data.draw(st.sampled_from([b"", b" ", b"\n"])), data.draw(st.sampled_from(SPECIAL))
+        text = text[:at] + before + strange + text[at:]
+    path = tmp_path_factory.getbasetemp() / "damaged.yaml"
+    path.write_bytes(text)
+    try:
+        config = load(path)
+        config.schedule()
+    except ConfigError as error:
+        assert str(error).startswith(f"{path}: ") and str(error).isprintable() and len(str(error)) < 1_000
+    else:
+        assert RunConfig.from_dict(json.loads(json.dumps(config.as_dict()))) == config
 
 
 json_values = st.recursive(

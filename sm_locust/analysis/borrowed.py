@@ -1,21 +1,22 @@
 """What an experiment around a run changed of somebody's scaling, and whether that was put back, as its record has it.
 
-A run of its own changes nothing. The record is written by `record.prior`; here it is only read.
+A run of its own changes nothing. The record is written and read by `record.prior`; a report goes on without it.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from sm_locust.record import prior
 from sm_locust.record.prior import EXPERIMENT
 
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """restored      what was put back, in sentences
+    """As the record has it.
+
+    restored      what was put back, in sentences
     not_restored  why something could not be; empty where all was
     over          whether putting back is over, one way or the other
     unreadable    why the record says nothing; empty where it could be read
@@ -33,11 +34,8 @@ class Borrowed:
         if not path.is_file():
             return None
         try:
-            found: Any = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as e:
-            return cls(unreadable=f"{EXPERIMENT} cannot be read: {e}")
-        if not isinstance(found, dict) or not isinstance(found.get("restored", []), list):
-            return cls(unreadable=f"{EXPERIMENT} is not what an experiment writes")
-        not_restored = str(found.get("not_restored") or "")
-        over = bool(found.get("restored_at") or not_restored)
-        return cls(tuple(map(str, found.get("restored") or ())), not_restored, over)
+            found = prior.read(path)
+        except ValueError as e:
+            return cls(unreadable=f"{EXPERIMENT}: {e}")
+        not_restored = found.get("not_restored", "")
+        return cls(tuple(found.get("restored", ())), not_restored, bool(found.get("restored_at") or not_restored))

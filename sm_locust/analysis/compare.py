@@ -6,20 +6,20 @@ orders of the two, and what makes the pair doubtful, is found here. Wording and 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
 
+from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import PUNCTUAL, ModelLatency
 from sm_locust.analysis.rules import error_rate
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import PUNCTUAL, ModelLatency, Setting
-from sm_locust.record.prior import EXPERIMENT
+from sm_locust.analysis.watched import Setting
 from sm_locust.record.rounding import in_ms, rounded
-from sm_locust.record.run import Run, RunError
+from sm_locust.record.run import Run
 
 SCHEMA_VERSION = 1
 
@@ -75,9 +75,10 @@ class Side:
 
     @cached_property
     def minutes(self) -> list[Minute]:
-        return [self._minute(span) for span in self.summary.minutes.rows]
+        return [self.during(span) for span in self.summary.minutes.rows]
 
-    def _minute(self, span: Span) -> Minute:
+    def during(self, span: Span) -> Minute:
+        """The same of any other stretch."""
         watched, requests = self.summary.watched, span.requests
         periods = watched.during(span) if watched else ()
         latency = ModelLatency.merged(periods)
@@ -190,27 +191,25 @@ class Change:
 class Comparison:
     """`Comparison.of(before, after)`.
 
-    changes       what differs in what the two were told
-    restored      what was put back afterwards, in sentences; empty where no experiment says
-    not_restored  why something could not be put back; empty where all was
+    changes   what differs in what the two were told
+    borrowed  what the experiment that made both of them changed and put back; None where there is none
     """
 
     before: Side
     after: Side
     changes: tuple[Change, ...]
-    restored: tuple[str, ...]
-    not_restored: str
+    borrowed: Borrowed | None = None
 
     @classmethod
     def of(cls, before: Run, after: Run) -> Comparison:
         """Reads both folders. Raises RunError when one cannot be read."""
-        experiment = _experiment(before, after)
+        first, second = Summary.of(before), Summary.of(after)
+        together = before.folder.resolve().parent == after.folder.resolve().parent
         return cls(
-            Side(Summary.of(before)),
-            Side(Summary.of(after)),
+            Side(first),
+            Side(second),
             tuple(_changes(_told(before.meta), _told(after.meta))),
-            tuple(map(str, experiment.get("restored") or ())),
-            str(experiment.get("not_restored") or ""),
+            second.borrowed if together else None,
         )
 
     @property
@@ -235,14 +234,15 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """What compare.json holds, JSON primitives. The keys of a side are those of summary.json where it has them."""
+        borrowed = self.borrowed or Borrowed()
         return {
             "schema_version": SCHEMA_VERSION,
             "before": self.before.as_dict(),
             "after": self.after.as_dict(),
             "same_phases": self.same_phases,
             "changes": [asdict(change) for change in self.changes],
-            "restored": list(self.restored),
-            "not_restored": self.not_restored,
+            "restored": list(borrowed.restored),
+            "not_restored": borrowed.not_restored or borrowed.unreadable,
             "minutes": [
                 {
                     "minute": n,
@@ -294,18 +294,3 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
             yield Change(key, before.get(key), after.get(key))
-
-
-def _experiment(before: Run, after: Run) -> Mapping[str, Any]:
-    """What the experiment that made both folders says of itself; empty without one."""
-    parent = after.folder.resolve().parent
-    path = parent / EXPERIMENT
-    if before.folder.resolve().parent != parent or not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        raise RunError(f"{path}: cannot be read: {e}") from None
-    if not isinstance(found, dict) or not isinstance(found.get("restored", []), list):
-        raise RunError(f"{path}: not what an experiment writes: an object whose `restored` is a list")
-    return found

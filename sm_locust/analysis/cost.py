@@ -11,17 +11,22 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sm_locust.config import ConfigError, RunConfig
+from sm_locust.config_error import ConfigError
 from sm_locust.loopback import stays_here
 from sm_locust.payloads import Payload, total_bytes
 from sm_locust.prices import INSTANCE_HOUR, KEYS, Price, Prices
 from sm_locust.schedule import Schedule
 
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
+
 Played = Literal["run", "experiment"]
 
-BETWEEN = 300.0  # seconds between BEFORE and AFTER at the least, on the schedule: see experiment.QUIET
+# Schedule seconds between BEFORE and AFTER: the alarms of a new policy look back over three minutes, and must not see
+# the load of BEFORE.
+BETWEEN = 300.0
 
 # What the watch beside a run asks CloudWatch for: see plugin/watch and plugin/settling. About that: where there are
 # more than two variants it asks for a little more, and when the load is over for every metric once or twice.

@@ -254,7 +254,8 @@ def _window(spans: Sequence[Span], lasted: float, instances: float) -> _Window:
     total = sum(mean * n for mean, n in latencies if mean is not None)
     share = 1 / lasted / instances
     middle = spans[0].start + lasted / 2
-    return _Window(middle, instances, sent * share, ok * share, failed * share, sent, total / count if count else None)
+    mean = total / count if count and ok else None  # a timeout counts at its age, and alone is no answer
+    return _Window(middle, instances, sent * share, ok * share, failed * share, sent, mean)
 
 
 class _Level:

@@ -14,8 +14,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.run import META, Event, Ledger, Plan, Run, RunError, Sample
-from sm_locust.record.step import Step
+from sm_locust.record.ledger import Event, Ledger, Planned, Sample, Step
+from sm_locust.record.run import META, Run, RunError
 from sm_locust.schedule import Schedule
 
 SERIES_MOST = 720  # points of a curve, if minutes are not too coarse for that: a page has no more pixels for it
@@ -305,7 +305,7 @@ def _place_intervals(seconds: list[Span], intervals: Iterable[Interval], end: fl
         span.delivered = span.sent if span.start < end else 0
 
 
-def _place_plan(seconds: list[Span], plan: Iterable[Plan], schedule: Schedule | None) -> None:
+def _place_plan(seconds: list[Span], plan: Iterable[Planned], schedule: Schedule | None) -> None:
     """A planned second that a phase boundary cuts is shared out as the schedule has it."""
     if not seconds:
         return

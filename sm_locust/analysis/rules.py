@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import ModelLatency
 from sm_locust.analysis.verdict import endpoint_drops
-from sm_locust.analysis.watched import ModelLatency, Watched
+from sm_locust.analysis.watched import Watched
 from sm_locust.config import ERROR_RATE
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import Interval
@@ -22,13 +23,13 @@ MODEL_LATENCY = "model_latency"  # by CloudWatch
 
 
 def error_rate(requests: Interval, turned_away: int = 0) -> float | None:
-    """failed ÷ (ok + failed), without those in which our credentials were refused; None when nothing else was answered.
+    """failed ÷ (ok + failed), without those in which our credentials were refused; None when no other ended.
 
     turned_away  arrivals that a stalled target kept from being sent: failures, in a judgement
     """
     failed = requests.failed - requests.refused + turned_away
-    answered = requests.ok + failed
-    return failed / answered if answered else None
+    ended = requests.ok + failed
+    return failed / ended if ended else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import LATENESS_SHARE, MIN_LATENESS_BUDGET
 from sm_locust.config import ERROR_RATE, CapacitySearch
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.step import Step
+from sm_locust.record.ledger import Step
 
 # When the seconds of a rate are weighed, in windows: what is clear is clear early, and what is not is given time.
 LOOKS = (0.5, 1.0, 1.5, 2.0, 3.0)

@@ -104,6 +104,7 @@ class Configuration:
     busiest   arrivals a second in the busiest minute of its schedule; None without one
     seen      type and number of its instances when it began, as far as anybody saw them
     near      the latency close to it
+    sagemaker whether an endpoint was called; what else a target is, nobody knows the instances of
     price     of an hour of one instance; None where nobody has said it
     """
 
@@ -118,6 +119,7 @@ class Configuration:
     seen: Seen = NOT_SEEN
     near: Near | None = None
     price: Price | None = None
+    sagemaker: bool = True
 
     @classmethod
     def of(cls, summary: Summary, cache: Cache | None = None) -> Configuration:
@@ -138,6 +140,7 @@ class Configuration:
             near=Near.of(summary.minutes, summary.watched, capacity),
             # Never that of the type which the cache saw last: this run may have had another.
             price=Prices.of(config, cache, seen=there).known.get(INSTANCE_HOUR),
+            sagemaker=summary.on_sagemaker,
         )
 
     @property
@@ -260,9 +263,11 @@ class Several:
             found.append("was held to another SLO than the first run: their capacities cannot be compared")
         if one.rates is None:
             found.append(f"has no capacity: {one.capacity.refused or 'the SLO held at no rate that was played'}")
-        elif one.for_one is None:
+        elif one.sagemaker and one.for_one is None:
             found.append("has no capacity of one instance: nobody knows how many served")
-        if one.price is None:
+        if not one.sagemaker:
+            found.append("called no endpoint, of whose instances there would be a price")
+        elif one.price is None:
             found.append(_no_price(one))
         return tuple(found)
 

@@ -29,8 +29,8 @@ from sm_locust.analysis.verdict import (
 from sm_locust.config import DROP_RATE, ERROR_RATE, NOT_VALID, SHORTFALL, StopRule
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.observation import Observation
-from sm_locust.record.run import Sample
 from sm_locust.schedule import Schedule
 
 PARTS = 10  # of a window, where it has as many seconds

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_locust.analysis.borrowed import Borrowed
 from sm_locust.analysis.capacity import Capacity
+from sm_locust.analysis.curve import Curve, CurveError
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.recommendation import Recommendation
@@ -24,17 +25,20 @@ from sm_locust.analysis.toll import Toll
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import Watched
 from sm_locust.analysis.workers import Worker, workers
-from sm_locust.config import ConfigError, RunConfig
+from sm_locust.config_error import ConfigError
 from sm_locust.loopback import stays_here
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
 from sm_locust.record.frames import frame
 from sm_locust.record.interval import Interval
+from sm_locust.record.meta import BY_HAND, ENDS_OF_ITSELF, SCHEMA_VERSION, STOPPED
 from sm_locust.record.rounding import rounded
-from sm_locust.record.run import BY_HAND, ENDS_OF_ITSELF, META, SCHEMA_VERSION, STOPPED, Run, RunError, started_at
+from sm_locust.record.run import META, Run, RunError, started_at
 
 if TYPE_CHECKING:
     import pandas
+
+    from sm_locust.config import RunConfig
 
 EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID, EXIT_STOPPED = 0, 1, 3, 4
 
@@ -86,6 +90,7 @@ class Summary:
     workers   the processes that made the load, in the order in which they joined
     lags      the scale-outs, in order
     tolls     what the wait for each of them cost
+    curve     what one instance does at which rate; None where the run shows nothing of it
     capacity  what one instance sustains, or why nobody can say
     spent     what its instances cost
     borrowed  what the experiment around it changed and put back; None where there is none
@@ -104,6 +109,7 @@ class Summary:
     failures: tuple[Mapping[str, Any], ...]
     lags: tuple[Lag, ...]
     tolls: tuple[Toll, ...]
+    curve: Curve | None
     capacity: Capacity
     spent: Spent
     borrowed: Borrowed | None
@@ -113,6 +119,8 @@ class Summary:
     @classmethod
     def of(cls, run: Run) -> Summary:
         """Reads the folder, finished or not. Raises RunError when it cannot be read."""
+        from sm_locust.config import RunConfig  # its models take as long to import as all the rest
+
         meta, minutes = run.meta, Minutes.of(run)
         try:
             config = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config")
@@ -123,7 +131,8 @@ class Summary:
         phases = tuple(_phase(minutes, watched, meta, limits, span) for span in minutes.phases)
         held_to = {} if SEARCH in meta else limits
         verdict = Verdict.of(minutes, meta, watched)
-        found = sustained(meta, minutes, watched, limits, verdict)
+        curve = _curve(minutes, watched, config)
+        found = sustained(meta, minutes, watched, limits, verdict, curve)
         judged = [phase for phase in phases if phase.slo is not None]
         stretches = [_judged(minutes, watched, phases)]
         if len(judged) > 1:
@@ -141,13 +150,14 @@ class Summary:
             failures=tuple(run.failures()),
             lags=lags,
             tolls=tuple(Toll.of(lags, minutes, watched, held_to)),
+            curve=curve,
             capacity=found,
             spent=_spent(meta, config, minutes, watched, found),
             borrowed=Borrowed.of(run.folder),
             workers=workers(minutes, meta),
             recommendation=None
             if found.refused or minutes.whole.further  # a rate of arrivals is none of invocations then
-            else Recommendation.of_run(found, config, meta["schedule"]["phases"], minutes, watched, lags),
+            else Recommendation.of_run(found, config, meta["schedule"]["phases"], watched, lags, curve),
         )
 
     @property
@@ -178,7 +188,7 @@ class Summary:
     def on_sagemaker(self) -> bool:
         """Whether there is anything of SageMaker's to speak of: an endpoint, or what somebody saw of one."""
         target = (self.meta.get("config") or {}).get("target") or {}
-        return "endpoint" in target or self.watched is not None
+        return "endpoint" in target or self.watched is not None or self.hosted != NOT_SEEN
 
     @property
     def searched(self) -> bool:
@@ -313,6 +323,13 @@ def _judged(minutes: Minutes, watched: Watched | None, phases: Iterable[PhaseSum
 def _hosted(meta: Mapping[str, Any]) -> Seen:
     found = meta.get("endpoint")
     return NOT_SEEN if found is None else Seen(found.get("instance_type"), found.get("instances"))
+
+
+def _curve(minutes: Minutes, watched: Watched | None, config: RunConfig) -> Curve | None:
+    try:
+        return Curve.of(minutes, watched, even=config.arrivals.spacing == "even")
+    except CurveError:
+        return None
 
 
 def _spent(

@@ -6,7 +6,6 @@ the number of instances stood. Where along the rates the limit lies is ramp's an
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,13 +13,14 @@ from itertools import groupby
 from typing import Any
 
 from sm_locust.analysis.capacity import RAMP, SEARCH, Capacity
-from sm_locust.analysis.curve import Curve, CurveError
+from sm_locust.analysis.curve import Curve
 from sm_locust.analysis.evidence import FEWEST
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.analysis.periods import Period
 from sm_locust.analysis.ramp import Window, read
 from sm_locust.analysis.rules import Rule, Stretch
 from sm_locust.analysis.verdict import Verdict
-from sm_locust.analysis.watched import Period, Watched
+from sm_locust.analysis.watched import Watched
 
 WINDOWS = 120  # at the most: about a minute each, of the reference experiment
 OVERLOADED = ("late", "cpu")  # what the verdict calls a generator that is asked for too much
@@ -29,20 +29,27 @@ _SETTLED = 2  # real seconds around a change of the instances: the moment at whi
 
 
 def sustained(
-    meta: Mapping[str, Any], minutes: Minutes, watched: Watched | None, limits: Mapping[str, float], verdict: Verdict
+    meta: Mapping[str, Any],
+    minutes: Minutes,
+    watched: Watched | None,
+    limits: Mapping[str, float],
+    verdict: Verdict,
+    curve: Curve | None,
 ) -> Capacity:
     """meta     what run.json holds
     watched  what CloudWatch and scaling saw; None when nobody watched
     limits   the `slo`: metric → seconds, or a fraction for error_rate
     verdict  the run's
+    curve    what one instance does at which rate; None where the run shows nothing of it
     """
     search = meta.get("search")
-    found = _refused(meta, minutes, watched, limits, verdict)
-    if found:
-        return Capacity(RAMP if search is None else SEARCH, refused=found)
+    refused = _refused(meta, minutes, watched, limits, verdict)
+    if refused:
+        return Capacity(RAMP if search is None else SEARCH, refused=refused)
     if search is not None:
         return _searched(search, minutes, watched)
-    return _from_the_load(meta, minutes, watched, limits)
+    found = _from_the_load(meta, minutes, watched, limits)
+    return found if found.refused or curve is None else replace(found, saturates_at=curve.ceiling)
 
 
 def _refused(
@@ -138,16 +145,7 @@ def _from_the_load(
         if counts and instances is not None:
             serving.append(instances)
     found = read(windows, length)
-    if found.refused:
-        return found
-    found = replace(found, saturates_at=_saturation(minutes, watched))
-    return replace(found, instances=max(serving, key=serving.count)) if known else found
-
-
-def _saturation(minutes: Minutes, watched: Watched | None) -> float | None:
-    with contextlib.suppress(CurveError):
-        return Curve.of(minutes, watched).ceiling
-    return None
+    return replace(found, instances=max(serving, key=serving.count)) if known and not found.refused else found
 
 
 def _length(minutes: Minutes) -> int:

@@ -14,8 +14,9 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.watched import Watched
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event
+from sm_locust.record.meta import ALL_LOST, PAYLOADS_FAILED
 from sm_locust.record.outcome import ACCESS_DENIED, EXPIRED_TOKEN, INVALID_SIGNATURE, REFUSED, UNRECOGNIZED_CLIENT
-from sm_locust.record.run import ALL_LOST, PAYLOADS_FAILED, WORKER_BACK, WORKER_LOST, Event
 
 MIN_DELIVERED = 0.99
 MIN_LATENESS_BUDGET = 0.005  # seconds
@@ -301,7 +302,7 @@ def _refused(minutes: Minutes, span: Span, name: str, slack: float) -> list[Reas
     kinds = ", ".join(f"{kind} {many:,}" for kind, many in sorted(span.requests.by_kind.items()) if kind in REFUSED)
     few = n <= max((1 - MIN_DELIVERED) * span.requested, slack)
     more = "few enough to read the rest as it is" if few else "so many that the target had less load than was planned"
-    clocks = [e for e in minutes.events if e.event.startswith(CLOCK_CORRECTED)]
+    clocks = [e for e in minutes.events if e.event.startswith(CLOCK_CORRECTED) and _ahead(e) is not None]
     why = f": {_clock(clocks)}" if clocks and INVALID_SIGNATURE in span.requests.by_kind else ""
     do = "set that machine's clock (NTP)" if why else "see that credentials are renewed in time"
     requests = "1 request" if n == 1 else f"{n:,} requests"
@@ -325,10 +326,19 @@ def _nothing_left(events: Iterable[Event]) -> list[Reason]:
     return [Reason("payloads failed", text)]
 
 
+def _ahead(correction: Event) -> float | None:
+    """Seconds; None where the ledger was edited."""
+    try:
+        ahead = float(correction.event.removeprefix(CLOCK_CORRECTED))
+    except ValueError:
+        return None
+    return ahead if math.isfinite(ahead) else None
+
+
 def _clock(corrections: Sequence[Event]) -> str:
     """The first of the processes whose clock AWS refused, and how many more there are."""
     event = corrections[0]
-    ahead = float(event.event.removeprefix(CLOCK_CORRECTED))
+    ahead = _ahead(event) or 0.0
     stands = f"{abs(ahead):,.0f} s {'behind' if ahead > 0 else 'ahead of'}"
     others = f" ({len(corrections) - 1} more as well)" if len(corrections) > 1 else ""
     return f"the clock of process {event.worker}{others} was {stands} AWS's, which it then signed by"

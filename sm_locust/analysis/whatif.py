@@ -75,8 +75,10 @@ class WhatIf:
         where = str(summary.folder)
         try:
             own = RunConfig.from_dict(summary.meta.get("config") or {}, f"{summary.folder / META}: config")
-            even = own.arrivals.spacing == "even"
-            curve = Curve.of(summary.minutes, summary.watched, instances=asked.instances, even=even)
+            curve = summary.curve
+            if curve is None or curve.assumed:  # how many served is then for the asker to say
+                even = own.arrivals.spacing == "even"
+                curve = Curve.of(summary.minutes, summary.watched, instances=asked.instances, even=even)
         except CurveError as e:
             raise ConfigError(f"{where}: {e}") from None
         told = own if config is None else config

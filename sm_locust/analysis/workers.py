@@ -11,8 +11,8 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST
 from sm_locust.record.rounding import rounded
-from sm_locust.record.run import WORKER_BACK, WORKER_LOST
 
 
 @dataclass(frozen=True, slots=True)

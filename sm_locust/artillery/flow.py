@@ -14,18 +14,17 @@ from sm_locust.artillery.reading import KIND, WITHOUT_EQUAL, Reading, name, name
 from sm_locust.artillery.settings import Settings, headers, no_cookie
 from sm_locust.fields import METHODS, Loc, format_duration
 
-_OWN_LOCUSTFILE = "write the session as a locustfile of your own with ArrivalUser (docs/artillery.md)"
+_OWN_LOCUSTFILE = "write the session as a locustfile of your own with ArrivalUser"
 _JAVASCRIPT = f"JavaScript has no equal here: {_OWN_LOCUSTFILE}"
 _SIGNED = (
     "JavaScript has no equal here; if it signs requests for AWS, take it away, for that is done here without it: "
-    "InvokeEndpoint by locustfiles/invoke_endpoint.py, an API by target.auth: iam (docs/artillery.md)"
+    "InvokeEndpoint by locustfiles/invoke_endpoint.py, an API by target.auth: iam"
 )
 _STEPS_WITHOUT_EQUAL = {
     "loop": "has no equal here: write its steps out as often as they are to be done, or let more scenarios arrive",
     "parallel": "has no equal here: the steps of a scenario follow one another",
     "function": "",  # as JavaScript
 }
-_BESIDE_LOOP = ("count", "over", "whileTrue", "loopValue", "loopElement", "limit")
 _HOOKS = ("beforeRequest", "afterResponse", "beforeScenario", "afterScenario", "onError")
 _OF_REQUEST_WITHOUT_EQUAL = {
     "capture": f"what an answer holds cannot be used in later requests here: {_OWN_LOCUSTFILE}",

@@ -371,7 +371,7 @@ def _slo(read: Reading, config: Mapping[Any, Any]) -> dict[str, str]:
     if ours:
         read.note(
             place,
-            "held against each phase, on latency from the planned time to the last byte; artillery holds it against "
+            "held against each phase, on latency from the scheduled time to the last byte; artillery holds it against "
             "the whole test, on the time from sending to the first byte",
         )
     return ours

@@ -9,12 +9,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
+from sm_locust.aws import logs
 from sm_locust.aws.endpoint import NOT_FOUND, Endpoint, every_variant
 from sm_locust.aws.pricing import remember
 from sm_locust.aws.session import AwsFault, ask_all, client, region_of, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
-from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
+from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices, Seen
 from sm_locust.record.billing import UNKNOWN, Billing, Item
 from sm_locust.stacks import FUNCTION_LOG, TAG
 
@@ -73,7 +74,7 @@ def _endpoint(config: RunConfig) -> list[Item]:
     for variant in every_variant(endpoint.described):
         count, type_ = variant.get("CurrentInstanceCount"), types.get(variant["VariantName"])
         if variant["VariantName"] == endpoint.variant:
-            remember(config, type_, count, serverless=variant.get("CurrentServerlessConfig") is not None)
+            remember(config, Seen(type_, count), serverless=variant.get("CurrentServerlessConfig") is not None)
         if count is None:
             parts.append("serverless, by use")
             continue
@@ -116,18 +117,15 @@ def _stacks(config: RunConfig) -> list[Item]:
 
 
 def _logs(config: RunConfig) -> list[Item]:
-    logs, found = client(config, "logs"), []
-    for name in (ENDPOINT_LOGS + watched(config).endpoint, FUNCTION_LOG):
-        pages = ask_all(logs, "DescribeLogGroups", logGroupNamePrefix=name)
-        for group in (group for page in pages for group in page["logGroups"]):
-            if group["logGroupName"] == name:  # another's name may begin like it
-                found.append(
-                    Item(
-                        f"log group {name}, {int(group.get('storedBytes', 0)):,} bytes",
-                        command=_command(config, "logs", "delete-log-group", "--log-group-name", name),
-                    )
-                )
-    return found
+    names = (ENDPOINT_LOGS + watched(config).endpoint, FUNCTION_LOG)
+    return [
+        Item(
+            f"log group {name}, {int(found.get('storedBytes', 0)):,} bytes",
+            command=_command(config, "logs", "delete-log-group", "--log-group-name", name),
+        )
+        for name in names
+        if (found := logs.group(config, name)) is not None
+    ]
 
 
 def _command(config: RunConfig, *words: str) -> str:

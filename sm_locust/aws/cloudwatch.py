@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
 from sm_locust.aws.subjects import Subject
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import format_duration
-from sm_locust.record.clock import RunClock, unix_of
+from sm_locust.record.clock import RunClock, ahead
 from sm_locust.record.observation import Observation
 
 CLOCKS_AGREE = 2.0  # seconds; an HTTP Date is whole seconds, and old by the time it is read
@@ -87,27 +87,25 @@ class CloudWatch:
 
         since_wall, until_wall  Unix seconds on our clock
         """
-        queries = [
-            _Query(subject, metric, statistic)
-            for subject in self.subjects
-            for metric in subject.metrics
-            for statistic in (*_live(subject, metric), *self._asked_for(subject, metric))
-        ]
-        return self._pulled([queries], since_wall, until_wall)
+        return self._pulled([_queries(self.subjects, self._while_it_goes)], since_wall, until_wall)
 
-    def _asked_for(self, subject: Subject, metric: Metric) -> Iterator[str]:
-        """What a rule of `stop_when` needs beside."""
-        known = _live(subject, metric)
-        if subject == self.subjects[0]:
-            yield from (s for s in metric.statistics if s not in known and (metric.name, s) in self._stop_when)
+    def _while_it_goes(self, subject: Subject, metric: Metric) -> Iterator[str]:
+        # Of an API and of another variant that our requests may go to, only how many did.
+        counts = metric.name == REQUESTS_TO_API or (subject.ours and metric.name == INVOCATIONS)
+        live = metric.live if subject.live or counts else ()
+        yield from live
+        if subject == self.subjects[0]:  # and what a rule of `stop_when` needs beside
+            yield from (s for s in metric.statistics if s not in live and (metric.name, s) in self._stop_when)
 
     def pull_all(self, since_wall: float, until_wall: float) -> Pulled:
         """Every metric of every subject, a call for each: what may not be read of one loses nothing of another."""
-        calls = [
-            [_Query(subject, metric, statistic) for metric in subject.metrics for statistic in metric.statistics]
-            for subject in self.subjects
-        ]
+        calls = [_queries([subject], lambda _, metric: metric.statistics) for subject in self.subjects]
         return self._pulled(calls, since_wall, until_wall)
+
+    def pull_only(self, wanted: Collection[tuple[str, str]], since_wall: float, until_wall: float) -> Pulled:
+        """Of every subject only these metrics, each with one statistic, in one call."""
+        queries = _queries(self.subjects, lambda _, m: (s for s in m.statistics if (m.name, s) in wanted))
+        return self._pulled([queries], since_wall, until_wall)
 
     def _pulled(self, calls: list[list[_Query]], since_wall: float, until_wall: float) -> Pulled:
         before = self.clock_offset
@@ -171,11 +169,14 @@ class CloudWatch:
         return {"Id": id_, "MetricStat": {"Metric": metric, "Period": self.period, "Stat": query.statistic}}
 
 
-def _live(subject: Subject, metric: Metric) -> Iterable[str]:
-    """Of an API and of another variant that our requests may go to, only how many did."""
-    if subject.live or metric.name == REQUESTS_TO_API or (subject.ours and metric.name == INVOCATIONS):
-        return metric.live
-    return ()
+def _queries(subjects: Iterable[Subject], statistics: Callable[[Subject, Metric], Iterable[str]]) -> list[_Query]:
+    """statistics  those of a subject's metric that are asked for"""
+    return [
+        _Query(subject, metric, statistic)
+        for subject in subjects
+        for metric in subject.metrics
+        for statistic in statistics(subject, metric)
+    ]
 
 
 def _not_given(status: str, queries: Sequence[_Query]) -> AwsFault:
@@ -202,8 +203,5 @@ def period(config: RunConfig, speed: int) -> int:
 
 def _offset(page: dict[str, Any], received: float) -> float:
     """Whole seconds that the clock of who answered is ahead of `received` (Unix seconds); 0 if a Date cannot tell."""
-    theirs = unix_of(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
-    if theirs is None:
-        return 0.0
-    ahead = theirs + 0.5 - received  # the middle of the second that it names
-    return float(round(ahead)) if abs(ahead) > CLOCKS_AGREE else 0.0
+    by = ahead(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""), received) or 0.0
+    return float(round(by)) if abs(by) > CLOCKS_AGREE else 0.0

@@ -14,7 +14,6 @@ from sm_locust.config import RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 
 BURSTABLE = ("ml.t2.", "ml.t3.", "ml.t3a.", "ml.t4g.")
-COMPONENT_METRIC = "SageMakerInferenceComponent"
 
 
 def findings(config: RunConfig, endpoint: Endpoint) -> Iterator[Finding]:
@@ -164,7 +163,7 @@ def _components(config: RunConfig, endpoint: Endpoint) -> Iterator[Finding]:
             FAIL,
             f"{endpoint.variant} has managed instance scaling: SageMaker decides how many instances there are, and "
             f"{scaling.metric_name} would scale them too",
-            f"scale the copies: a scaling.metric that begins with {COMPONENT_METRIC}",
+            "scale the copies: a scaling.metric that begins with SageMakerInferenceComponent",
         )
     elif endpoint.manages_instances:
         yield Finding(

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-REQUESTS = "AWS/SageMaker"
+from sm_locust.record.observation import API_GATEWAY, LAMBDA, SAGEMAKER
+
 INSTANCES = "/aws/sagemaker/Endpoints"
 COPIES = "/aws/sagemaker/InferenceComponents"
-API = "AWS/ApiGateway"
-FUNCTION = "AWS/Lambda"
 
 COUNT = "SampleCount"  # a statistic that is a number of samples, whatever the metric's unit
 
@@ -56,14 +55,14 @@ def _invocations(shared: str, concurrent: str) -> tuple[Metric, ...]:
     """What SageMaker tells of the requests to a variant or a component; `shared` is a count for each of its parts."""
     errors = ("Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
     return (
-        *_counts(REQUESTS, "Invocations", shared, *errors, live=True),
+        *_counts(SAGEMAKER, "Invocations", shared, *errors, live=True),
         _latency(
-            *(REQUESTS, "ModelLatency", "p50", "p90", "p95", "p99.9"),
+            *(SAGEMAKER, "ModelLatency", "p50", "p90", "p95", "p99.9"),
             per_unit=_MICROSECONDS,
             live=("Average", "p99", COUNT),
         ),
-        _latency(REQUESTS, "OverheadLatency", per_unit=_MICROSECONDS),
-        Metric(REQUESTS, concurrent, ("Maximum",)),
+        _latency(SAGEMAKER, "OverheadLatency", per_unit=_MICROSECONDS),
+        Metric(SAGEMAKER, concurrent, ("Maximum",)),
     )
 
 
@@ -92,14 +91,14 @@ COMPONENT_METRICS = (
 )
 
 API_METRICS = (
-    Metric(API, "Count", (COUNT,), live=(COUNT,)),  # as its guide says: SampleCount is the number of requests
-    *_counts(API, "4XXError", "5XXError"),
-    _latency(API, "Latency"),
-    _latency(API, "IntegrationLatency"),
+    Metric(API_GATEWAY, "Count", (COUNT,), live=(COUNT,)),  # as its guide says: SampleCount is the number of requests
+    *_counts(API_GATEWAY, "4XXError", "5XXError"),
+    _latency(API_GATEWAY, "Latency"),
+    _latency(API_GATEWAY, "IntegrationLatency"),
 )
 
 FUNCTION_METRICS = (
-    *_counts(FUNCTION, "Invocations", "Errors", "Throttles"),
-    _latency(FUNCTION, "Duration"),
-    Metric(FUNCTION, "ConcurrentExecutions", ("Maximum",)),
+    *_counts(LAMBDA, "Invocations", "Errors", "Throttles"),
+    _latency(LAMBDA, "Duration"),
+    Metric(LAMBDA, "ConcurrentExecutions", ("Maximum",)),
 )

@@ -146,8 +146,7 @@ def _run(place: Place) -> Iterator[Statement]:
     if place.endpoint is not None:
         yield _allow("ReadScalingActivities", ["application-autoscaling:DescribeScalingActivities"], "*")
         yield _allow("ReadWhenAlarmsRang", ["cloudwatch:DescribeAlarmHistory"], "*")
-        yield _allow("ReadWhatStillBills", ["cloudformation:DescribeStacks"], place.arn("cloudformation", "stack/*/*"))
-        yield _allow("ReadWhatStillBillsForLogs", ["logs:DescribeLogGroups"], place.arn("logs", "log-group:*"))
+        yield from _what_still_bills(place)
 
 
 def _experiment(place: Place) -> Iterator[Statement]:
@@ -210,11 +209,7 @@ def _requests(place: Place) -> Iterator[Statement]:
 def _reading(place: Place, *, describe_component: bool) -> Iterator[Statement]:
     if place.endpoint is None:
         return
-    yield _allow("ReadTheEndpoint", ["sagemaker:DescribeEndpoint"], place.watched)
-    # Which configuration the endpoint has, only it can tell.
-    yield _allow(
-        "ReadItsConfiguration", ["sagemaker:DescribeEndpointConfig"], place.arn("sagemaker", "endpoint-config/*")
-    )
+    yield from _the_endpoint(place)
     if describe_component:
         yield _allow(
             "ReadTheComponent",
@@ -238,6 +233,20 @@ def _reading(place: Place, *, describe_component: bool) -> Iterator[Statement]:
     yield _allow("ReadMetrics", ["cloudwatch:GetMetricData"], "*")
 
 
+def _the_endpoint(place: Place) -> Iterator[Statement]:
+    yield _allow("ReadTheEndpoint", ["sagemaker:DescribeEndpoint"], place.watched)
+    # Which configuration the endpoint has, only it can tell.
+    yield _allow(
+        "ReadItsConfiguration", ["sagemaker:DescribeEndpointConfig"], place.arn("sagemaker", "endpoint-config/*")
+    )
+
+
+def _what_still_bills(place: Place) -> Iterator[Statement]:
+    """Beside the endpoint."""
+    yield _allow("ReadWhatStillBills", ["cloudformation:DescribeStacks"], place.arn("cloudformation", "stack/*/*"))
+    yield _allow("ReadWhatStillBillsForLogs", ["logs:DescribeLogGroups"], place.arn("logs", "log-group:*"))
+
+
 def _stack(place: Place) -> Iterator[Statement]:
     function, log = place.arn("lambda", f"function:{FUNCTION_NAME}"), place.arn("logs", f"log-group:{FUNCTION_LOG}")
     role = place.arn("iam", f"role/{place.stack}-FunctionRole-*", region="")
@@ -259,8 +268,9 @@ def _stack(place: Place) -> Iterator[Statement]:
         place.arn("cloudformation", f"stack/{place.stack}/*"),
     )
     yield _allow("LookWhetherTheFunctionIsThere", ["lambda:GetFunctionConfiguration"], function)
-    yield _allow("LookWhetherItsLogCameBack", ["logs:DescribeLogGroups"], place.arn("logs", "log-group:*"))
     yield _allow("DeleteALogThatCameBack", ["logs:DeleteLogGroup"], [log, f"{log}:*"])
+    yield from _the_endpoint(place)
+    yield from _what_still_bills(place)
     yield _allow(
         "ForCloudFormationTheLog",
         [

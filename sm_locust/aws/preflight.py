@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from sm_locust.aws import cloudwatch, hosting, pricing, quotas, scaling, whoami
+from sm_locust.aws import hosting, pricing, quotas, scaling, whoami
+from sm_locust.aws.application_autoscaling import paused
+from sm_locust.aws.cloudwatch import INVOCATIONS, CloudWatch
 from sm_locust.aws.endpoint import Endpoint
-from sm_locust.aws.session import AwsFault, ask_all, client, watched
+from sm_locust.aws.session import AwsFault, client, watched
+from sm_locust.aws.subjects import of_variant
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.loopback import stays_here
+from sm_locust.prices import NOT_SEEN, Seen
 
 PATIENCE = 60.0  # seconds; a question that has begun by then is still waited for
 LOOK_BACK = 900.0  # schedule seconds, of traffic that is not ours
@@ -96,10 +100,10 @@ def _prices(config: RunConfig, found: Endpoint | None) -> Iterator[Finding]:
     """AWS's list prices, asked for anew and kept, for whoever reckons what a load costs."""
     if stays_here(config):
         return
-    kind = found.instance_type if found is not None else None
-    count, serverless = (found.instances, found.serverless is not None) if found is not None else (None, False)
+    seen = NOT_SEEN if found is None else Seen(found.instance_type, found.instances)
+    serverless = found is not None and found.serverless is not None
     try:
-        known = pricing.refresh(config, kind, count, serverless=serverless).known
+        known = pricing.refresh(config, seen, serverless=serverless).known
     except AwsFault as e:
         yield not_available("prices", e)
         return
@@ -130,10 +134,9 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
         yield Finding(name, PASS, f"{state.resource_id} is not registered for automatic scaling")
     else:
         names = ", ".join(str(policy["PolicyName"]) for policy in state.policies) or "none"
-        suspended = state.target.get("SuspendedState", {})
-        paused = ", ".join(key.removesuffix("Suspended") for key, is_so in suspended.items() if is_so)
+        asleep = paused(state.target.get("SuspendedState"))
         bounds = f"from {state.target['MinCapacity']} to {state.target['MaxCapacity']}"
-        yield Finding(name, PASS, f"{bounds}, policies: {names}" + (f"; suspended: {paused}" if paused else ""))
+        yield Finding(name, PASS, f"{bounds}, policies: {names}" + (f"; suspended: {asleep}" if asleep else ""))
     if wanted is None:
         return
     if foreign:
@@ -144,7 +147,7 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
             "the experiment refuses them without --replace, which puts them back at its end",
         )
     if state.scheduled_actions:
-        actions = ", ".join(str(action["ScheduledActionName"]) for action in state.scheduled_actions)
+        actions = ", ".join(state.action_names)
         yield Finding(
             "scheduled-actions",
             WARN,
@@ -167,7 +170,7 @@ def _scaling(config: RunConfig) -> Iterator[Finding]:
 def _cloudwatch(config: RunConfig, found: Endpoint | None, speed: int) -> Iterator[Finding]:
     """Whether metrics may be read and there are any; and how many requests others have just sent."""
     try:
-        invocations, points = _points(config, found, speed)
+        invocations, points = _traffic(config, found, speed)
     except ConfigError as e:
         yield Finding("cloudwatch", WARN, f"{e}; a run would be without metrics", "correct it, or --speed")
         yield not_available("live-traffic", "it takes CloudWatch to tell")
@@ -208,54 +211,18 @@ def _cloudwatch(config: RunConfig, found: Endpoint | None, speed: int) -> Iterat
         yield not_available("live-traffic", "without any point, an endpoint nobody uses looks like a name nobody knows")
 
 
-def _points(config: RunConfig, found: Endpoint | None, speed: int) -> tuple[float, int]:
+def _traffic(config: RunConfig, found: Endpoint | None, speed: int) -> tuple[float, int]:
     """Invocations of all variants since LOOK_BACK, and how many points there were, those of the instances too.
 
     Idle instances have CPUUtilization and no Invocations. Raises AwsFault and ConfigError.
     """
-    endpoint, variant = watched(config)
-    period = cloudwatch.period(config, speed)
-    variants = (found.variants if found is not None else None) or [variant]
+    endpoint, watched_one = watched(config)
+    variants = (found.variants if found is not None else None) or [watched_one]
     now = time.time()
-    queries = [
-        {
-            "Id": f"{id_}{i}",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": namespace,
-                    "MetricName": metric,
-                    "Dimensions": [
-                        {"Name": "EndpointName", "Value": endpoint},
-                        {"Name": "VariantName", "Value": variant},
-                    ],
-                },
-                "Period": period,
-                "Stat": statistic,
-            },
-        }
-        for i, variant in enumerate(variants)
-        for id_, namespace, metric, statistic in (
-            ("invocations", "AWS/SageMaker", "Invocations", "Sum"),
-            ("cpu", "/aws/sagemaker/Endpoints", "CPUUtilization", "Average"),
-        )
-    ]
-    invocations, points = 0.0, 0
-    pages = ask_all(
-        client(config, "cloudwatch"),
-        "GetMetricData",
-        MetricDataQueries=queries,
-        StartTime=now - LOOK_BACK / speed,
-        EndTime=now,
-    )
-    for page in pages:
-        for result in page["MetricDataResults"]:
-            if result.get("StatusCode") == "Forbidden":
-                raise AwsFault(
-                    "CloudWatch GetMetricData was refused: Forbidden; the permission it needs is "
-                    "cloudwatch:GetMetricData",
-                    "AccessDenied",
-                )
-            points += len(result["Values"])
-            if result["Id"].startswith("invocations"):
-                invocations += sum(result["Values"])
-    return invocations, points
+    since = now - LOOK_BACK / speed
+    metrics = CloudWatch(config, [of_variant(endpoint, name, name) for name in variants], since, speed)
+    pulled = metrics.pull_only(((INVOCATIONS, "Sum"), ("CPUUtilization", "Average")), since, now)
+    for fault in pulled.faults.values():
+        raise fault
+    points = pulled.observations
+    return sum(point.value for point in points if point.metric == INVOCATIONS), len(points)

@@ -70,19 +70,22 @@ def of_the_way(config: RunConfig, peak: float | None, takes: float | None) -> It
     yield _rate(config, peak)
     api = RestApi.of(url)
     if api is None or not api.stage:
-        why = f"{url} does not name a REST API of API Gateway and its stage"
-        yield not_available("api-timeout", why)
-        yield not_available("lambda-concurrency", why)
+        yield from _nothing_behind(f"{url} does not name a REST API of API Gateway and its stage")
         return
     yield from _stage(config, api, peak)
     try:
         behind = integration(config, api)
     except AwsFault as e:
-        yield not_available("api-timeout", e)
-        yield not_available("lambda-concurrency", e)
+        yield from _nothing_behind(e)
         return
     yield _patience(config, behind, takes)
     yield _concurrency(config, behind, peak, takes)
+
+
+def _nothing_behind(why: object) -> Iterator[Finding]:
+    """What is not known where nobody can tell what the API hands requests to."""
+    yield not_available("api-timeout", why)
+    yield not_available("lambda-concurrency", why)
 
 
 def _rate(config: RunConfig, peak: float | None) -> Finding:

@@ -1,7 +1,7 @@
-"""What automatic scaling scales: the watched variant's instances, or the watched inference component's copies.
+"""How many instances or copies serve: now, asking for another number of them, waiting until they do.
 
-How many serve, asking for another number, waiting for them. What else an endpoint is is endpoint's; the scaling itself,
-which asks for numbers of its own, is scaling's.
+Which of the two is scaled's to say, and what else an endpoint is, endpoint's; automatic scaling, which asks for numbers
+of its own, is scaling's.
 """
 
 from __future__ import annotations

@@ -121,20 +121,20 @@ class AwsFault(Exception):
         self.date = date
 
 
-class Watched(NamedTuple):
+class WatchedVariant(NamedTuple):
     """The variant whose metrics and scaling are watched."""
 
     endpoint: str
     variant: str
 
 
-def watched(config: RunConfig) -> Watched:
+def watched(config: RunConfig) -> WatchedVariant:
     """Raises ConfigError when the configuration names no endpoint: a container has no metrics at AWS."""
     if config.target is None or config.target.endpoint is None:
         raise ConfigError(
             "target.endpoint: missing; required: the name of the endpoint whose metrics and scaling are watched"
         )
-    return Watched(config.target.endpoint, config.target.variant)
+    return WatchedVariant(config.target.endpoint, config.target.variant)
 
 
 def client(config: RunConfig, service: str, *, region: str | None = None, attempts: int = ATTEMPTS) -> Any:
@@ -237,8 +237,7 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
         needed = ""
         if code.startswith(("AccessDenied", "UnauthorizedOperation")):
             named = re.search(r"to perform: ([\w-]+:\w+)", message)
-            action = f"{IAM_PREFIXES.get(model.service_name, model.service_name)}:{operation}"
-            needed = f"; the permission it needs is {named[1] if named else action}"
+            needed = f"; the permission it needs is {named[1] if named else _permission(model, operation)}"
         about = e.response.get("ResponseMetadata", {})
         status, date = about.get("HTTPStatusCode", 0), about.get("HTTPHeaders", {}).get("date", "")
         passing = status >= 500 or any(word in code for word in _PASSING)
@@ -258,6 +257,13 @@ def _faults(client: Any, operation: str) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as e:  # so may a source of credentials, which is asked before the call
         said = f"{call} was not answered: {short(without_secrets(e))}"
         raise AwsFault(said, type(e).__name__, answered=False) from None
+
+
+def _permission(model: Any, operation: str) -> str:
+    """IAM's name for it. API Gateway's permissions are named after the methods of HTTP."""
+    prefix = IAM_PREFIXES.get(model.service_name, model.service_name)
+    of_methods = model.service_name == "apigateway"
+    return f"{prefix}:{model.operation_model(operation).http['method'] if of_methods else operation}"
 
 
 # What is said of what went wrong

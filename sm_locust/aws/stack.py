@@ -1,8 +1,8 @@
 """The CloudFormation stack that puts an API in front of the endpoint: deployed, followed, deleted.
 
-The template is `sm_locust.stacks`'s. A stack is touched only if it bears our tag. What one that failed leaves behind is
-named; nothing is deleted that the stack did not make. Source: CloudFormation User Guide, stack status codes and
-stack creation options; the Lambda function's log is a resource of the stack, so that it goes with it.
+The template is `sm_locust.stacks`'s. A stack is touched only if it bears our tag: `find` gives no other. What one that
+failed leaves behind is named; nothing is deleted that the stack did not make. Source: CloudFormation User Guide, stack
+status codes and stack creation options; the Lambda function's log is a resource of the stack, so that it goes with it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.aws import logs
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
 from sm_locust.config import RunConfig
 from sm_locust.fields import format_duration
@@ -96,25 +97,20 @@ def find(config: RunConfig, name: str) -> Stack | None:
     return stack
 
 
-def region(config: RunConfig) -> str:
-    """Where the stack is, or would be. Raises ConfigError when there is no region."""
-    return _region(client(config, "cloudformation"))
-
-
-def deploy(config: RunConfig, name: str, parameters: Parameters, *, wait: bool, say: Say) -> Stack:
+def deploy(config: RunConfig, name: str, there: Stack | None, parameters: Parameters, *, wait: bool, say: Say) -> Stack:
     """Creates the stack, or updates the one that is there.
 
-    wait  until it is complete; without, the stack is returned as it is when CloudFormation has begun
-    say   told each of its events
+    there  as `find` has it
+    wait   until it is complete; without, the stack is returned as it is when CloudFormation has begun
+    say    told each of its events
 
     A stack that cannot be created is deleted by CloudFormation itself, one that cannot be updated goes back to what it
     was. Raises AwsFault: with the first reason that CloudFormation gives, and with what is left of the stack, if
     anything is.
     """
     cloudformation = client(config, "cloudformation")
-    before = find(config, name)
-    if before is not None:
-        _check_can_be_updated(before)
+    if there is not None:
+        _check_can_be_updated(there)
     request: dict[str, Any] = {
         "StackName": name,
         "TemplateBody": template(),
@@ -123,8 +119,8 @@ def deploy(config: RunConfig, name: str, parameters: Parameters, *, wait: bool, 
         "Tags": [TAG],
         "ClientRequestToken": _token(),
     }
-    last = _last_event(cloudformation, before)
-    if before is None:
+    last = _last_event(cloudformation, there)
+    if there is None:
         begun = ask(cloudformation, "CreateStack", OnFailure="DELETE", **request)["StackId"]
     else:
         try:
@@ -133,7 +129,7 @@ def deploy(config: RunConfig, name: str, parameters: Parameters, *, wait: bool, 
             if "No updates are to be performed" not in str(e):
                 raise
             say(f"stack {name} is as it should be: nothing to change")
-            return before
+            return there
     if not wait:
         return _look(cloudformation, begun)
     stack, reason = _follow(cloudformation, begun, last, say)
@@ -154,15 +150,12 @@ class Deleted:
     remains: tuple[str, ...]
 
 
-def delete(config: RunConfig, name: str, *, wait: bool, say: Say) -> Deleted | None:
+def delete(config: RunConfig, stack: Stack, *, wait: bool, say: Say) -> Deleted | None:
     """Deletes the stack, waits, and looks whether the function's log came back; None without `wait`.
 
-    Raises AwsFault: for a stack that is not there or not ours, and when it could not be deleted, with what is left.
+    Raises AwsFault when it could not be deleted, with what is left.
     """
     cloudformation = client(config, "cloudformation")
-    stack = find(config, name)
-    if stack is None:
-        raise AwsFault(f"there is no stack {name} in {_region(cloudformation)}", "NoSuchStack")
     log_group = _log_group_of(cloudformation, stack)
     made_at = _made_at(config, log_group)
     last = _last_event(cloudformation, stack)
@@ -257,7 +250,7 @@ def _failure(cloudformation: Any, stack: Stack, reason: str) -> str:
     if stack.status == "UPDATE_ROLLBACK_COMPLETE":
         return f"{why}; it is as it was before"
     left = ", ".join(_left(cloudformation, stack)) or "no resources"
-    region = _region(cloudformation)
+    region = cloudformation.meta.region_name
     return f"{why}; left of it: {left}; sm-locust stack delete --name {stack.name} --region {region} --yes deletes it"
 
 
@@ -300,10 +293,6 @@ def _stack(found: dict[str, Any]) -> Stack:
     return Stack(found["StackId"], found["StackName"], found["StackStatus"], outputs)
 
 
-def _region(cloudformation: Any) -> str:
-    return str(cloudformation.meta.region_name)
-
-
 # The function's log
 
 
@@ -315,15 +304,11 @@ def _log_group_of(cloudformation: Any, stack: Stack) -> str | None:
 
 
 def _made_at(config: RunConfig, log_group: str | None) -> int | None:
-    """When a log group of exactly this name was made, in milliseconds since 1970; None when there is none."""
+    """When the log group was made, in milliseconds since 1970; None when there is none."""
     if log_group is None:
         return None
-    logs = client(config, "logs")
-    for page in ask_all(logs, "DescribeLogGroups", logGroupNamePrefix=log_group):
-        for group in page["logGroups"]:
-            if group["logGroupName"] == log_group:
-                return int(group["creationTime"])
-    return None
+    found = logs.group(config, log_group)
+    return None if found is None else int(found["creationTime"])
 
 
 def _look_after_log(config: RunConfig, log_group: str | None, made_at: int | None) -> Deleted:

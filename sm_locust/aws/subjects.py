@@ -23,6 +23,7 @@ from sm_locust.aws.metrics import (
 from sm_locust.aws.session import ATTEMPTS, AwsFault, ask, client, watched
 from sm_locust.config import RunConfig
 from sm_locust.loopback import is_this_machine
+from sm_locust.record.observation import source_of
 from sm_locust.stacks import API_NAME, FUNCTION_NAME
 
 METRICS = {
@@ -57,7 +58,7 @@ class Subject:
         return METRICS[self.kind]
 
     def source(self, namespace: str) -> str:
-        return f"{namespace}:{self.label}" if self.label else namespace
+        return source_of(namespace, self.label)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -92,7 +93,7 @@ def known(config: RunConfig) -> Subject:
         return _component(component)
     endpoint, variant = watched(config)
     sent_to = config.request.target_variant
-    return _variant(endpoint, variant, "", ours=sent_to in (None, variant), live=True)
+    return of_variant(endpoint, variant, "", ours=sent_to in (None, variant), live=True)
 
 
 def find(config: RunConfig, *, attempts: int = ATTEMPTS) -> Subjects:
@@ -106,7 +107,7 @@ def find(config: RunConfig, *, attempts: int = ATTEMPTS) -> Subjects:
     except AwsFault as e:
         missing.append(f"{e}: metrics of other variants, if it has any, are missing")
         if config.request.inference_component is not None:
-            found.append(_variant(*watched(config), ""))
+            found.append(of_variant(*watched(config), ""))
     if config.target is not None and config.target.api_gateway is not None:
         before, lacks = _way(config, config.target.api_gateway, attempts)
         found += before
@@ -118,7 +119,7 @@ def _component(name: str) -> Subject:
     return Subject("component", f"component/{name}", (("InferenceComponentName", name),), ours=True, live=True)
 
 
-def _variant(endpoint: str, name: str, label: str, *, ours: bool = False, live: bool = False) -> Subject:
+def of_variant(endpoint: str, name: str, label: str, *, ours: bool = False, live: bool = False) -> Subject:
     return Subject("variant", label, (("EndpointName", endpoint), ("VariantName", name)), ours, live)
 
 
@@ -133,7 +134,7 @@ def _variants(config: RunConfig, attempts: int) -> Iterator[Subject]:
             if name == variant and component is None:
                 continue
             ours = key == "ProductionVariants" and component is None and sent_to in (None, name)
-            yield _variant(endpoint, name, "" if name == variant else f"variant/{name}", ours=ours)
+            yield of_variant(endpoint, name, "" if name == variant else f"variant/{name}", ours=ours)
 
 
 # -- API Gateway and Lambda --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a command that has to do with an endpoint says last: what still costs money. Offered to all of them."""
+"""What a command that has to do with an endpoint says near its end: what still costs money. Offered to all of them."""
 
 from __future__ import annotations
 

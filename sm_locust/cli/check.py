@@ -11,7 +11,7 @@ import click
 from sm_locust.aws.policy import ACCOUNT_ID, ENDPOINT_NAME, KINDS, REGION, Kind, Place
 from sm_locust.aws.policy import policy as least
 from sm_locust.cli.ending import INTERRUPTED, WRONG, refuse
-from sm_locust.cli.options import SPEED_CHOICES, environment_option, note, read
+from sm_locust.cli.options import environment_option, note, read, run_dir_option, speed_option, target_options
 from sm_locust.cli.stack import NAME
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL
@@ -19,18 +19,10 @@ from sm_locust.finding import ALLOWABLE, FAIL
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--speed",
-    default="1",
-    show_default=True,
-    type=click.Choice(SPEED_CHOICES),
-    help="As the run will have it; other than 1 only against this machine.",
-)
-@click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
-@click.option("--region", metavar="NAME", help="Instead of target.region.")
-@click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@speed_option("As the run will have it; other than 1 only against this machine.")
+@target_options
 @environment_option
-@click.option("--run-dir", default="runs", show_default=True, help="Where runs are kept.")
+@run_dir_option("Where runs are kept.")
 @click.option(
     "--allow",
     multiple=True,
@@ -46,12 +38,12 @@ from sm_locust.finding import ALLOWABLE, FAIL
 )
 def check(
     config: Path | None,
-    speed: str,
+    speed: int,
     endpoint: str | None,
     region: str | None,
     url: str | None,
     environment: str | None,
-    run_dir: str,
+    run_dir: Path,
     allow: tuple[str, ...],
     as_json: bool,
     policy: Kind | None,
@@ -70,7 +62,7 @@ def check(
 
     try:
         allowed, said = frozenset(allow), note(config)
-        findings = Check(config, int(speed), endpoint, region, url, run_dir, allowed, environment, said).findings()
+        findings = Check(config, speed, endpoint, region, url, run_dir, allowed, environment, said).findings()
         if as_json:
             found = list(findings)
             click.echo(report.as_json(found))
@@ -95,7 +87,7 @@ def _print_policy(
     unnamed = RunConfig.from_dict({"target": {"endpoint": ENDPOINT_NAME}})
     try:
         if config is not None:
-            told = read(config, environment, endpoint, region, url)
+            told = read(config, environment=environment, endpoint=endpoint, region=region, url=url)
         else:
             told = unnamed.with_overrides(endpoint=endpoint, region=region, url=url)
         place = Place.of(told, NAME)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from sm_locust.cli.ending import INTERRUPTED, refuse
+from sm_locust.cli.options import run_dir_option
 from sm_locust.config import ConfigError
 from sm_locust.record.run import RunError
 
 
 @click.command()
-@click.option("--run-dir", default="runs", show_default=True, help="Where to make the folder demo/.")
+@run_dir_option("Where to make the folder demo/.")
 @click.option("--real-time", is_flag=True, help="Minutes 30 to 50 of the ramp in real time: 45 minutes.")
-def demo(run_dir: str, real_time: bool) -> None:
+def demo(run_dir: Path, real_time: bool) -> None:
     """Plays the experiment of the AWS blog against a local endpoint; no AWS account is needed."""
     from sm_locust.aws.session import AwsFault
     from sm_locust.demo import DemoError

@@ -9,24 +9,16 @@ import click
 
 from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
-from sm_locust.cli.options import SPEED_CHOICES
+from sm_locust.cli.options import run_dir_option, speed_option, target_options
 from sm_locust.config import ConfigError
 from sm_locust.record.run import RunError
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option("--run-dir", default="runs", show_default=True, help="Where to make the experiment's folder.")
-@click.option(
-    "--speed",
-    default="1",
-    show_default=True,
-    type=click.Choice(SPEED_CHOICES),
-    help="Play the load N times faster; other than 1 only against this machine.",
-)
-@click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
-@click.option("--region", metavar="NAME", help="Instead of target.region.")
-@click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@run_dir_option("Where to make the experiment's folder.")
+@speed_option("Play the load N times faster; other than 1 only against this machine.")
+@target_options
 @click.option("--replace", is_flag=True, help="Take scaling policies that are not ours away for AFTER; they come back.")
 @click.option(
     "--resume",
@@ -37,8 +29,8 @@ from sm_locust.record.run import RunError
 @click.argument("locust", nargs=-1, type=click.UNPROCESSED)
 def experiment(
     config: Path | None,
-    run_dir: str,
-    speed: str,
+    run_dir: Path,
+    speed: int,
     endpoint: str | None,
     region: str | None,
     url: str | None,
@@ -57,17 +49,19 @@ def experiment(
     from sm_locust.report import compare
 
     given = [config, endpoint, region, url, replace, *locust]
-    if resume is not None and (any(given) or (run_dir, speed) != ("runs", "1")):
+    if resume is not None and (any(given) or (run_dir, speed) != (Path("runs"), 1)):
         refuse("--resume takes neither CONFIG nor other options: what is played is in the folder's record")
     if resume is None and config is None:
         refuse("CONFIG: missing; required: a YAML file, or --resume FOLDER")
     folder = resume or new_folder(run_dir)
-    click.get_current_context().call_on_close(lambda: billing.show_for(folder, sys.stdout))
     try:
-        if config is None:
-            found = conductor.resume(folder)
-        else:
-            found = play(Experiment(config, folder, int(speed), endpoint, region, url, replace, locust))
+        try:
+            if config is None:
+                found = conductor.resume(folder)
+            else:
+                found = play(Experiment(config, folder, speed, endpoint, region, url, replace, locust))
+        finally:  # also of one that failed; what became of it is said last
+            billing.show_for(folder, sys.stdout)
     except (ExperimentError, ConfigError, AwsFault, PriorError, RunError, OSError) as e:
         refuse(e)
     except KeyboardInterrupt:

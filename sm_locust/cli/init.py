@@ -16,7 +16,7 @@ from sm_locust.config import ConfigError
 @click.option(
     "--from", "script", metavar="SCRIPT", type=click.Path(path_type=Path), help="An artillery script that it plays."
 )
-@click.option("--environment", metavar="NAME", help="Of the script, the one of its environments to use.")
+@options.environment_option
 def init(folder: Path, script: Path | None, environment: str | None) -> None:
     """Makes DIR, a load test to start from: locustfiles, shapes, configurations, and workflows for GitHub Actions.
 

@@ -12,28 +12,20 @@ import click
 from sm_locust import payloads, tables
 from sm_locust.analysis.plan import Plan
 from sm_locust.cli.ending import refuse
-from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
+from sm_locust.cli.options import environment_option, read, speed_option, target_options
 from sm_locust.config import ConfigError
 from sm_locust.prices import Prices
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option(
-    "--speed",
-    default="1",
-    show_default=True,
-    type=click.Choice(SPEED_CHOICES),
-    help="Play the load N times faster, as Locust's --sm-speed does.",
-)
-@click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
-@click.option("--region", metavar="NAME", help="Instead of target.region.")
-@click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url).")
+@speed_option("Play the load N times faster, as Locust's --sm-speed does.")
+@target_options
 @environment_option
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
 def plan(
     config: Path,
-    speed: str,
+    speed: int,
     endpoint: str | None,
     region: str | None,
     url: str | None,
@@ -48,10 +40,10 @@ def plan(
     from sm_locust.report.plan import show
 
     try:
-        told = read(config, environment, endpoint, region, url)
+        told = read(config, environment=environment, endpoint=endpoint, region=region, url=url)
         bodies = payloads.load(told.request, config.parent)
         tables.load(told.feeds, config.parent)  # which a run would refuse
-        found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=int(speed))
+        found = Plan.of(told, bodies, Prices.of(told), today=datetime.date.today(), speed=speed)
     except ConfigError as e:
         refuse(e)
     if as_json:

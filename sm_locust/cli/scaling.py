@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
+from sm_locust.cli.options import read, run_dir_option, target_options
 
 DIFFERS = 1  # there is something to do, and nobody has said --yes
-
-F = TypeVar("F", bound=Callable[..., None])
 
 
 @click.group()
@@ -23,37 +21,26 @@ def scaling() -> None:
     """Shows, sets up and takes away automatic scaling, and puts back what there was."""
 
 
-def _about_config(command: F) -> F:
-    """CONFIG, and what says otherwise than its target."""
-    for decorate in (
-        click.option("--url", metavar="URL", help="Where InvokeEndpoint goes instead of AWS (target.url)."),
-        click.option("--region", metavar="NAME", help="Instead of target.region."),
-        click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint."),
-        click.argument("config", type=click.Path(path_type=Path)),
-    ):
-        command = decorate(command)
-    return command
-
-
-_run_dir = click.option(
-    "--run-dir", default="runs", show_default=True, type=click.Path(path_type=Path), help="Where records are kept."
-)
+_config = click.argument("config", type=click.Path(path_type=Path))
+_run_dir = run_dir_option("Where records are kept.")
 
 
 @scaling.command()
-@_about_config
+@_config
+@target_options
 def show(config: Path, endpoint: str | None, region: str | None, url: str | None) -> None:
     """Shows what scales the endpoint of CONFIG now, and what its `scaling` section would change."""
     from sm_locust import custody
     from sm_locust.report import scaling as report
 
     with _refusals():
-        seen = custody.look(config, endpoint, region, url)
-    report.show(seen.state.resource_id, seen.rows, sys.stdout)
+        found = custody.look(read(config, endpoint=endpoint, region=region, url=url))
+    report.show(found.state.resource_id, found.rows, sys.stdout)
 
 
 @scaling.command()
-@_about_config
+@_config
+@target_options
 @click.option("--yes", is_flag=True, help="Do it; otherwise it is only shown.")
 @click.option("--replace", is_flag=True, help="Take policies that are not ours away, and suspend scheduled actions.")
 @_run_dir
@@ -66,24 +53,26 @@ def apply(
     """
     from sm_locust import custody
     from sm_locust.report import scaling as report
+    from sm_locust.report.under_way import say
 
     with _refusals():
-        seen = custody.look(config, endpoint, region, url)
-        custody.may_apply(seen, run_dir, replace=replace)
-        report.show(seen.state.resource_id, seen.rows, sys.stdout)
-        if not seen.differs:
+        found = custody.look(read(config, endpoint=endpoint, region=region, url=url))
+        custody.may_apply(found, run_dir, replace=replace)
+        report.show(found.state.resource_id, found.rows, sys.stdout)
+        if not found.differs:
             click.echo("Nothing to do: scaling is as the configuration has it.")
             return
         if not yes:
             click.echo("Nothing was changed. Give --yes to do it.")
             sys.exit(DIFFERS)
-        record, done = custody.apply(seen, run_dir)
+        record, done = custody.apply(found, run_dir, say)
     _say(done)
     click.echo(f"What there was is in {record.path}. To put it back: sm-locust scaling restore {record.folder}")
 
 
 @scaling.command()
-@_about_config
+@_config
+@target_options
 @click.option("--yes", is_flag=True, help="Do it; otherwise what would go is only named.")
 @_run_dir
 def remove(config: Path, endpoint: str | None, region: str | None, url: str | None, yes: bool, run_dir: Path) -> None:
@@ -94,19 +83,19 @@ def remove(config: Path, endpoint: str | None, region: str | None, url: str | No
     from sm_locust import custody
 
     with _refusals():
-        seen = custody.look(config, endpoint, region, url)
-        ours = custody.removable(seen, run_dir)
+        found = custody.look(read(config, endpoint=endpoint, region=region, url=url))
+        ours = custody.removable(found, run_dir)
         if not ours:
-            click.echo(f"Nothing to do: nothing of {seen.state.resource_id} is ours.")
+            click.echo(f"Nothing to do: nothing of {found.state.resource_id} is ours.")
             return
         if not yes:
             _say([f"Would go: {sentence}" for sentence in ours])
-            _say(custody.replaced(seen, run_dir))
+            _say(custody.replaced(found, run_dir))
             click.echo("Nothing was changed. Give --yes to do it.")
             sys.exit(DIFFERS)
-        done = [*custody.remove(seen, run_dir), *custody.replaced(seen, run_dir)]
+        done = [*custody.remove(found, run_dir), *custody.replaced(found, run_dir)]
     _say(done)
-    billing.show(seen.config, sys.stdout)
+    billing.show(found.config, sys.stdout)
 
 
 @scaling.command()
@@ -119,6 +108,7 @@ def restore(run: Path) -> None:
     from sm_locust import custody
     from sm_locust.interrupts import Interrupts
     from sm_locust.record.prior import Prior
+    from sm_locust.report.under_way import progress
 
     with _refusals():
         record = Prior.open(run)
@@ -128,7 +118,7 @@ def restore(run: Path) -> None:
         custody.refuse_out_of_order(record)
         record.claim()
         try:
-            with Interrupts(), custody.progress() as told:
+            with Interrupts(), progress() as told:
                 done, not_restored = custody.give_back(record, told)
         finally:
             record.release()

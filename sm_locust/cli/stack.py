@@ -10,13 +10,12 @@ import click
 
 from sm_locust.cli import billing
 from sm_locust.cli.ending import INTERRUPTED, refuse
-from sm_locust.cli.options import environment_option, read
+from sm_locust.cli.options import environment_option, read, region_option
 from sm_locust.config import ConfigError, RunConfig, Target
 
 NAME = "sm-locust-api"
 
 _name = click.option("--name", default=NAME, show_default=True, metavar="NAME", help="The stack's name.")
-_region = click.option("--region", metavar="NAME", help="Instead of target.region.")
 _url = click.option("--url", metavar="URL", help="Where AWS is on this machine (target.url).")
 _wait = click.option("--wait/--no-wait", default=True, show_default=True, help="Until CloudFormation is done.")
 
@@ -44,7 +43,7 @@ def template(endpoint: str | None) -> None:
 @click.argument("config", type=click.Path(path_type=Path))
 @_name
 @click.option("--endpoint", metavar="NAME", help="Instead of target.endpoint.")
-@_region
+@region_option
 @_url
 @environment_option
 @click.option(
@@ -89,20 +88,20 @@ def deploy(
 ) -> None:
     """Creates or updates the stack that puts an API in front of CONFIG's endpoint."""
     from sm_locust.aws import stack as stacks
-    from sm_locust.aws.session import AwsFault, watched
+    from sm_locust.aws.session import AwsFault, region_of, watched
 
     begun = False
     try:
-        known = read(config, environment, endpoint, region, url)
+        known = read(config, environment=environment, endpoint=endpoint, region=region, url=url)
         parameters = stacks.Parameters(watched(known).endpoint, auth, concurrency, rate, burst, int(log_days))
         there = stacks.find(known, name)
         verb = "create" if there is None else "update"
-        click.echo(f"stack {name} in {stacks.region(known)}, to {verb}: {parameters}")
+        click.echo(f"stack {name} in {region_of(known)}, to {verb}: {parameters}")
         if not yes:
             click.echo("nothing was done; --yes does it")
             return
         begun = True
-        made = stacks.deploy(known, name, parameters, wait=wait, say=click.echo)
+        made = stacks.deploy(known, name, there, parameters, wait=wait, say=click.echo)
     except (ConfigError, AwsFault) as e:
         refuse(f"{e}{_how_to_look(known, name) if begun and getattr(e, 'passing', False) else ''}")
     except KeyboardInterrupt:
@@ -111,19 +110,19 @@ def deploy(
         click.echo(f"stack {name} is {made.status}{_how_to_look(known, name)}")
         return
     click.echo(f"\nstack {name} is {made.status}: {made.outputs['InvokeUrl']}\n\nIn the configuration:\n")
-    click.echo(_target(made.outputs, stacks.region(known)))
+    click.echo(_target(made.outputs, region_of(known)))
     if key := made.outputs.get("ApiKeyId"):
         click.echo(
             "\nThe key goes into SM_LOCUST_API_KEY on every machine that sends: aws apigateway get-api-key "
-            f"--api-key {key} --include-value --query value --output text --region {stacks.region(known)}"
+            f"--api-key {key} --include-value --query value --output text --region {region_of(known)}"
         )
-    click.echo(f"\nsm-locust stack delete --name {name} --region {stacks.region(known)} --yes takes it away again")
+    click.echo(f"\nsm-locust stack delete --name {name} --region {region_of(known)} --yes takes it away again")
 
 
 @stack.command()
 @click.argument("config", type=click.Path(path_type=Path), required=False)
 @_name
-@_region
+@region_option
 @_url
 @environment_option
 @_wait
@@ -139,7 +138,7 @@ def delete(
 ) -> None:
     """Deletes a stack that `deploy` made, and the log of its function. CONFIG says the region, as --region does."""
     from sm_locust.aws import stack as stacks
-    from sm_locust.aws.session import AwsFault
+    from sm_locust.aws.session import AwsFault, region_of
 
     begun = False
     try:
@@ -150,17 +149,17 @@ def delete(
         known = (
             nobodys.with_overrides(region=region, url=url)
             if config is None
-            else read(config, environment, region=region, url=url)
+            else read(config, environment=environment, region=region, url=url)
         )
         there = stacks.find(known, name)
         if there is None:
-            refuse(f"there is no stack {name} in {stacks.region(known)}")
-        click.echo(f"stack {name} in {stacks.region(known)}, {there.status}, to delete: its API, its function, its log")
+            refuse(f"there is no stack {name} in {region_of(known)}")
+        click.echo(f"stack {name} in {region_of(known)}, {there.status}, to delete: its API, its function, its log")
         if not yes:
             click.echo("nothing was done; --yes does it")
             return
         begun = True
-        done = stacks.delete(known, name, wait=wait, say=click.echo)
+        done = stacks.delete(known, there, wait=wait, say=click.echo)
     except (ConfigError, AwsFault) as e:
         refuse(f"{e}{_how_to_look(known, name) if begun and getattr(e, 'passing', False) else ''}")
     except KeyboardInterrupt:
@@ -170,7 +169,7 @@ def delete(
         return
     click.echo(f"\nstack {name} is deleted; {done.log}")
     for remaining in done.remains:
-        click.echo(f"still there: {remaining} --region {stacks.region(known)}")
+        click.echo(f"still there: {remaining} --region {region_of(known)}")
     billing.show(known.with_overrides(endpoint=there.outputs.get("Endpoint")), sys.stdout)
 
 
@@ -186,9 +185,9 @@ def _target(outputs: dict[str, str], region: str) -> str:
 
 
 def _how_to_look(config: RunConfig, name: str) -> str:
-    from sm_locust.aws.stack import region
+    from sm_locust.aws.session import region_of
 
-    return f"; to look: aws cloudformation describe-stack-events --stack-name {name} --region {region(config)}"
+    return f"; to look: aws cloudformation describe-stack-events --stack-name {name} --region {region_of(config)}"
 
 
 def _interrupted(config: RunConfig, name: str, begun: bool) -> NoReturn:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sm_locust.cli.ending import refuse
-from sm_locust.cli.options import SPEED_CHOICES, environment_option, read
+from sm_locust.cli.options import environment_option, read, speed_option
 from sm_locust.config import ConfigError
 from sm_locust.fields import parse_duration
 from sm_locust.record.run import Run, RunError
@@ -38,9 +38,7 @@ LONGEST_PROVISION = 7200.0  # seconds
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Another load: its phases, and its scaling.")
 @environment_option
-@click.option(
-    "--speed", type=click.Choice(SPEED_CHOICES), help="Replay N times faster; 1 is reality. [default: the run's]"
-)
+@speed_option("Replay N times faster; 1 is reality. [default: the run's]", default=None)
 @click.option(
     "--instances",
     default=1,
@@ -58,7 +56,7 @@ def whatif(
     provision: str | None,
     config: Path | None,
     environment: str | None,
-    speed: str | None,
+    speed: int | None,
     instances: int,
     html: Path | None,
     as_json: bool,
@@ -78,12 +76,12 @@ def whatif(
             min_instances=fewest,
             max_instances=most,
             provision_s=_provision(provision),
-            speed=None if speed is None else int(speed),
+            speed=speed,
             instances=instances,
         )
         if config is None and environment is not None:
             raise ConfigError(f"--environment {environment}: is not accepted without --config: it is one of a script's")
-        other = None if config is None else read(config, environment)
+        other = None if config is None else read(config, environment=environment)
         found = WhatIf.of(Summary.of(Run.open(run)), asked, other)
         if html is not None:
             html.write_text(report.render(found), encoding="utf-8")

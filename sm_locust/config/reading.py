@@ -10,7 +10,8 @@ from sm_locust import artillery
 from sm_locust.config import yaml_text
 from sm_locust.config.faults import listed
 from sm_locust.config.run_config import RunConfig
-from sm_locust.fields import ConfigError, shown
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import shown
 
 MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
 
@@ -32,7 +33,8 @@ def load(path: str | Path, environment: str | None = None, note: Callable[[str],
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read: {reason}; accepted: a YAML file") from None
+        named = shown(str(path)) if "://" in str(path) else path  # an address, which may hold a password
+        raise ConfigError(f"{named}: cannot be read: {reason}; accepted: a YAML file") from None
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; accepted: a YAML file up to that size")
     try:

@@ -55,7 +55,7 @@ class Answer:
         if self._headers is None:
             if self._in_head:
                 return {}
-            self._headers = _headers_of(self._head)
+            self._headers = _Headers(self._head).found
         return self._headers
 
     @property
@@ -63,10 +63,7 @@ class Answer:
         """Values of every Set-Cookie, which is the one header that cannot be put together with others of its name."""
         if self._in_head or b"set-cookie" not in self._head.lower():
             return []
-        found = _Cookies()
-        with contextlib.suppress(httptools.HttpParserError):
-            httptools.HttpResponseParser(found).feed_data(self._head)
-        return found.values
+        return _Headers(self._head).cookies
 
     @property
     def body(self) -> bytes:
@@ -187,36 +184,29 @@ class _Lease:
 
 
 class _Headers:
-    """Collects the headers of the last head that it is fed."""
+    """Collects the headers of the answer in what it is fed: neither those of interim ones, nor what follows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, head: bytes) -> None:
         self.found: dict[str, str] = {}
+        self.cookies: list[str] = []
+        self._over = False
+        self._parser: Any = httptools.HttpResponseParser(self)
+        with contextlib.suppress(httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._parser.feed_data(head)
+        self._parser = None
 
     def on_message_begin(self) -> None:
-        self.found.clear()
+        if not self._over:
+            self.found.clear()
+            self.cookies.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.found[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._over:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self.found[key] = text
+            if key == "set-cookie":
+                self.cookies.append(text)
 
-
-class _Cookies(_Headers):
-    """Collects the values of Set-Cookie of the last head that it is fed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.values: list[str] = []
-
-    def on_message_begin(self) -> None:
-        self.values.clear()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"set-cookie":
-            self.values.append(value.decode("latin-1"))
-
-
-def _headers_of(head: bytes) -> dict[str, str]:
-    """head  bytes in which a head has been found before, perhaps after interim ones; what follows does not matter"""
-    headers = _Headers()
-    with contextlib.suppress(httptools.HttpParserError):
-        httptools.HttpResponseParser(headers).feed_data(head)
-    return headers.found
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        self._over = self._over or status >= 200 or status == 101

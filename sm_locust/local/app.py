@@ -13,7 +13,7 @@ import ipaddress
 import itertools
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -42,6 +42,8 @@ from sm_locust.local.variant import Inference, Variant
 from sm_locust.local.wire import AwsServices
 
 CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 _PREFIX = "/endpoints/"
 _SUFFIX = "/invocations"
@@ -107,10 +109,10 @@ class _LocalEndpoint:
             routes=[
                 Route("/", self._call_service, methods=["POST"]),
                 Route("/ping", self._ping),
-                Route("/_local/counts", self._show_counts),
-                Route("/_local/endpoint", self._order_status, methods=["POST"]),
-                Route("/_local/session", self._issue_session, methods=["GET", "POST"]),
-                Route("/_local/refuse", self._order_refusals, methods=["POST"]),
+                Route("/_local/counts", _local(self._show_counts)),
+                Route("/_local/endpoint", _local(self._order_status), methods=["POST"]),
+                Route("/_local/session", _local(self._issue_session), methods=["GET", "POST"]),
+                Route("/_local/refuse", _local(self._order_refusals), methods=["POST"]),
             ],
             exception_handlers={404: self._unknown_operation, 405: self._unknown_operation},
             lifespan=self._lifespan,
@@ -293,7 +295,7 @@ class _LocalEndpoint:
 
     # Everything else.
 
-    async def _ping(self, request: Request) -> Response:
+    async def _ping(self, _: Request) -> Response:
         return Response(headers={"x-amzn-requestid": self._request_id()})
 
     async def _call_service(self, request: Request) -> Response:
@@ -306,32 +308,17 @@ class _LocalEndpoint:
         return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
 
     async def _order_refusals(self, request: Request) -> Response:
-        return await self._take(self._services.refusals.order, request)
+        self._services.refusals.order(await request.body())
+        return Response(status_code=204)
 
     async def _order_status(self, request: Request) -> Response:
-        return await self._take(self._state.order, request)
-
-    async def _take(self, order: Callable[[bytes], None], request: Request) -> Response:
-        if not _is_local(request):
-            return Response(status_code=403)
-        try:
-            order(await request.body())
-        except ValueError as error:
-            return Response(f"{error}\n", 400, media_type="text/plain")
+        self._state.order(await request.body())
         return Response(status_code=204)
 
     async def _issue_session(self, request: Request) -> Response:
-        if not _is_local(request):
-            return Response(status_code=403)
-        try:
-            session = self._sessions.issue(request.query_params, time.time())
-        except ValueError as error:
-            return Response(f"{error}\n", 400, media_type="text/plain")
-        return JSONResponse(session.as_json())
+        return JSONResponse(self._sessions.issue(request.query_params, time.time()).as_json())
 
-    async def _show_counts(self, request: Request) -> Response:
-        if not _is_local(request):
-            return Response(status_code=403)
+    async def _show_counts(self, _: Request) -> Response:
         return JSONResponse(
             {"speed": self._speed, **self._counts.as_json()}, headers={"x-amzn-requestid": self._request_id()}
         )
@@ -348,11 +335,22 @@ class _LocalEndpoint:
         return Response(answer.body, answer.status, {name.decode(): value.decode() for name, value in answer.headers})
 
 
-def _is_local(request: Request) -> bool:
-    """From this machine, and not from a page that a browser on it happens to show."""
-    if "origin" in request.headers:
-        return False
-    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+def _local(answer: Handler) -> Handler:
+    """For who asks from this machine, and not for a page that a browser on it happens to show.
+
+    A ValueError is told to whoever gave the value.
+    """
+
+    async def only(request: Request) -> Response:
+        here = request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+        if not here or "origin" in request.headers:
+            return Response(status_code=403)
+        try:
+            return await answer(request)
+        except ValueError as error:
+            return Response(f"{error}\n", 400, media_type="text/plain")
+
+    return only
 
 
 def _combined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sm_locust.local.autoscaling import NAMESPACE, TARGET_TRACKING, AutoScaling
+from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.local.paging import page
+from sm_locust.local.policies import TARGET_TRACKING
+from sm_locust.local.scaled import NAMESPACE
 from sm_locust.local.shapes import invalid
 
 Members = dict[str, Any]

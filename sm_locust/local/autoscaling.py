@@ -1,8 +1,9 @@
-"""Application Auto Scaling of the one variant or inference component: its scalable target with its tags, its policies
-and scheduled actions, and the activities they lead to.
+"""Application Auto Scaling of the one variant or inference component: its scalable target with its tags, and what its
+policies and scheduled actions lead to.
 
 Holds what AWS would hold, in AWS's own field names where they go over the wire, and acts on the fleet by the rules of
-`target_tracking`. Speaking the protocol and paging are the services'; when a period is over the controller says.
+`target_tracking`. What a policy or an action holds is `policies`' and `scheduled`'s; speaking the protocol and paging
+are the services'; when a period is over the controller says.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from sm_locust.local.alarms import Alarm, Rule, Watched
+from sm_locust.local import policies, scheduled
+from sm_locust.local.alarms import Watched
 from sm_locust.local.errors import AwsError
 from sm_locust.local.fleet import IN_SERVICE, Fleet
-from sm_locust.local.metrics import SAGEMAKER, MetricName, Metrics
-from sm_locust.local.scaled import scaled
-from sm_locust.local.scheduled import ScheduledAction, put
+from sm_locust.local.metrics import MetricName, Metrics
+from sm_locust.local.policies import Policy
+from sm_locust.local.scaled import NAMESPACE, scaled
+from sm_locust.local.scheduled import ScheduledAction
 from sm_locust.local.settings import ACCOUNT, MOST_INSTANCES, Settings
 from sm_locust.local.shapes import invalid
 from sm_locust.target_tracking import (
-    DEFAULT_COOLDOWN,
-    HIGH_PERIODS,
     LOW_PERIODS,
     PERIOD,
     Bounds,
@@ -31,12 +32,9 @@ from sm_locust.target_tracking import (
     Decision,
     Held,
     Instances,
-    TargetTracking,
     step,
 )
 
-NAMESPACE = "sagemaker"
-TARGET_TRACKING = "TargetTrackingScaling"
 SUSPENDED_STATE = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
 
 MOST_TAGS = 50
@@ -67,18 +65,6 @@ class _Target:
 
 
 @dataclass(slots=True)
-class _Policy:
-    name: str
-    arn: str
-    configuration: dict[str, Any]
-    rule: TargetTracking
-    watched: Watched
-    high: Alarm
-    low: Alarm
-    created_at: float
-
-
-@dataclass(slots=True)
 class _Progress:
     """A change of capacity that is not yet complete, and how many instances it adds (negative: removes)."""
 
@@ -94,13 +80,14 @@ class AutoScaling:
         self._fleet = fleet
         self._metrics = metrics
         self._region = settings.region
+        self._arn_head = f"arn:aws:autoscaling:{settings.region}:{ACCOUNT}"
         self._speed = speed
         self._period = PERIOD // speed
         self._scaled = scaled(settings)
         self._resource_id, self._dimension = self._scaled.resource_id, self._scaled.dimension
         self._endpoint_is_deleted = False
         self._target: _Target | None = None
-        self._policies: dict[str, _Policy] = {}
+        self._policies: dict[str, Policy] = {}
         self._actions: dict[str, ScheduledAction] = {}
         self._actions_until = -math.inf  # those due before have been carried out
         self._progress: _Progress | None = None
@@ -142,7 +129,8 @@ class AutoScaling:
         if known is not None and tags:
             raise invalid("Tags can be given when a scalable target is created; to tag this one, use TagResource")
         _check_tags(tags or {})
-        arn = known.arn if known else self._arn("application-autoscaling", f"scalable-target/{uuid.uuid4().hex}")
+        new = f"arn:aws:application-autoscaling:{self._region}:{ACCOUNT}:scalable-target/{uuid.uuid4().hex}"
+        arn = known.arn if known else new
         role = (
             f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
             "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
@@ -237,8 +225,8 @@ class AutoScaling:
         if known is None and len(self._actions) >= MOST_SCHEDULED_ACTIONS:
             message = f"A scalable target may have {MOST_SCHEDULED_ACTIONS} scheduled actions"
             raise AwsError(400, "LimitExceededException", {"message": message})
-        head = self._arn("autoscaling", "")[:-1]
-        self._actions[name] = put(known, name, f"{NAMESPACE}/{self._resource_id}", head, now, **given)
+        resource = f"{NAMESPACE}/{self._resource_id}"
+        self._actions[name] = scheduled.put(known, name, resource, self._arn_head, now, **given)
 
     def delete_scheduled_action(self, *, name: str, resource_id: str, dimension: str) -> None:
         self._check_resource(resource_id, dimension, unknown="ObjectNotFoundException")
@@ -250,7 +238,7 @@ class AutoScaling:
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
         """As DescribeScheduledActions lists them."""
-        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
+        if not self._is_meant(resource_id, dimension):
             return []
         return [
             action.described(self._named()) for action in self._actions.values() if not names or action.name in names
@@ -294,20 +282,17 @@ class AutoScaling:
     ) -> tuple[str, list[dict[str, str]]]:
         """Its ARN and its alarms (AlarmName, AlarmARN). An existing one of that name gets the new configuration."""
         self._registered(resource_id, dimension)
-        known = self._policies.get(name)
-        rule, watched = self._tracked(configuration)
-        path = f"scalingPolicy:{uuid.uuid4()}:resource/{NAMESPACE}/{self._resource_id}:policyName/{name}"
-        arn = known.arn if known else self._arn("autoscaling", path)
-        high, low = (
-            Alarm(self._resource_id, self._region, arn, watched, limit, now)
-            for limit in (
-                Rule(above=True, threshold=rule.target, periods=HIGH_PERIODS),
-                Rule(above=False, threshold=rule.low_threshold, periods=LOW_PERIODS),
-            )
+        policy = self._policies[name] = policies.put(
+            self._policies.get(name),
+            name,
+            self._scaled,
+            self._region,
+            self._arn_head,
+            configuration,
+            self._period,
+            now,
         )
-        created_at = known.created_at if known else now
-        policy = self._policies[name] = _Policy(name, arn, configuration, rule, watched, high, low, created_at)
-        return arn, _listed(policy)
+        return policy.arn, policy.alarms()
 
     def delete_scaling_policy(self, *, name: str, resource_id: str, dimension: str) -> None:
         """Its alarms go with it."""
@@ -319,50 +304,11 @@ class AutoScaling:
         self, names: list[str] | None = None, resource_id: str | None = None, dimension: str | None = None
     ) -> list[dict[str, Any]]:
         """As DescribeScalingPolicies lists them."""
-        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
+        if not self._is_meant(resource_id, dimension):
             return []
         return [
-            {
-                "PolicyARN": policy.arn,
-                "PolicyName": policy.name,
-                **self._named(),
-                "PolicyType": TARGET_TRACKING,
-                "TargetTrackingScalingPolicyConfiguration": policy.configuration,
-                "Alarms": _listed(policy),
-                "CreationTime": policy.created_at,
-            }
-            for policy in self._policies.values()
-            if not names or policy.name in names
+            policy.described(self._named()) for policy in self._policies.values() if not names or policy.name in names
         ]
-
-    def _tracked(self, configuration: dict[str, Any]) -> tuple[TargetTracking, Watched]:
-        try:
-            rule = TargetTracking(
-                float(configuration["TargetValue"]),
-                float(configuration.get("ScaleOutCooldown", DEFAULT_COOLDOWN)),
-                float(configuration.get("ScaleInCooldown", DEFAULT_COOLDOWN)),
-                bool(configuration.get("DisableScaleIn", False)),
-            )
-        except ValueError as error:
-            raise invalid(f"TargetTrackingScalingPolicyConfiguration: {error}") from error
-        predefined = configuration.get("PredefinedMetricSpecification")
-        custom = configuration.get("CustomizedMetricSpecification")
-        if predefined is not None and custom is None:
-            known = self._scaled.predefined
-            if (metric := predefined["PredefinedMetricType"]) not in known:
-                raise invalid(f"PredefinedMetricType {metric}: the local endpoint supports {' and '.join(known)}")
-            name, statistic = known[metric]
-            dimensions = dict(self._scaled.metric_dimensions)
-            return rule, Watched(SAGEMAKER, name, dimensions, statistic, self._period)
-        if custom is None or predefined is not None:
-            raise invalid("Exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification is required")
-        if missing := [member for member in ("MetricName", "Namespace", "Statistic") if member not in custom]:
-            raise invalid(
-                f"CustomizedMetricSpecification: the local endpoint needs {', '.join(missing)} and knows no metric math"
-            )
-        dimensions = {each["Name"]: each["Value"] for each in custom.get("Dimensions", [])}
-        named = custom["Namespace"], custom["MetricName"], dimensions, custom["Statistic"]
-        return rule, Watched(*named, self._period)
 
     # What came of it.
 
@@ -371,7 +317,7 @@ class AutoScaling:
     ) -> list[dict[str, Any]]:
         """Newest first, as DescribeScalingActivities lists them."""
         self._settle()
-        if resource_id not in (None, self._resource_id) or dimension not in (None, self._dimension):
+        if not self._is_meant(resource_id, dimension):
             return []
         return [dict(each) for each in self._activities if include_not_scaled or "NotScaledReasons" not in each]
 
@@ -534,8 +480,9 @@ class AutoScaling:
     def _named(self) -> dict[str, str]:
         return {"ServiceNamespace": NAMESPACE, "ResourceId": self._resource_id, "ScalableDimension": self._dimension}
 
-    def _arn(self, service: str, path: str) -> str:
-        return f"arn:aws:{service}:{self._region}:{ACCOUNT}:{path}"
+    def _is_meant(self, resource_id: str | None, dimension: str | None) -> bool:
+        """By who asks for all, or for one."""
+        return resource_id in (None, self._resource_id) and dimension in (None, self._dimension)
 
     def _words(self, resource_id: str, dimension: str) -> str:
         return f"service namespace: {NAMESPACE}, resource ID: {resource_id}, scalable dimension: {dimension}"
@@ -555,10 +502,6 @@ class AutoScaling:
         if self._target is None:
             raise _not_found(f"No scalable target registered for {self._words(resource_id, dimension)}")
         return self._target
-
-
-def _listed(policy: _Policy) -> list[dict[str, str]]:
-    return [{"AlarmName": alarm.name, "AlarmARN": alarm.arn} for alarm in (policy.high, policy.low)]
 
 
 def _check_tags(tags: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 
 from sm_locust.local.autoscaling import AutoScaling
 from sm_locust.target_tracking import PERIOD
@@ -21,10 +20,9 @@ AFTER = 0.01
 class Controller:
     """Periods start at whole multiples of 60 / speed Unix seconds, as CloudWatch's do."""
 
-    def __init__(self, autoscaling: AutoScaling, speed: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, autoscaling: AutoScaling, speed: int) -> None:
         self._autoscaling = autoscaling
         self._period = PERIOD // speed
-        self._clock = clock
 
     def next_tick(self, now: float) -> float:
         """When the period that holds `now` is over."""
@@ -32,11 +30,11 @@ class Controller:
 
     async def run(self) -> None:
         """Ticks until cancelled. A tick that fails is logged, and the next one comes."""
-        due = self.next_tick(self._clock())
+        due = self.next_tick(time.time())
         while True:
-            await asyncio.sleep(due + AFTER - self._clock())
+            await asyncio.sleep(due + AFTER - time.time())
             try:
-                self._autoscaling.tick(max(self._clock(), due))
+                self._autoscaling.tick(max(time.time(), due))
             except Exception:
                 logging.getLogger(__name__).exception("automatic scaling failed at %s", due)
-            due = max(due + self._period, self.next_tick(self._clock()))
+            due = max(due + self._period, self.next_tick(time.time()))

@@ -45,13 +45,7 @@ class Proxied(NamedTuple):
 class Gateway:
     """Lets requests in by the settings, has the function answer them, and names its own ids."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        sessions: Sessions,
-        function: Function,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, settings: Settings, sessions: Sessions, function: Function) -> None:
         self._auth = settings.gateway_auth
         self._api_key = settings.gateway_api_key.encode()
         self._verifier = Verifier(
@@ -62,7 +56,7 @@ class Gateway:
             "execute-api",
             sessions,
         )
-        self._bucket = Bucket(settings.gateway_rate, settings.gateway_burst, clock)
+        self._bucket = Bucket(settings.gateway_rate, settings.gateway_burst, time.monotonic)
         self._function = function
         self._timeout = settings.gateway_timeout
         self._numbers = itertools.count(1)

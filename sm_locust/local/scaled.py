@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sm_locust.local.metrics import component_dimensions, variant_dimensions
 from sm_locust.local.settings import Settings
 
+NAMESPACE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
 

@@ -112,7 +112,8 @@ class Verifier:
             raise _incomplete(f"Credential must have exactly 5 slash-delimited elements, got '{credential}'")
         access_key_id, date, region, service, terminator = scope
         if region != self._region:
-            raise _invalid(f"Credential should be scoped to a valid region, not '{region}'. ")
+            here = f"The local endpoint is in '{self._region}'"  # AWS leaves it at the first sentence
+            raise _invalid(f"Credential should be scoped to a valid region, not '{region}'. {here}. ")
         if service != self._service:
             raise _invalid(f"Credential should be scoped to correct service: '{self._service}'. ")
         if terminator != "aws4_request":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,9 +40,8 @@ class _Order(BaseModel):
 class EndpointState:
     """Times are Unix seconds. Once `deleted`, no order brings it back."""
 
-    def __init__(self, fleet: Fleet, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._clock = clock
         self._ordered = IN_SERVICE
         self._until = -math.inf
         self._ordered_at = -math.inf
@@ -52,11 +50,11 @@ class EndpointState:
     @property
     def status(self) -> str:
         """DescribeEndpoint's EndpointStatus."""
-        return self._ordered if self._clock() < self._until else self._fleet.status
+        return self._ordered if time.time() < self._until else self._fleet.status
 
     @property
     def modified_at(self) -> float:
-        now = self._clock()
+        now = time.time()
         return max(self._fleet.modified_at, self._ordered_at if now < self._until else min(self._until, now))
 
     def order(self, body: bytes) -> None:
@@ -64,6 +62,6 @@ class EndpointState:
         order = read(_Order, body)
         if self.deleted:
             raise ValueError(f"status {order.status!r}: the endpoint was deleted")
-        now = self._ordered_at = self._clock()
+        now = self._ordered_at = time.time()
         self._ordered = order.status
         self._until = now if order.status == IN_SERVICE else now + order.seconds

@@ -11,14 +11,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sm_locust.analysis.watched import SHARED, Setting
+from sm_locust.analysis.periods import SHARED
+from sm_locust.analysis.watched import Setting
 from sm_locust.plugin.so_far import SoFar
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.ledger import Event, Planned, Sample, Step
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.rounding import in_ms
-from sm_locust.record.run import Event, Plan, Sample
-from sm_locust.record.step import Step
 from sm_locust.report import wording
 from sm_locust.schedule import Schedule
 
@@ -123,7 +123,7 @@ class Board:
 
     # -- fed by the live run -----------------------------------------------------------------------------------------
 
-    def plan(self, row: Plan) -> None:
+    def plan(self, row: Planned) -> None:
         """The plan of the second past."""
         second = self._second(int(row.second))
         second.planned = (second.planned or 0.0) + row.planned

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from sm_locust.record.histogram import Histogram, middle_us
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.run import Plan
+from sm_locust.record.ledger import Planned
 from sm_locust.report.wording import printable
 
 OTHER = "(other)"
@@ -58,7 +58,7 @@ class Exposed:
         self._in_flight.clear()
         self._past.clear()
 
-    def plan(self, row: Plan) -> None:
+    def plan(self, row: Planned) -> None:
         self.planned += row.planned
 
     def count(self, counted: Interval, latency: str | None, lateness: str | None) -> None:

@@ -23,11 +23,11 @@ from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner
 
+from sm_locust.analysis.periods import NEVER_ARRIVED
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED, CUT_SHORT
-from sm_locust.analysis.watched import NEVER_ARRIVED, Setting
+from sm_locust.analysis.watched import Setting
 from sm_locust.aws import subjects
-from sm_locust.aws.metrics import REQUESTS
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import Generator
@@ -50,8 +50,8 @@ from sm_locust.plugin.watch import Watch
 from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
-from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import (
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event, Planned, Sample
+from sm_locust.record.meta import (
     ALL_LOST,
     BY_HAND,
     COMPLETE,
@@ -61,14 +61,9 @@ from sm_locust.record.run import (
     SEARCHED,
     STOPPED,
     USED_UP,
-    WORKER_BACK,
-    WORKER_LOST,
-    Event,
-    Plan,
-    Run,
-    RunError,
-    Sample,
 )
+from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
+from sm_locust.record.run import Run, RunError
 from sm_locust.report import folder, text, wording
 from sm_locust.schedule import Schedule
 
@@ -475,7 +470,7 @@ class LiveRun:
         if until <= active.planned_until:
             return
         planned = active.schedule.expected(until) if active.schedule else active.commanded.expected(until)
-        row = Plan(active.planned_until, until, planned - active.planned, active.users)
+        row = Planned(active.planned_until, until, planned - active.planned, active.users)
         active.planned_until, active.planned, active.users = until, planned, active.commanded.users
         active.progress.plan(row)
         if self.exposed is not None:
@@ -740,7 +735,8 @@ class LiveRun:
             active.run.finish(**meta)
             self.summary = folder.write(active.run)
             # In the web UI this is the only word of it, for a headless run the first.
-            logger.info("%s; open %s", text.verdict(self.summary), active.run.folder / "report.html")
+            then = f"open {active.run.folder / 'report.html'}" if last else "CloudWatch's last minutes are to come"
+            logger.info("%s; %s", text.verdict(self.summary), then)
             if active.board is not None:
                 said = " ".join(filter(None, (wording.stopped(self.summary), wording.headline(self.summary))))
                 active.board.conclude(self.summary.as_dict(), said, last=last)
@@ -776,7 +772,7 @@ def _board(active: Active) -> Board:
         active.order.speed,
         active.schedule,
         period_s=config.cloudwatch.period,
-        source=subjects.known(config).source(REQUESTS) if active.watch is not None else "",
+        source=subjects.known(config).source(SAGEMAKER) if active.watch is not None else "",
         limits={} if active.searching is not None else config.slo.limits(),
         meta=active.run.meta,
     )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
+from sm_locust.fields import shown
 from sm_locust.schedule import SPEEDS
 
 RUN_DIR = "runs"
@@ -43,20 +44,29 @@ class Options:
 
     @classmethod
     def parsed(cls, values: Any) -> Options:
-        """From a mapping of Locust's parsed options, or of the web UI's form over them."""
+        """From a mapping of Locust's parsed options, or of the web UI's form over them. Raises ConfigError."""
         return cls(
             values.get("sm_config") or None,
             values.get("sm_run_dir") or RUN_DIR,
-            int(values.get("sm_speed") or 1),
+            _whole(values, "sm_speed") or 1,
             values.get("sm_endpoint") or None,
             values.get("sm_region") or None,
             values.get("sm_url") or None,
             values.get("sm_capacity") or None,
             not values.get("sm_no_rebalancing"),
-            int(values.get("sm_metrics_port") or 0),
+            _whole(values, "sm_metrics_port"),
             values.get("sm_metrics_host") or METRICS_HOST,
             values.get("sm_environment") or None,
         )
+
+
+def _whole(values: Any, name: str) -> int:
+    """0 where nothing is given: a form may hold anything."""
+    given = values.get(name) or 0
+    try:
+        return int(given)
+    except ValueError:
+        raise ConfigError(f"--{name.replace('_', '-')} {shown(given)} is not accepted: a whole number") from None
 
 
 def add_options(parser: Any) -> None:

@@ -282,9 +282,10 @@ def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source
     planned = config.schedule()
     if planned is None or (schedule is not None and schedule.as_dicts() == planned.as_dicts()):
         return
-    instead = "Locust's own user count is the plan" if source == "users" else f"{source} is played"
+    instead = "Locust's own user count (-u) is the plan" if source == "users" else f"{source} is played"
     logger.warning(
-        "the phases of the configuration are not played: %s; shapes/from_config.py, and no other shape, plays them",
+        "the phases of the configuration are not played: %s; shapes/from_config.py in -f, without another shape, "
+        "plays them",
         instead,
     )
 

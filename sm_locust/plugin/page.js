@@ -165,7 +165,7 @@
   const make = () => {
     new Chart({ title: "Arrivals a second", nothing: QUIET, lines: [
       { label: "planned", color: "planned" }, { label: "delivered", color: "main" }] });
-    new Chart({ title: "Latency from the planned time, ms (log)", log: true, nothing: QUIET, lines: [
+    new Chart({ title: "Latency from the scheduled time, ms (log)", log: true, nothing: QUIET, lines: [
       { label: "p50", color: "main", how: "max", said: ms }, { label: "p99", color: "second", how: "max", said: ms }] });
     new Chart({ title: "Failed and dropped, a second", whole: true, nothing: QUIET, lines: [
       { label: "failed", color: "second", how: "max" }, { label: "dropped", color: "third", how: "max" }] });

@@ -14,7 +14,7 @@ from rich.cells import cell_len, set_cell_size
 
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.run import Plan
+from sm_locust.record.ledger import Planned
 from sm_locust.report.wording import printable
 from sm_locust.schedule import Schedule
 
@@ -69,7 +69,7 @@ class Progress:
         self.doing = ""  # what a search is at
         self.instances = ""  # in service, in words; empty where nobody knows
 
-    def plan(self, row: Plan) -> None:
+    def plan(self, row: Planned) -> None:
         """The plan of the second past."""
         self._planned, self._over = row.planned, row.until - row.second
 

@@ -15,7 +15,7 @@ from sm_locust.analysis.search import Search
 from sm_locust.config import ERROR_RATE, RunConfig
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.step import Step
+from sm_locust.record.ledger import Step
 
 HISTOGRAMS = ("latency", "service_time", "lateness")
 

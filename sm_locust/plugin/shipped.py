@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sm_locust.record.interval import HISTOGRAMS
-from sm_locust.record.run import Sample, read_failure, read_interval
+from sm_locust.record.ledger import Sample, read_failure, read_interval
 
 MOST = 1e9  # in flight, cores of a CPU, seconds that a clock is wrong
 LATE = 1800.0  # seconds that a process may be ahead of its master: a machine that slept has stopped its own clock

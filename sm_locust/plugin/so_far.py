@@ -14,7 +14,7 @@ from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.rules import MODEL_LATENCY, Rule, SloResult, Stretch
 from sm_locust.analysis.verdict import MAX_CPU, Verdict, endpoint_drops
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.run import Event, Sample
+from sm_locust.record.ledger import Event, Sample
 from sm_locust.schedule import Schedule
 
 # Reasons that say nothing of a run that goes on: its requests are in flight and its phases are still to come.

@@ -14,8 +14,8 @@ from sm_locust.analysis.verdict import allowed_off
 from sm_locust.aws import subjects
 from sm_locust.config import RunConfig
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.observation import Observation
-from sm_locust.record.run import Plan, Sample
 from sm_locust.schedule import Schedule
 
 TAKEN = 0.02  # seconds after a full second at which a process takes what it has counted
@@ -58,7 +58,7 @@ class StopWhen:
             self._rules.count(Interval.decode(row, HISTOGRAMS), told)
         self._rules.sample(sample)
 
-    def plan(self, row: Plan) -> None:
+    def plan(self, row: Planned) -> None:
         self._rules.plan(row.second, row.planned)
 
     def observed(self, observations: Iterable[Observation]) -> None:

@@ -16,17 +16,17 @@ import gevent
 from gevent.event import Event
 
 from sm_locust.aws import scaling, serving, subjects
-from sm_locust.aws.alarms import Alarms
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
 from sm_locust.aws.endpoint import NOT_FOUND
-from sm_locust.aws.metrics import API, COUNT, REQUESTS
+from sm_locust.aws.events import Alarms, activities
+from sm_locust.aws.metrics import COUNT
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.plugin.settling import Settling
 from sm_locust.prices import Seen
 from sm_locust.record.clock import RunClock, iso
-from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
+from sm_locust.record.observation import API_GATEWAY, ENDPOINT_GONE, SAGEMAKER, Observation, ScalingEvent
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Watch:
         self._find_subjects()
         now = time.time()
         self._told(self._ask("metrics", lambda: self._new_cloudwatch(now).pull(now - self._period, now)))
-        self._ask("activities", lambda: scaling.activities(self._config, now, self._clock.speed, since=now))
+        self._ask("activities", lambda: activities(self._config, now, self._clock.speed, since=now))
 
     # -- while the load goes -----------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Watch:
 
     def _invocations(self) -> dict[tuple[str, float], float]:
         """Of all that our requests may have gone to: source and schedule seconds → the count."""
-        ours = {subject.source(REQUESTS) for subject in self._known.found if subject.ours}
+        ours = {subject.source(SAGEMAKER) for subject in self._known.found if subject.ours}
         return {
             (point.source, point.at_s): point.value
             for point in self._points.values()
@@ -185,7 +185,7 @@ class Watch:
         counts = [sum(self._invocations().values())]
         for subject in self._known.found:
             if subject.kind == "api" and not subject.usual:
-                name = (subject.source(API), REQUESTS_TO_API, COUNT)
+                name = (subject.source(API_GATEWAY), REQUESTS_TO_API, COUNT)
                 counts.append(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == name))
         return round(min(counts))
 
@@ -295,11 +295,9 @@ class Watch:
             self._level = (there.desired, there.current)
             fresh.append(ScalingEvent(self._now_s(), there.desired, there.current, ""))
         started_at, speed = self._clock.started_at, self._clock.speed
-        activities = self._ask(
-            "activities", lambda: scaling.activities(self._config, started_at, speed, since=started_at)
-        )
+        happened = self._ask("activities", lambda: activities(self._config, started_at, speed, since=started_at))
         alarms = self._ask("alarms", lambda: self._alarms.changes(started_at, speed, since=started_at))
-        fresh += [event for event in [*(activities or []), *(alarms or [])] if event not in self._events]
+        fresh += [event for event in [*(happened or []), *(alarms or [])] if event not in self._events]
         if fresh:
             self._events.update(fresh)
             self._found([], fresh)

@@ -1,9 +1,11 @@
-"""What has to be on disk before anything relies on it."""
+"""What has to be on disk before anything relies on it, and what may be read from there."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -30,3 +32,10 @@ def write_whole(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
+
+
+def regular(path: Path) -> Path:
+    """The same path, of a file. Raises OSError for anything else: whoever reads from a pipe may wait for ever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path

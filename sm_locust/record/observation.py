@@ -13,14 +13,21 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+# Namespaces of CloudWatch's.
+SAGEMAKER, API_GATEWAY, LAMBDA = "AWS/SageMaker", "AWS/ApiGateway", "AWS/Lambda"
+
+
+def source_of(namespace: str, label: str) -> str:
+    """Of a subject's points: `label` is empty for the watched variant."""
+    return f"{namespace}:{label}" if label else namespace
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One point of a CloudWatch metric: of the watched variant, or of another subject of the run (aws/subjects).
 
     at_s       schedule seconds since the run's start at which its period began; below 0 for one that began before it
-    source     the namespace, such as AWS/SageMaker; of another subject than the watched variant, with a colon and its
-               label, such as AWS/SageMaker:variant/B
+    source     see `source_of`: AWS/SageMaker, or AWS/SageMaker:variant/B
     metric     CloudWatch's name
     statistic  CloudWatch's name: Sum, Average, SampleCount, Maximum, p50 … p99.9
     value      latencies in milliseconds, counts and percentages as CloudWatch gave them

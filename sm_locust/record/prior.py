@@ -108,19 +108,9 @@ class Prior:
                 f"{folder}: not a folder of an experiment or of scaling apply: no {' and no '.join(NAMES)}"
             )
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as e:
-            raise PriorError(f"{path}: cannot be read: {e}") from None
-        version = found.get("schema_version") if isinstance(found, dict) else None
-        if version != SCHEMA_VERSION:
-            raise PriorError(f"{path}: schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
-        for key, kind in _REQUIRED.items():
-            if not isinstance(found.get(key), kind):
-                raise PriorError(f"{path}: {key}: missing, or no {kind.__name__}: it was not written by this sm-locust")
-        wrong = _wrong(found)
-        if wrong:
-            raise PriorError(f"{path}: {wrong}: it was not written by this sm-locust")
-        return cls(path, found)
+            return cls(path, read(path))
+        except ValueError as e:
+            raise PriorError(f"{path}: {e}") from None
 
     def __repr__(self) -> str:
         return f"Prior({str(self.path)!r})"
@@ -213,6 +203,28 @@ class Prior:
         self.write(restored=done, not_restored=not_restored, **at)
 
 
+def read(path: Path) -> dict[str, Any]:
+    """What a record's file holds. Raises ValueError, a sentence without the path, for what is none that we know."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as e:
+        raise ValueError(f"cannot be read: {e}") from None
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {version!r}; this sm-locust reads {SCHEMA_VERSION}")
+    wrong = next(
+        (
+            f"{key}: missing, or no {kind.__name__}"
+            for key, kind in _REQUIRED.items()
+            if not isinstance(found.get(key), kind)
+        ),
+        "",
+    ) or _wrong(found)
+    if wrong:
+        raise ValueError(f"{wrong}: it was not written by this sm-locust")
+    return dict(found)
+
+
 def unrestored(run_dir: str | Path) -> list[Prior]:
     """The records in a folder of runs whose scaling was not put back, oldest first; what is no record is passed over.
 
@@ -278,6 +290,9 @@ def _wrong(found: dict[str, Any]) -> str:
         return "stages: no list of mappings with stage"
     if not isinstance(found.get("locust", []), list) or not isinstance(found.get("replace", False), bool):
         return "locust or replace: no list, or neither true nor false"
+    restored, not_restored = found.get("restored", []), found.get("not_restored", "")
+    if not isinstance(restored, list) or not all(isinstance(said, str) for said in [*restored, not_restored]):
+        return "restored or not_restored: no list of texts, or no text"
     for key in ("restored_at", "config_file"):
         if found.get(key) is not None and not (isinstance(found[key], str) and found[key]):
             return f"{key}: no text"

@@ -25,9 +25,10 @@ from sm_locust.record.disk import write_whole
 from sm_locust.record.run import Run, RunError
 from sm_locust.report import compare_page, markdown, pair, several
 from sm_locust.report.markdown import items, titled
-from sm_locust.report.text import DIM, WARN, console_for, print_table
+from sm_locust.report.text import DIM, WARN, console_for, print_end, print_table
 
 MARKDOWN, JSON, PAGE = "compare.md", "compare.json", "compare.html"
+FILES = f"{PAGE}, {MARKDOWN}, {JSON}"
 
 LOG_WIDTH = 100  # columns where there is no terminal to ask
 _STATES = {"held": "green", "broken": "bold red", "cannot be told": WARN}
@@ -98,7 +99,7 @@ def render_several(found: Several) -> str:
 def _tables(found: Several) -> list[str]:
     return [
         items(several.doubts(found)),
-        titled("What one instance sustains", several.capacities(found)),
+        titled(several.sustained(found), several.capacities(found)),
         titled("What it costs", several.costs(found)),
     ]
 
@@ -124,8 +125,8 @@ def render(comparison: Comparison, configurations: Several | None = None, judged
         titled("Minutes", pair.minutes(comparison)),
         titled("What became of the instances", pair.events(comparison)),
     ]
-    if comparison.restored:
-        parts.append(f"## What was put back\n\n{items(pair.restored(comparison))}")
+    if restored := pair.restored(comparison):
+        parts.append(f"## What was put back\n\n{items(restored)}")
     parts.append(titled("What ran", pair.facts(comparison)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -137,7 +138,7 @@ def show(
 
     folder  where the files are, as the reader would call it
     load    as `write` has it
-    judged  what became of the rules of --fail-if: said last, where an exit code is explained
+    judged  what became of the rules of --fail-if, which explain the exit code
     """
     console = console_for(stream, LOG_WIDTH)
     console.print()
@@ -153,8 +154,11 @@ def show(
         pair.changes(comparison),
     ):
         print_table(console, each)
-    for sentence in pair.restored(comparison):
-        console.print(Text(sentence, style=DIM))
+    if restored := pair.restored(comparison):
+        console.print()
+        console.print(Text("What was put back:", style=DIM))
+    for sentence in restored:
+        console.print(Text(f"  {sentence}", style=DIM))
     if (found := of_pair(comparison, load)) is not None:
         console.print()
         _show_configurations(console, found)
@@ -162,7 +166,8 @@ def show(
         console.print()
     for state, sentence in pair.rules(judged):
         console.print(Text(sentence, style=_STATES[state]))
-    _show_folder(console, folder)
+    summaries = {f"{name}: ": side.summary for name, side in zip(pair.SIDES, comparison.sides, strict=True)}
+    print_end(console, summaries, folder, FILES)
 
 
 def show_several(found: Several, folder: Path, stream: TextIO) -> None:
@@ -171,7 +176,7 @@ def show_several(found: Several, folder: Path, stream: TextIO) -> None:
     console.print()
     _show_configurations(console, found)
     print_table(console, several.facts(found))
-    _show_folder(console, folder)
+    print_end(console, {}, folder, FILES)
 
 
 def _show_configurations(console: Console, found: Several) -> None:
@@ -181,9 +186,3 @@ def _show_configurations(console: Console, found: Several) -> None:
         console.print(Text(warning, style=WARN))
     for each in (several.capacities(found), several.costs(found)):
         print_table(console, each)
-
-
-def _show_folder(console: Console, folder: Path) -> None:
-    console.print()
-    # Never wrapped: it is there to be copied.
-    console.print(Text(f"{folder}/  ({PAGE}, {MARKDOWN}, {JSON})"), soft_wrap=True)

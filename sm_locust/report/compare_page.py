@@ -19,7 +19,7 @@ from sm_locust.analysis.several import Several
 from sm_locust.analysis.summary import Summary
 from sm_locust.report import intervals, pair, pair_figures, rate_figures, several, several_figures
 from sm_locust.report.curves import Chart
-from sm_locust.report.page import chart_place, chart_title, document, folded, section, table
+from sm_locust.report.page import chart_place, chart_title, document, folded, prose, section, table
 
 
 def render_several(found: Several, summaries: Sequence[Summary] = ()) -> str:
@@ -61,9 +61,9 @@ class _Charts:
 
 
 def _configurations(found: Several) -> list[str]:
-    sustained = several.capacities(found)
+    title, sustained = several.sustained(found), several.capacities(found)
     return [
-        f"<section><h2>What one instance sustains</h2>{intervals.render(found)}{table(sustained)}</section>",
+        f"<section><h2>{title}</h2>{intervals.render(found)}{table(sustained)}</section>",
         section("What it costs", several.costs(found)),
     ]
 
@@ -91,7 +91,7 @@ def _panels(
 
 
 def _doubts(sentences: list[str]) -> str:
-    items = "".join(f'<li class="warn">{escape(sentence)}</li>' for sentence in sentences)
+    items = "".join(f'<li class="warn">{prose(sentence)}</li>' for sentence in sentences)
     return f'<section class="card warn"><h2>To know when reading this</h2><ul>{items}</ul></section>' if items else ""
 
 

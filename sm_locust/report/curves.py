@@ -94,6 +94,10 @@ def in_seconds(chart: Chart) -> Chart:
     )
 
 
+def is_short(summary: Summary) -> bool:
+    return summary.minutes.end * summary.speed / 60 < SHORT
+
+
 def slo_lines(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[float, str]]:
     """Limits in milliseconds; those that are the same are one line with all names."""
     names: dict[float, list[str]] = {}

@@ -8,13 +8,14 @@ from typing import Any
 
 from sm_locust.analysis.heat import Heat
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import Period, Split
 from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_LATENESS_BUDGET
-from sm_locust.analysis.watched import Period, Split, Watched
+from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.report import wording
-from sm_locust.report.curves import SHORT, Chart, Curve, in_ms, in_seconds, label, middle, phases, rounded, slo_lines
+from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, phases, rounded, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
 OURS, CLOUDWATCH = "source: the load generator", "source: CloudWatch"  # every figure says whose numbers it shows
@@ -26,8 +27,7 @@ def of(summary: Summary) -> list[Chart]:
     if not summary.minutes.rows or not (whole.planned or whole.sent):
         return []
     charts = [_complete(chart) for chart in _Figures(summary).all()]
-    short = summary.minutes.end * summary.speed / 60 < SHORT
-    return [in_seconds(chart) for chart in charts] if short else charts
+    return [in_seconds(chart) for chart in charts] if is_short(summary) else charts
 
 
 def _complete(chart: Chart) -> Chart:

@@ -17,10 +17,7 @@ _ROOM = 1.04  # to the right of the highest: what is open goes on there
 def render(found: Several) -> str:
     """Of one instance each; empty where nobody has a capacity."""
     names = several.labels(found)
-    rates = [
-        (names[one.run_id] + ("*" if one.rates is not None and one.is_of_the_endpoint else ""), one.rates)
-        for one in found.configurations
-    ]
+    rates = [(names[one.run_id] + several.star(one), one.rates) for one in found.configurations]
     top = max((of.value if of.high is None else of.high for _, of in rates if of is not None), default=0.0) * _ROOM
     if not top:
         return ""

@@ -8,6 +8,7 @@ at the end of the page, which takes every colour from the style sheet.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
@@ -175,10 +176,15 @@ def _figures(summary: Summary, charts: list[Chart]) -> Iterator[str]:
 
 def _reasons(reasons: Iterable[Reason]) -> str:
     found = "".join(
-        f'<li class="{"bad" if reason.invalidates else "warn"}">{escape(wording.printable(reason.text))}</li>'
+        f'<li class="{"bad" if reason.invalidates else "warn"}">{prose(wording.printable(reason.text))}</li>'
         for reason in reasons
     )
     return f'<ul class="gaps">{found}</ul>' if found else ""
+
+
+def prose(text: str) -> str:
+    """A sentence as HTML: no line of it ends inside the name of an option."""
+    return re.sub("--[a-z-]+", r'<span class="option">\g<0></span>', escape(text))
 
 
 def _class(good: bool | None) -> str:

@@ -67,13 +67,15 @@ def doubts(comparison: Comparison) -> list[str]:
         found.append("The two runs played different phases: their minutes are paired by the time since the start.")
     for name, side in zip(SIDES, comparison.sides, strict=True):
         found += [f"{name}: {gap}" for gap in wording.gaps(side.summary.watched)]
-    if comparison.not_restored:
-        found.append(printable(f"Scaling is not as it was: {comparison.not_restored}"))
+    if comparison.borrowed and comparison.borrowed.unreadable:
+        found.append(printable(f"Whether scaling was put back is not known: {comparison.borrowed.unreadable}"))
+    if comparison.borrowed and comparison.borrowed.not_restored:
+        found.append(printable(f"Scaling is not as it was: {comparison.borrowed.not_restored}"))
     return found
 
 
 def restored(comparison: Comparison) -> list[str]:
-    return [printable(sentence) for sentence in comparison.restored]
+    return [printable(sentence) for sentence in comparison.borrowed.restored] if comparison.borrowed else []
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -110,9 +112,14 @@ def _totals(side: Side) -> dict[str, str]:
         "ModelLatency mean, worst minute": _worst(side.worst("model_latency_mean")),
         "service time mean, worst minute": _worst(side.worst("service_time_mean")),
         "busiest minute for one instance": number(watched.most_per_instance if watched else None),
-        "capacity, requests a second": several.capacity(summary.capacity),
+        "capacity, requests a second": several.capacity(summary.capacity, _whole(side)),
         "what limits it": several.limit(summary.capacity),
     }
+
+
+def _whole(side: Side) -> str:
+    """What is called where nobody knows of its instances."""
+    return "the endpoint" if side.summary.on_sagemaker else "the target"
 
 
 _DIRECTIONS: dict[Direction | None, str] = {
@@ -128,7 +135,7 @@ def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
     """What changed, by how much of BEFORE's, and whether for the better."""
     rows = tuple(
         (
-            _name(each.metric) + (_of(each) if each.metric == CAPACITY else ""),
+            _name(each, _whole(comparison.after)),
             _DIRECTIONS[each.direction],
             _figure(each.metric, each.before),
             _figure(each.metric, each.after),
@@ -144,22 +151,22 @@ def differences(comparison: Comparison, found: Sequence[Difference]) -> Table:
     return Table(("figure", "AFTER is", *SIDES, "change"), rows, words=2, note=" ".join(notes))
 
 
-def _name(metric: str) -> str:
-    """`latency p99` of latency_p99."""
+def _name(found: Difference, whole: str) -> str:
+    """`latency p99` of latency_p99.
+
+    whole  what a capacity is of, if it is not of one instance
+    """
+    metric = found.metric
     if metric == DELIVERED:
         return "delivered"
     if metric == CAPACITY:
-        return "capacity, requests a second"
+        return f"capacity, requests a second for {'one instance' if found.before.one else whole}"
     if metric == ERROR_RATE:
         return "error rate"
     measure, _, statistic = metric.rpartition("_")
     if measure != MODEL_LATENCY:
         return f"{measure.replace('_', ' ')} {statistic}"
     return f"ModelLatency {statistic}" + ("" if statistic in ("mean", "max") else ", highest minute")
-
-
-def _of(found: Difference) -> str:
-    return f" for {'one instance' if found.before.one else 'the endpoint'}"
 
 
 def _figure(metric: str, found: Figure) -> str:
@@ -230,8 +237,13 @@ def _worst(found: tuple[int, float] | None) -> str:
 
 
 def minutes(comparison: Comparison, at_most: int | None = wording.TABLE_ROWS) -> Table:
-    """Minute by minute, thinned evenly to `at_most` rows; where either began to break always stays."""
+    """Minute by minute, thinned evenly to `at_most` rows; where either began to break always stays.
+
+    Empty where there is but one minute, or a part of it: the totals say that.
+    """
     pairs = comparison.pairs
+    if len(pairs) < 2:
+        return Table((), ())
     watched = any(m is not None and m.model_latency_mean is not None for _, *both in pairs for m in both)
     shown = pairs
     if at_most is not None and len(pairs) > at_most:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
-from sm_locust.report.curves import Chart, Curve, in_ms, label, middle, phases, rounded, slo_lines
+from sm_locust.analysis.minutes import Span
+from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, phases, rounded, slo_lines
 
 
 def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
@@ -19,24 +20,35 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
     kinds = sorted({kind for side in comparison.sides for kind in side.summary.minutes.whole.requests.by_kind})
     dropped = any(side.summary.minutes.whole.arrivals.dropped for side in comparison.sides)
     watched = any(minute.model_latency_mean is not None for side in comparison.sides for minute in side.minutes)
+    short = all(is_short(side.summary) for side in comparison.sides)
+    each = "second" if short else "minute"
 
     def pair(build: Callable[[Side, dict[str, Any]], Chart]) -> tuple[Chart, Chart]:
         before, after = (
-            build(side, {"phases": phases(side.summary), "until": round(until, 4), "width": 1.0})
+            build(side, {"phases": phases(side.summary), "until": round(until, 4), "width": 1 / 60 if short else 1.0})
             for side in comparison.sides
         )
         common = _range(before, after)
-        return replace(before, range=common), replace(after, range=common)
+        before, after = replace(before, range=common), replace(after, range=common)
+        return (in_seconds(before), in_seconds(after)) if short else (before, after)
+
+    def spans(side: Side) -> list[Span]:
+        """What a curve has points of: a run of a minute would be but one."""
+        return side.summary.minutes.series if short else side.summary.minutes.rows
+
+    def curve(name: str, role: str, side: Side, value: Callable[[Minute], float | None]) -> Curve:
+        found = [(middle(span), rounded(value(side.during(span)))) for span in spans(side)]
+        return Curve(name, role, [x for x, _ in found], [y for _, y in found])
 
     target = comparison.per_instance_target
     limits = [] if target is None else [(target, f"scaling target {target:,.10g} per instance")]
 
     def invocations(side: Side, axis: dict[str, Any]) -> Chart:
         # Without CloudWatch what was sent stands for what was invoked; nothing stands for the instances' share.
-        curves = [_of_minutes("Invocations", "invocations", side, lambda minute: minute.invocations)]
+        curves = [curve("Invocations", "invocations", side, lambda minute: minute.invocations)]
         if not watched:
-            curves = [_of_minutes("sent", "invocations", side, lambda minute: minute.sent)]
-        curves.append(_of_minutes("per instance", "per-instance", side, lambda minute: minute.per_instance))
+            curves = [curve("sent", "invocations", side, lambda minute: minute.sent)]
+        curves.append(curve("per instance", "per-instance", side, lambda minute: minute.per_instance))
         return Chart(
             "Invocations and invocations per instance" if watched else "Invocations",
             "a minute, as CloudWatch counted them" if watched else "sent a minute; CloudWatch was not watched",
@@ -53,17 +65,17 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
         source = "by CloudWatch" if watched else "from the send, by the load generator"
         return Chart(
             "ModelLatency" if watched else "Service time",
-            f"mean of each minute in ms, {source}; logarithmic",
+            f"mean of each {each} in ms, {source}; logarithmic",
             "ms",
             "lines",
             True,
-            [_of_minutes(name, role, side, lambda m: in_ms(m.model_latency_mean if watched else m.service_time_mean))],
+            [curve(name, role, side, lambda m: in_ms(m.model_latency_mean if watched else m.service_time_mean))],
             slo_lines(side.summary, lambda metric: metric.endswith("_mean")),
             **axis,
         )
 
     def errors(side: Side, axis: dict[str, Any]) -> Chart:
-        rows = side.summary.minutes.rows
+        rows = spans(side)
         xs = [middle(row) for row in rows]
         curves = [
             Curve(label(k), "error", xs, [rounded(row.per_minute(row.requests.by_kind.get(k, 0))) for row in rows])
@@ -84,25 +96,19 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
         )
 
     def instances(side: Side, axis: dict[str, Any]) -> Chart:
-        curve = _of_minutes("instances", "instances", side, lambda minute: minute.instances)
         return Chart(
             "Instances in service",
             "their number, as CloudWatch's periods and scaling saw it",
             "in service",
             "steps",
             False,
-            [curve],
+            [curve("instances", "instances", side, lambda minute: minute.instances)],
             [],
             **axis,
         )
 
     charts = [pair(invocations), pair(latency), pair(errors), pair(instances)]
     return [both for both in charts if any(y is not None for chart in both for c in chart.curves for y in c.y)]
-
-
-def _of_minutes(name: str, role: str, side: Side, value: Callable[[Minute], float | None]) -> Curve:
-    xs = [middle(row) for row in side.summary.minutes.rows]
-    return Curve(name, role, xs, [rounded(value(minute)) for minute in side.minutes])
 
 
 def _range(*charts: Chart) -> tuple[float, float] | None:

@@ -255,5 +255,7 @@ def _long(seconds: float) -> str:
 
 
 def _fact(console: Console, label: str, value: str) -> None:
-    for i, line in enumerate(textwrap.wrap(wording.printable(value), max(20, console.width - LABELS))):
+    for i, line in enumerate(
+        textwrap.wrap(wording.printable(value), max(20, console.width - LABELS), break_on_hyphens=False)
+    ):
         console.print(Text.assemble((f"{label if i == 0 else '':{LABELS}}", DIM), line), soft_wrap=True)

@@ -81,14 +81,23 @@ def banners(several: Several) -> list[str]:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
+def sustained(several: Several) -> str:
+    """The title over what they sustain."""
+    return f"What {'one instance' if _on_sagemaker(several) else 'each target'} sustains"
+
+
+def _on_sagemaker(several: Several) -> bool:
+    return any(one.sagemaker for one in several.configurations)
+
+
 def capacities(several: Several) -> Table:
-    """What one instance of each sustains."""
+    """What one instance of each sustains, or each target where there is no endpoint."""
     names, rows = labels(several), []
     for one in several.configurations:
         found, near = one.rates, one.near
         rows.append(
             (
-                names[one.run_id] + ("*" if found is not None and one.is_of_the_endpoint else ""),
+                names[one.run_id] + star(one),
                 "not valid" if one.invalid else "valid",
                 UNKNOWN if found is None else rate(found.value),
                 interval(found),
@@ -101,14 +110,20 @@ def capacities(several: Several) -> Table:
     notes = [f"Interval: {_confidence(several)}. Latency: from the schedule, close below the capacity."]
     if any(name.endswith("*") for name, *_ in rows):
         notes.append("* of the whole endpoint: nobody knows how many instances served.")
-    header = ("configuration", "verdict", "one a second", "interval", "one a minute", "limited by")
+    each = "one " if _on_sagemaker(several) else ""
+    header = ("configuration", "verdict", f"{each}a second", "interval", f"{each}a minute", "limited by")
     return Table((*header, "mean latency", "p99 latency"), tuple(rows), words=2, note=" ".join(notes))
 
 
+def star(one: Configuration) -> str:
+    """Behind the name of an endpoint whose capacity is not that of one instance."""
+    return "*" if one.sagemaker and one.rates is not None and one.is_of_the_endpoint else ""
+
+
 def costs(several: Several) -> Table:
-    """What the endpoint of each sustains and costs, and what the load would need of it."""
+    """What the endpoint of each sustains and costs, and what the load would need of it; empty without an endpoint."""
     names, load, rows = labels(several), several.load, []
-    for one in several.configurations:
+    for one in several.configurations if _on_sagemaker(several) else ():
         endpoint, cost = one.endpoint, one.per_million
         row = [
             names[one.run_id],
@@ -149,6 +164,8 @@ def labels(several: Several) -> dict[str, str]:
 
 
 def _label(one: Configuration) -> str:
+    if not one.sagemaker:
+        return printable(one.name)
     return _type(one) if one.instances is None else f"{one.instances} × {_type(one)}"
 
 
@@ -163,12 +180,15 @@ def interval(of: Bounded | None) -> str:
     return f"{rate(of.low)} or more" if of.high is None else f"{rate(of.low)} to {rate(of.high)}"
 
 
-def capacity(found: Capacity) -> str:
-    """`453 (441 to 467) for one instance`."""
+def capacity(found: Capacity, whole: str) -> str:
+    """`453 (441 to 467) for one instance`.
+
+    whole  what it is for where nobody knows how many instances served: the endpoint, or the target
+    """
     of = rates(found)
     if of is None:
         return UNKNOWN
-    return f"{rate(of.value)} ({interval(of)}) for {'the endpoint' if found.instances is None else 'one instance'}"
+    return f"{rate(of.value)} ({interval(of)}) for {whole if found.instances is None else 'one instance'}"
 
 
 def limit(found: Capacity) -> str:

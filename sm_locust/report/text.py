@@ -7,7 +7,7 @@ as evidence (CloudWatch period by period, what ran) is left to the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -79,10 +79,8 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     print_table(console, wording.minutes(summary))
     print_table(console, wording.workers(summary))
     _recommendation(console, summary)
-    console.print()
-    # Never wrapped: it is there to be copied.
-    console.print(Text(f"{folder}/  (report.html, summary.md, summary.json, junit.xml)"), soft_wrap=True)
     print_billing(console, summary.billing)
+    print_end(console, {"": summary}, folder, "report.html, summary.md, summary.json, junit.xml")
 
 
 def _recommendation(console: Console, summary: Summary) -> None:
@@ -122,7 +120,7 @@ def console_for(stream: TextIO, width: int) -> Console:
 
 
 def print_billing(console: Console, found: Billing | None) -> None:
-    """What still costs money, last: what a reader must not miss. Commands are never wrapped."""
+    """What still costs money. Commands are never wrapped."""
     lines = wording.billing(found)
     if not lines:
         return
@@ -135,6 +133,19 @@ def print_billing(console: Console, found: Billing | None) -> None:
         console.print(Padding(Text(what), (0, 0, 0, 2), expand=False))
         if command:
             console.print(Text(f"    {command}", style=DIM), soft_wrap=True)
+
+
+def print_end(console: Console, summaries: Mapping[str, Summary], folder: Path, files: str) -> None:
+    """The last lines, those that are seen: whether to believe it, how the SLO was kept, where all of it is.
+
+    summaries  by what stands before each
+    """
+    console.print()
+    for name, found in summaries.items():
+        valid, slo = wording.validity(found.verdict), wording.slo_title(found)
+        console.print(Text.assemble(name, state(valid, found.verdict.valid), ", ", state(slo, good(found))))
+    # Never wrapped: it is there to be copied.
+    console.print(Text(f"{folder}/  ({files})"), soft_wrap=True)
 
 
 def verdict(summary: Summary) -> str:

@@ -15,7 +15,7 @@ from sm_locust.analysis.replay import PredictedMinute, Prediction
 from sm_locust.analysis.whatif import WhatIf
 from sm_locust.report import wording
 from sm_locust.report.curves import Chart, Curve
-from sm_locust.report.page import chart_place, chart_title, document, folded, section
+from sm_locust.report.page import chart_place, chart_title, document, folded, prose, section
 from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for, print_table
 
 ROWS = 6  # of the latency's picture
@@ -48,7 +48,7 @@ def show(whatif: WhatIf, stream: TextIO) -> None:
 def render(whatif: WhatIf) -> str:
     """The same as a page that needs nothing from anywhere."""
     found = charts(whatif)
-    notes = "".join(f'<li class="warn">{escape(doubt)}</li>' for doubt in doubts(whatif))
+    notes = "".join(f'<li class="warn">{prose(doubt)}</li>' for doubt in doubts(whatif))
     body = [
         "<header>",
         f'<p class="kicker">sm_locust <span>{escape(wording.printable(whatif.summary.run_id))}</span></p>',

@@ -13,15 +13,16 @@ from typing import Any
 from sm_locust.analysis.capacity import BACKLOG, Capacity
 from sm_locust.analysis.lag import BACK, Lag
 from sm_locust.analysis.minutes import Span
+from sm_locust.analysis.periods import ModelLatency, Split
 from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY, Judgement, error_rate
 from sm_locust.analysis.summary import Onset, Summary
 from sm_locust.analysis.verdict import Reason, Verdict
-from sm_locust.analysis.watched import ModelLatency, Reconciliation, Setting, Split, Watched
+from sm_locust.analysis.watched import Reconciliation, Setting, Watched
 from sm_locust.config import ERROR_RATE, OVERHEAD
 from sm_locust.record.billing import Billing, Item
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Step
 from sm_locust.record.observation import alarm_change
-from sm_locust.record.step import Step
 from sm_locust.report import kinds
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
@@ -356,7 +357,7 @@ def tiles(summary: Summary) -> list[tuple[str, str, str]]:
         ("sent", number(whole.sent), f"of {planned(whole)} planned{_requested(whole)}"),
         ("delivered", delivered(whole), f"{number(whole.arrivals.dropped)} dropped"),
         ("busiest minute", number(busiest), "sent a minute"),
-        ("failed", number(of.failed), f"{percent(error_rate(of))} of those answered{_without_refused(of)}"),
+        ("failed", number(of.failed), f"{percent(error_rate(of))} of those that ended{_without_refused(of)}"),
         ("latency p99", ms(of.latency.quantile(0.99)), f"from the schedule; p50 {ms(of.latency.quantile(0.5))}"),
         ("service time p99", ms(of.service_time.quantile(0.99)), f"from the send; mean {ms(of.service_time.mean)}"),
         ("lateness p99", ms(of.lateness.quantile(0.99)), f"max {ms(of.lateness.max)}"),

@@ -15,10 +15,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.ledger import Event, Planned, Sample
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK, Outcome
+from sm_locust.record.prior import EXPERIMENT, Prior
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import META, Event, Plan, Run, Sample
+from sm_locust.record.run import META, Run
 from sm_locust.schedule import Phase, Schedule
 
 REFERENCE = (Phase("warm up", 3600, 200, ramp_to=600), Phase("max load", 3600, 600, ramp_to=800))
@@ -146,10 +148,18 @@ def stopped(parent: Path, **more: Any) -> Run:
     return run
 
 
-def planned(schedule: Schedule, end: float) -> list[Plan]:
+def borrowed(parent: Path, **more: Any) -> Path:
+    """The record of an experiment around the run folders of `parent`, in place of the one that is there."""
+    path = parent / EXPERIMENT
+    path.unlink(missing_ok=True)
+    Prior.create(path, resource_id="r", arn="a", config={}, speed=1, scaling_before={}, **more).release()
+    return path
+
+
+def planned(schedule: Schedule, end: float) -> list[Planned]:
     edges = [*(float(s) for s in range(int(end) + 1)), *([end] if end != int(end) else [])]
     return [
-        Plan(a, b, schedule.expected(b) - schedule.expected(a), round(schedule.rate(a))) for a, b in pairwise(edges)
+        Planned(a, b, schedule.expected(b) - schedule.expected(a), round(schedule.rate(a))) for a, b in pairwise(edges)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 
 from sm_locust.analysis.compare import Comparison
 from sm_locust.record.outcome import OK
-from sm_locust.record.run import Run, RunError
+from sm_locust.record.run import Run
+from sm_locust.report.pair import doubts
 from sm_locust.schedule import Phase
-from tests.analysis.folders import SCALED, before_and_after, played, watch
+from tests.analysis.folders import SCALED, before_and_after, borrowed, played, watch
 
 SLO = {"slo": {"latency_mean": "15ms", "error_rate": 0.05}}
 FLAT = (Phase("flat", 120, 10),)
@@ -110,44 +112,53 @@ def test_runs_that_were_told_the_same_have_no_changes(reference: Comparison) -> 
     assert reference.same_phases
 
 
-def experiment(tmp_path: Path, written: str | None) -> Comparison:
-    runs = []
-    for name in ("before", "after"):
-        run = played(tmp_path, (Phase("flat", 5, 10),))
-        run.folder.rename(tmp_path / name)
-        runs.append(Run.open(tmp_path / name))
-    if written is not None:
-        (tmp_path / "experiment.json").write_text(written)
-    return Comparison.of(*runs)
-
-
 @pytest.mark.parametrize(
     ("written", "restored", "not_restored"),
     [
-        (None, (), ""),
-        ("{}", (), ""),
-        ('{"restored": ["Set back to 1."]}', ("Set back to 1.",), ""),
-        ('{"restored": [], "not_restored": "AccessDenied"}', (), "AccessDenied"),
+        ({}, [], ""),
+        ({"restored": ["Set back to 1."], "restored_at": "now"}, ["Set back to 1."], ""),
+        ({"restored": [], "not_restored": "AccessDenied"}, [], "AccessDenied"),
     ],
 )
 def test_what_the_experiment_put_back_is_passed_on(
-    written: str | None, restored: tuple[str, ...], not_restored: str, tmp_path: Path
+    written: dict[str, Any], restored: list[str], not_restored: str, tmp_path: Path
 ) -> None:
-    found = experiment(tmp_path, written)
-    assert (found.restored, found.not_restored) == (restored, not_restored)
+    borrowed(tmp_path, **written)
+    found = Comparison.of(played(tmp_path, FLAT), played(tmp_path, FLAT)).as_dict()
+    assert (found["restored"], found["not_restored"]) == (restored, not_restored)
 
 
-@pytest.mark.parametrize("written", ["{", "[]"])
-def test_an_experiment_json_that_is_none_is_named(written: str, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"experiment\.json: "):
-        experiment(tmp_path, written)
+DAMAGED: dict[str, Callable[[str], str | bytes]] = {
+    "cut short": lambda text: text[: len(text) // 2],
+    "empty": lambda text: "",
+    "no text": lambda text: b"\xff" + text.encode(),
+    "nested": lambda text: "[" * 100_000,
+    "no object": lambda text: "[]",
+    "of another version": lambda text: text.replace('"schema_version": 1', '"schema_version": 2'),
+    "without a key": lambda text: text.replace('"resource_id": "r"', '"resource": "r"'),
+    "with another value": lambda text: text.replace('"restored": []', '"restored": {"a": 1}'),
+    "with no text in a list": lambda text: text.replace('"restored": []', '"restored": [1]'),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+def test_a_record_that_cannot_be_read_keeps_nobody_from_comparing(
+    damaged: Callable[[str], str | bytes], tmp_path: Path
+) -> None:
+    path = borrowed(tmp_path, restored=[])
+    runs = played(tmp_path, FLAT), played(tmp_path, FLAT)
+    text = damaged(path.read_text())
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = Comparison.of(*runs)
+    assert found.as_dict()["restored"] == []
+    assert found.as_dict()["not_restored"].startswith("experiment.json: ")
+    (doubt,) = [said for said in doubts(found) if "experiment.json" in said]
+    assert doubt.startswith("Whether scaling was put back is not known: experiment.json: ") and len(doubt) < 200
 
 
 def test_an_experiment_that_made_only_one_of_the_folders_says_nothing_of_the_pair(tmp_path: Path) -> None:
-    (tmp_path / "experiment.json").write_text('{"restored": ["Set back to 1."]}')
-    other = tmp_path / "elsewhere"
-    found = Comparison.of(played(other, (Phase("flat", 5, 10),)), played(tmp_path, (Phase("flat", 5, 10),)))
-    assert found.restored == ()
+    borrowed(tmp_path, restored=["Set back to 1."])
+    assert Comparison.of(played(tmp_path / "elsewhere", FLAT), played(tmp_path, FLAT)).borrowed is None
 
 
 def test_compare_json_is_json_and_holds_both_sides(reference: Comparison) -> None:

@@ -16,7 +16,7 @@ from sm_locust.analysis.curve import Curve, CurveError, scatter
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
-from sm_locust.record.outcome import OK
+from sm_locust.record.outcome import OK, TIMEOUT
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase, Schedule
 from tests.analysis.folders import Answer, played, watch
@@ -190,9 +190,10 @@ class TestInstances:
         assert scatter(1, even=False) == scatter(9, even=False) == 1
 
 
-def test_without_a_good_answer_there_is_no_curve(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["unavailable", TIMEOUT])  # whose age is a latency, and of no answer
+def test_without_a_good_answer_there_is_no_curve(tmp_path: Path, kind: str) -> None:
     with pytest.raises(CurveError, match="no request was answered well"):
-        single(lambda at: ("unavailable", 0.002))(tmp_path)
+        single(lambda at: (kind, 0.002))(tmp_path)
 
 
 @settings(max_examples=25, deadline=None)

@@ -86,7 +86,7 @@ def test_what_neither_knows_is_left_out_and_a_capacity_unless_both_have_the_same
 
     def metrics(*capacities: Capacity) -> list[str]:
         sides = [Side(replace(plain.before.summary, capacity=capacity)) for capacity in capacities]
-        return [each.metric for each in differences(Comparison(sides[0], sides[1], (), (), ""))]
+        return [each.metric for each in differences(Comparison(sides[0], sides[1], ()))]
 
     assert "capacity" in metrics(known, known)
     assert "capacity" not in metrics(known, replace(known, instances=None))

@@ -186,7 +186,7 @@ def states(comparison: Comparison, *rules: str) -> list[str]:
 
 
 def test_scaling_made_it_better_and_without_it_is_worse(reference: Comparison) -> None:
-    back = Comparison(reference.after, reference.before, (), (), "")
+    back = Comparison(reference.after, reference.before, ())
     rules = ("latency_p99 > +10%", "model_latency_mean > +10%", "error_rate > 5%", "service_time_mean > 20ms")
     assert states(reference, *rules) == ["held"] * 4
     assert states(back, *rules) == ["broken"] * 4
@@ -272,5 +272,5 @@ def test_capacities_of_different_things_cannot_be_compared(
             limits=limits or reference.after.summary.limits,
         )
     )
-    (found,) = judged(Comparison(before, after, (), (), ""), "capacity < -5%")
+    (found,) = judged(Comparison(before, after, ()), "capacity < -5%")
     assert (found.state, found.why) == ("cannot be told", why)

@@ -21,9 +21,9 @@ from sm_locust.analysis.verdict import Verdict
 from sm_locust.analysis.watched import Watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import Prices
+from sm_locust.record.ledger import Planned
 from sm_locust.record.outcome import OK, UNAVAILABLE
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Plan as Planned
 from sm_locust.record.run import Run
 from sm_locust.report import folder, markdown
 from sm_locust.report.plan import show as show_plan

@@ -56,12 +56,11 @@ def lags(
     slow: tuple[float, float] = (0, 0),
     slo: dict[str, Any] | None = None,
     scaling: dict[str, Any] | None = None,
-    most: float = 600,
 ) -> tuple[list[Lag], list[str]]:
     """slow  seconds between which a request takes 50 ms and not 10"""
     config = {"slo": slo if slo is not None else {"latency_p99": "20ms"}}
     run = played(parent, PHASES, lambda at: (OK, 0.05 if slow[0] <= at < slow[1] else 0.01), config=config)
-    instances = lambda at_s: 1 if at_s < most else 2  # noqa: E731
+    instances = lambda at_s: 1 if at_s < 600 else 2  # noqa: E731
     watch(run, instances, scaling=scaling if scaling is not None else scaled(), events=events)
     summary = Summary.of(run)
     assert summary.as_dict()["scaling"]["lag"] == [lag.as_dict() for lag in summary.lags]

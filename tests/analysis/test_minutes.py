@@ -9,9 +9,10 @@ import pytest
 from sm_locust.analysis.minutes import SERIES_MOST, Minutes
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import HISTOGRAMS
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.outcome import OK, TIMEOUT
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Plan, Run, RunError, Sample
+from sm_locust.record.run import Run, RunError
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, outcome, played, reference_answer
 
@@ -126,7 +127,7 @@ def test_without_a_schedule_everything_is_judged_and_no_phase_is_made_up(tmp_pat
     recorder = Recorder()
     recorder.arrived(0.5)
     recorder.record(outcome(0.5))
-    run.append("local", recorder.take(), [Plan(0.0, 1.0, 1.0, 1)])
+    run.append("local", recorder.take(), [Planned(0.0, 1.0, 1.0, 1)])
     minutes = Minutes.of(run)
     assert (minutes.phases, minutes.judged.sent, minutes.name_of(minutes.rows[0])) == ([], 1, "")
 
@@ -151,7 +152,7 @@ def test_arrivals_counted_after_the_end_are_sent_but_not_delivered(tmp_path: Pat
     for at in (0.5, 1.5, 2.5):
         recorder.arrived(at)
         recorder.record(outcome(at))
-    run.append("isolated", recorder.take(), [Plan(0.0, 1.0, 1.0, 1), Plan(1.0, 2.0, 1.0, 1)])
+    run.append("isolated", recorder.take(), [Planned(0.0, 1.0, 1.0, 1), Planned(1.0, 2.0, 1.0, 1)])
     whole = Minutes.of(run).whole
     assert (whole.sent, whole.delivered, whole.delivered_ratio) == (3, 2, 1.0)
 

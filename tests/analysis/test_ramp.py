@@ -19,9 +19,9 @@ from tests.oracles.queues import Degrading, HardLimit, LinearLatency, MMc, Never
 LIMIT = 0.020
 
 
-def windows(rates: Iterable[float], ratio: Callable[[float], float], minute: float = 60.0) -> list[Window]:
+def windows(rates: Iterable[float], ratio: Callable[[float], float]) -> list[Window]:
     """One a minute; `ratio` says how much of its limit a rate uses."""
-    return [Window(n * minute, rate, "latency_mean", ratio(rate), ratio(rate) * LIMIT) for n, rate in enumerate(rates)]
+    return [Window(n * 60.0, rate, "latency_mean", ratio(rate), ratio(rate) * LIMIT) for n, rate in enumerate(rates)]
 
 
 def edge(at: float) -> Callable[[float], float]:

@@ -451,7 +451,7 @@ def test_the_copies_of_an_inference_component() -> None:
 def test_a_run_has_all_that_it_takes(tmp_path: Path) -> None:
     _, run = before_and_after(tmp_path, CONFIG)
     summary = Summary.of(run)
-    given = (config(), run.meta["schedule"]["phases"], summary.minutes, summary.watched, summary.lags)
+    given = (config(), run.meta["schedule"]["phases"], summary.watched, summary.lags, summary.curve)
     found = Recommendation.of_run(MEASURED, *given)
     assert found is not None and found.recommended is not None and found.wait is not None
     assert found.wait.serving_s == pytest.approx(300)  # crossed with minute 32, in service with minute 37
@@ -463,15 +463,14 @@ def test_a_run_without_phases_of_its_own_has_those_of_its_configuration(tmp_path
     run = watch(played(tmp_path, (Phase("one", 60, 5),)), events=[ScalingEvent(0.0, 1, 1, "")])
     minutes = Minutes.of(run)
     planned = config(phases=[{"name": "flat", "duration": "1h", "arrival_rate": 1000}])
-    found = Recommendation.of_run(MEASURED, planned, (), minutes, Watched.of(run, minutes), ())
+    given = (Watched.of(run, minutes), (), None)
+    found = Recommendation.of_run(MEASURED, planned, (), *given)
     assert found is not None
     assert numbers(found) == (25_000, 3, 4)
-    own = Recommendation.of_run(
-        MEASURED, planned, run.meta["schedule"]["phases"], minutes, Watched.of(run, minutes), ()
-    )
+    own = Recommendation.of_run(MEASURED, planned, run.meta["schedule"]["phases"], *given)
     assert own is not None
     assert numbers(own) == (25_000, 2, 2)
-    nothing = Recommendation.of_run(MEASURED, config(), (), minutes, None, ())
+    nothing = Recommendation.of_run(MEASURED, config(), (), None, (), None)
     assert nothing is not None
     assert nothing.safety == 0.5
 

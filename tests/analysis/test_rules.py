@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from sm_locust.analysis.periods import ModelLatency
 from sm_locust.analysis.rules import Rule, SloResult, Stretch, error_rate
-from sm_locust.analysis.watched import ModelLatency
 from sm_locust.record.interval import Interval
 from sm_locust.record.outcome import CANCELLED, TIMEOUT
 from tests.analysis.folders import outcome

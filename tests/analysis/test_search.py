@@ -25,8 +25,8 @@ from sm_locust.record.interval import ARRIVALS, Interval
 from tests.analysis.virtual_search import ON_TIME, counted, searched
 from tests.oracles.queues import MD1, Degrading, Failing, HardLimit, LinearLatency, MMc, Never, Oracle
 
-REPETITIONS = 200  # where arrivals come by chance, and no answer is as another
-OF_ITSELF = 50  # where it is that of even arrivals: of 200, a hard limit has 4 different ones, and with failures 12
+REPETITIONS = 100  # where arrivals come by chance, and no answer is as another
+OF_ITSELF = 50  # where arrivals are even: of 200 searches a hard limit has 4 different ones, and with failures 12
 SETTINGS = CapacitySearch(start=50, max=2000)
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sm_locust.analysis.stopping import Stopping, Tripped
 from sm_locust.analysis.verdict import MAX_IN_FLIGHT
 from sm_locust.config import RunConfig
+from sm_locust.record.ledger import Sample
 from sm_locust.record.observation import Observation
 from sm_locust.record.outcome import OK, TIMEOUT, UNAVAILABLE, Outcome
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import Sample
 from sm_locust.schedule import Phase, Schedule
 
 NEVER = math.inf

@@ -9,9 +9,10 @@ import pytest
 
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.verdict import Reason, Verdict
+from sm_locust.record.ledger import Event, Planned, Sample
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import LEDGER, Event, Plan, Run, Sample
+from sm_locust.record.run import LEDGER, Run
 from sm_locust.schedule import Phase
 from tests.analysis.folders import Answer, meta, outcome, played
 
@@ -248,7 +249,7 @@ def sent(parent: Path, raised: int, reported: int, events: tuple[Event, ...] = (
         recorder.arrived(10 * n / raised)
     for n in range(reported):
         recorder.record(outcome(10 * n / reported))
-    run.append("local", recorder.take(), [Plan(0.0, 10.0, float(raised), 1), *events])
+    run.append("local", recorder.take(), [Planned(0.0, 10.0, float(raised), 1), *events])
     return run
 
 
@@ -340,7 +341,8 @@ def test_refusals_before_a_clock_was_corrected_are_explained_by_it(tmp_path: Pat
     def answer(at: float) -> Answer:
         return ("invalid_signature", 0.002) if at < 0.05 else (OK, 0.01)
 
-    events = [Event(1.03, "clock corrected by -611", "local")]
+    events = [Event(1.0, f"clock corrected by {edited}", "local") for edited in ("x", "", "nan", "9" * 5000)]
+    events += [Event(1.03, "clock corrected by -611", "local")]
     (reason,) = verdict(played(tmp_path, (Phase("flat", 60, 20),), answer, events=events)).reasons
     assert (reason.code, reason.invalidates) == ("credentials", False)
     assert reason.text == (
@@ -395,7 +397,7 @@ def test_a_jump_of_the_rate_may_move_a_second_s_worth_across_the_edge_of_a_phase
         for n in range(int(rate * seconds)):
             recorder.arrived(at + n / rate)
             recorder.record(outcome(at + n / rate))
-    plan = [Plan(float(s), s + 1.0, first if s < 5 else second, 1) for s in range(10)]
+    plan = [Planned(float(s), s + 1.0, first if s < 5 else second, 1) for s in range(10)]
     run.append("local", recorder.take(), plan)
     assert [r.code for r in verdict(run).reasons] == []
     assert by_phase(run) == [[], []]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sm_locust.analysis.minutes import Minutes
+from sm_locust.analysis.periods import ModelLatency
 from sm_locust.analysis.summary import Summary
-from sm_locust.analysis.watched import ModelLatency, Setting, Watched
+from sm_locust.analysis.watched import Setting, Watched
 from sm_locust.record.observation import ENDPOINT_GONE, Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
@@ -252,6 +253,13 @@ def test_where_all_that_was_counted_may_be_ours_there_are_no_strangers(tmp_path:
     run = watch(played(tmp_path, FLAT))
     run.append_observations([more(60.0, 700.0), more(120.0, 500.0)])
     assert [period.foreign for period in watched(run).periods] == [0.0] * 5
+
+
+def test_what_a_laptop_with_a_closed_lid_sent_late_is_no_strangers(tmp_path: Path) -> None:
+    """Two minutes of sends fell into a third: nothing arrived in the two, so that CloudWatch has no point of them."""
+    run = watch(played(tmp_path, FLAT), lost=lambda at_s: at_s in (60.0, 120.0))
+    run.append_observations([more(180.0, 3 * 600.0)])
+    assert [period.foreign for period in watched(run).periods] == [0.0, None, None, 0.0, 0.0]
 
 
 def test_through_an_api_more_may_be_what_its_function_asked_again(tmp_path: Path) -> None:

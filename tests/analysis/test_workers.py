@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.record.run import WORKER_BACK, WORKER_LOST, Event
+from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event
 from sm_locust.report import markdown, page, text
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from sm_locust.aws import endpoint, session
 from sm_locust.config import RunConfig
+from sm_locust.local.settings import Settings
 from tests.oracles.answers import AnswerServer, Step, answer
+from tests.runs.harness import order
+
+
+@contextmanager
+def somebody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys that only the local endpoint knows, and clients that nobody else goes on with: they keep what they found."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", Settings().access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
+    yield
+    for kept in (session.boto3_session, session._control_plane, endpoint._configuration):
+        kept.cache_clear()
 
 
 def config(url: str, **sections: Any) -> RunConfig:
@@ -73,5 +87,4 @@ def refuse(
 ) -> None:
     """Has the local endpoint refuse the next calls of a service, named as signatures do, or of one operation of it."""
     which = {} if operation is None else {"operation": operation}
-    order = json.dumps({"service": service, "next": calls, "error": error, **which}).encode()
-    urllib.request.urlopen(urllib.request.Request(f"{url}/_local/refuse", order), timeout=10).close()
+    order(url, "refuse", service=service, next=calls, error=error, **which)

@@ -21,10 +21,17 @@ from tests.aws.test_preflight import ME
 
 ROOT = Path(__file__).parents[2]
 FILES: dict[Kind, list[str]] = {
-    "check": ["check.py"],
+    "check": ["cli/check.py", "check.py"],
     "run": ["plugin/*.py", "load/*.py"],
-    "experiment": ["experiment.py", "custody.py", "plugin/*.py", "load/*.py"],
-    "stack": ["cli/stack.py"],
+    "experiment": [
+        "cli/experiment.py",
+        "cli/scaling.py",
+        "cli/billing.py",
+        "experiment.py",
+        "custody.py",
+        "plugin/*.py",
+    ],
+    "stack": ["cli/stack.py", "cli/billing.py"],  # what still bills is said at the end of `delete`
 }
 SENT = {"sagemaker:InvokeEndpoint", "execute-api:Invoke"}  # by the load itself, which boto3 has no part in
 

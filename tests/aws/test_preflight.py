@@ -15,7 +15,7 @@ from sm_locust.aws import endpoint as described_at
 from sm_locust.aws import preflight, session
 from sm_locust.config import RunConfig
 from sm_locust.finding import ALLOWABLE, FAIL, PASS, UNKNOWN, WARN, Finding, Level
-from tests.aws.harness import Answers, asked, config, refused, said, scripted
+from tests.aws.harness import Answers, asked, config, refused, said, scripted, somebody
 from tests.oracles.answers import answer
 
 DENIED = "User: arn:aws:iam::123456789012:user/u is not authorized to perform: {} because no policy allows it"
@@ -60,10 +60,11 @@ def metrics(invocations: list[float], cpu: list[float]) -> Any:
     """GetMetricData: these points for the watched variant, none for any other."""
 
     def reply(request: bytes) -> bytes:
-        points = {"invocations0": invocations, "cpu0": cpu}
+        points = {("Invocations", "AllTraffic"): invocations, ("CPUUtilization", "AllTraffic"): cpu}
         found = []
         for query in asked(request)["MetricDataQueries"]:
-            values = points.get(query["Id"], [])
+            metric = query["MetricStat"]["Metric"]
+            values = points.get((metric["MetricName"], metric["Dimensions"][1]["Value"]), [])
             times = [asked(request)["EndTime"] - 60 * i for i in range(len(values))]
             found.append({"Id": query["Id"], "Timestamps": times, "Values": values, "StatusCode": "Complete"})
         return said({"MetricDataResults": found})
@@ -145,12 +146,8 @@ USUAL: Answers = {
 @pytest.fixture(scope="module", autouse=True)
 def fresh() -> Iterator[None]:
     """One AWS and one set of clients for all situations: to make clients takes longer than to ask."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    with pytest.MonkeyPatch.context() as environment, somebody(environment):
         yield
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -335,7 +332,7 @@ SITUATIONS: list[tuple[str, Answers, Sections, str, Level, str]] = [
     ("CloudWatch that is denied", {"GetMetricData": refused("AccessDenied", DENIED.format("cloudwatch:GetMetricData"))},
      {}, "cloudwatch", WARN, "permission it needs is cloudwatch:GetMetricData; a run goes on, and its report lacks"),
     ("CloudWatch that denies one metric", {"GetMetricData": said({"MetricDataResults": [
-        {"Id": "invocations0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}]})},
+        {"Id": "m0", "Timestamps": [], "Values": [], "StatusCode": "Forbidden"}]})},
      {}, "cloudwatch", WARN, "the permission it needs is cloudwatch:GetMetricData"),
     ("CloudWatch denied, and so the traffic", {"GetMetricData": refused("AccessDenied", "no")},
      {}, "live-traffic", UNKNOWN, "not available here: it takes CloudWatch to tell"),
@@ -374,21 +371,14 @@ def test_throttled_cloudwatch_is_asked_again_and_then_a_sentence(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # what botocore waits between its attempts
     throttled = refused("Throttling", "Rate exceeded")
-    assert (
-        found(aws, {"GetMetricData": [throttled, throttled, metrics([], [1.0])(REQUEST)]})["cloudwatch"].level == PASS
-    )
+    one = said({"MetricDataResults": [{"Id": "m1", "Timestamps": [1_800_000_000], "Values": [1.0]}]})
+    assert found(aws, {"GetMetricData": [throttled, throttled, one]})["cloudwatch"].level == PASS
     for_good = found(aws, {"GetMetricData": throttled})
     assert for_good["cloudwatch"].level == UNKNOWN
     assert for_good["cloudwatch"].text == (
         "not available here: CloudWatch GetMetricData was refused: Throttling: Rate exceeded"
     )
     assert for_good["live-traffic"].level == UNKNOWN
-
-
-REQUEST = (
-    b"POST / HTTP/1.1\r\n\r\n"
-    + json.dumps({"EndTime": 1_800_000_000, "MetricDataQueries": [{"Id": "invocations0"}, {"Id": "cpu0"}]}).encode()
-)
 
 
 def test_an_asynchronous_endpoint_behind_an_api_only_warns() -> None:

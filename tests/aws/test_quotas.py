@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sm_locust.aws import quotas, session
+from sm_locust.aws import quotas
 from sm_locust.config import RunConfig
 from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Level
-from tests.aws.harness import Answers, refused, said, scripted
+from tests.aws.harness import Answers, refused, said, scripted, somebody
 
 API = "https://abc123.execute-api.us-east-1.amazonaws.com/DummyStage/DT"
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:InvokeDecisionTreeSMEP"
@@ -52,13 +52,9 @@ USUAL: Answers = {
 def fresh() -> Iterator[Answers]:
     """What answers in AWS's place, and one set of clients for all tests: to make them takes longer than to ask."""
     answers: Answers = {}
-    with pytest.MonkeyPatch.context() as environment, scripted(answers) as server:
-        environment.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    with pytest.MonkeyPatch.context() as environment, somebody(environment), scripted(answers) as server:
         environment.setenv("AWS_ENDPOINT_URL", server.url)
         yield answers
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 from sm_locust.aws import scaling, serving
+from sm_locust.aws.application_autoscaling import PAUSED
+from sm_locust.aws.events import activities
+from sm_locust.aws.preview import preview
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.local.settings import Settings
-from sm_locust.record.observation import ScalingEvent
 from sm_locust.scaled import PREFIX
-from tests.aws.harness import Answers, asked, config, refuse, refused, said, scripted
+from tests.aws.harness import Answers, config, refuse, refused, said, scripted
 from tests.local.harness import client, running
 
 RESOURCE = "endpoint/decision-trees-sample/variant/AllTraffic"
@@ -49,7 +51,7 @@ def here(url: str) -> Iterator[RunConfig]:
 
 
 def restored(here: RunConfig, state: ScalingState, say: Callable[[str], None] = lambda _: None) -> list[str]:
-    return scaling.restore(here, state, patience=10, every=0.05, say=say)
+    return scaling.restore(here, state, registered_by_us=True, patience=10, every=0.05, say=say)
 
 
 def steady(here: RunConfig, instances: int | None = None) -> None:
@@ -96,7 +98,7 @@ def test_what_is_set_up_is_what_the_configuration_says(here: RunConfig) -> None:
     assert state.target == {
         "MinCapacity": 1,
         "MaxCapacity": 4,
-        "SuspendedState": dict.fromkeys(scaling.PAUSED, False),  # there is no scheduled action
+        "SuspendedState": dict.fromkeys(PAUSED, False),  # there is no scheduled action
     }
     (policy,) = state.policies
     assert policy == {
@@ -234,7 +236,7 @@ def test_a_difference_names_what_would_change_and_what_would_not() -> None:
         "TargetTrackingScalingPolicyConfiguration": tracking(9000, ScaleInCooldown=900, DisableScaleIn=True),
     }
     state = ScalingState(RESOURCE, DIMENSION, target, (team,), (MORNINGS,), 3, {"team": "a"})
-    found = scaling.difference(config("http://127.0.0.1:1", scaling=WANTED), state, serve=2)
+    found = preview(config("http://127.0.0.1:1", scaling=WANTED), state, serve=2)
     assert [(row.what, row.now, row.then) for row in found] == [
         ("bounds", "2 to 6 instances", "1 to 4 instances"),
         ("suspended", "DynamicScalingIn", "ScheduledScaling"),
@@ -247,9 +249,9 @@ def test_a_difference_names_what_would_change_and_what_would_not() -> None:
 
 
 def test_once_it_is_set_up_nothing_differs(here: RunConfig) -> None:
-    assert any(row.changes for row in scaling.difference(here, scaling.read(here), 1))
+    assert any(row.changes for row in preview(here, scaling.read(here), 1))
     applied(here)
-    assert not any(row.changes for row in scaling.difference(here, scaling.read(here), 1))
+    assert not any(row.changes for row in preview(here, scaling.read(here), 1))
 
 
 # Taking away
@@ -278,7 +280,7 @@ def test_a_registered_target_is_paused_and_loses_nothing(url: str, here: RunConf
     scaling.suspend(here, before)
     after = scaling.read(here)
     assert after.target is not None and before.target is not None
-    assert after.target == {**before.target, "SuspendedState": scaling.PAUSED}
+    assert after.target == {**before.target, "SuspendedState": PAUSED}
     assert after.policies == before.policies
 
 
@@ -356,7 +358,7 @@ def test_a_target_stays_where_somebody_has_put_a_policy_on_it(url: str, here: Ru
 def test_a_registration_that_is_not_ours_stays(here: RunConfig) -> None:
     before = scaling.read(here)
     applied(here)
-    assert scaling.restore(here, before, registered_by_us=False, patience=10, every=0.05) == [
+    assert scaling.restore(here, before, registered_by_us=False, patience=10, every=0.05, say=print) == [
         f"Policy sm-locust-{METRIC} is deleted.",
         f"{RESOURCE} stays registered for scaling: it was not we who registered it.",
     ]
@@ -375,9 +377,7 @@ def test_copies_of_an_inference_component_are_scaled_and_put_back_as_instances_a
             f"Policy sm-locust-{metric} keeps {metric} at 9.",
         ]
         steady(here, 2)
-        assert [
-            (event.desired, event.in_service) for event in scaling.activities(here, started_at, 60, started_at)
-        ] == [
+        assert [(event.desired, event.in_service) for event in activities(here, started_at, 60, started_at)] == [
             (2, None),
             (2, 2),
         ]
@@ -429,7 +429,7 @@ def test_a_step_that_is_refused_does_not_keep_the_others_from_being_done(url: st
     refuse(url, "application-autoscaling", 1, "AccessDeniedException")  # the first step's first question
     done: list[str] = []
     with pytest.raises(AwsFault) as caught:
-        scaling.restore(here, before, every=0.1, done=done)
+        scaling.restore(here, before, registered_by_us=True, patience=10, every=0.1, say=print, done=done)
     assert caught.value.code == "AccessDeniedException"
     assert str(caught.value).startswith(
         f"scaling of {RESOURCE} is not as it was: Application Auto Scaling DescribeScalingPolicies was refused: "
@@ -479,75 +479,15 @@ def test_a_scale_out_is_told_when_it_began_and_when_its_instances_serve(url: str
     before, started_at = scaling.read(here), float(int(time.time()))
     applied(config(url, scaling={**WANTED, "min_instances": 2}))
     steady(here, 2)
-    asked_for, serving = scaling.activities(here, started_at, 60, since=started_at)
+    asked_for, serving = activities(here, started_at, 60, since=started_at)
     assert (asked_for.desired, asked_for.in_service) == (2, None)
     assert asked_for.event == "Setting desired instance count to 2."
     assert (serving.desired, serving.in_service, serving.event) == (2, 2, "2 instances in service.")
     assert 30 - 1 <= serving.at_s - asked_for.at_s <= 60  # schedule seconds of provisioning
     assert 0 <= asked_for.at_s <= 60 * (time.time() - started_at)
     middle = started_at + (asked_for.at_s + serving.at_s) / 2 / 60
-    assert scaling.activities(here, started_at, 60, since=middle) == [serving]
+    assert activities(here, started_at, 60, since=middle) == [serving]
     restored(here, before)
-
-
-def at(seconds: float) -> float:
-    return 1_800_000_000.0 + seconds
-
-
-def activity(began: float, ended: float | None, status: str, **more: Any) -> dict[str, Any]:
-    end = {} if ended is None else {"EndTime": at(ended)}
-    description = "Setting desired instance count to 2."
-    return {"Description": description, "StartTime": at(began), "StatusCode": status, **end, **more}
-
-
-@pytest.mark.parametrize(
-    ("activity", "events"),
-    [
-        (activity(60, None, "Pending"), [ScalingEvent(60, 2, None, "Setting desired instance count to 2.")]),
-        (activity(60, None, "InProgress"), [ScalingEvent(60, 2, None, "Setting desired instance count to 2.")]),
-        (
-            activity(60, 300.25, "Failed", StatusMessage="Insufficient capacity."),
-            [
-                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
-                ScalingEvent(300.25, None, None, "Setting desired instance count to 2 failed: Insufficient capacity."),
-            ],
-        ),
-        (
-            activity(60, 90, "Overridden"),
-            [
-                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
-                ScalingEvent(90, None, None, "Setting desired instance count to 2 was overridden."),
-            ],
-        ),
-        (
-            activity(60, None, "Unfulfilled"),
-            [
-                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
-                ScalingEvent(60, None, None, "Setting desired instance count to 2 could not be fulfilled."),
-            ],
-        ),
-        (
-            activity(60, 90, "Successful", Description="Setting min capacity to 1 and max capacity to 4"),
-            [ScalingEvent(60, None, None, "Setting min capacity to 1 and max capacity to 4")],
-        ),
-    ],
-)
-def test_an_activity_is_told_in_words(activity: dict[str, Any], events: list[ScalingEvent]) -> None:
-    with scripted({"DescribeScalingActivities": said({"ScalingActivities": [activity]})}) as aws:
-        assert scaling.activities(config(aws.url), at(0), 1, since=at(0)) == events
-
-
-def test_weeks_of_activities_are_not_all_read() -> None:
-    pages = [
-        said({"ScalingActivities": [activity(600, None, "InProgress")], "NextToken": "1"}),
-        said({"ScalingActivities": [activity(-600, 30, "Successful")], "NextToken": "2"}),
-        said({"ScalingActivities": [activity(-86400, -86000, "Successful")], "NextToken": "3"}),
-        refused("ValidationException", "one page too many"),
-    ]
-    with scripted({"DescribeScalingActivities": pages}) as aws:
-        found = scaling.activities(config(aws.url), at(0), 1, since=at(0))
-        assert [asked(request).get("NextToken") for request in aws.requests] == [None, "1", "2"]
-    assert [(event.at_s, event.in_service) for event in found] == [(30.0, 2), (600.0, None)]
 
 
 @pytest.fixture

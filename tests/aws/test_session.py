@@ -117,6 +117,17 @@ def test_what_is_forbidden_says_which_permission_it_needs(message: str, needed: 
     assert not found.passing
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "needed"),
+    [("apigateway", "GetAccount", "apigateway:GET"), ("service-quotas", "ListServices", "servicequotas:ListServices")],
+)
+def test_a_permission_has_iams_name(service: str, operation: str, needed: str) -> None:
+    denied = refused("AccessDeniedException", "no", 403)
+    with scripted({"GET /account": denied, "ListServices": denied}) as aws, pytest.raises(AwsFault) as caught:
+        ask(client(config(aws.url), service), operation)
+    assert str(caught.value).endswith(f"; the permission it needs is {needed}")
+
+
 @pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidSignatureException"])
 def test_no_credential_is_in_what_a_wrong_signature_says(code: str) -> None:
     # As AWS words it: the request that it saw follows, headers included.

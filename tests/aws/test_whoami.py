@@ -24,18 +24,13 @@ def expiring(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    return monkeypatch
-
-
-def profile(environment: pytest.MonkeyPatch, folder: Path, *lines: str) -> None:
+def profile(monkeypatch: pytest.MonkeyPatch, folder: Path, *lines: str) -> None:
     """The only source is a profile of these lines."""
     path = folder / "config"
     path.write_text("\n".join(["[default]", "region = us-east-1", *lines]))
-    environment.setenv("AWS_CONFIG_FILE", str(path))
-    environment.delenv("AWS_ACCESS_KEY_ID")
-    environment.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
 
 
 def process(folder: Path, **answer: object) -> str:
@@ -56,8 +51,8 @@ def test_keys_of_the_environment_do_not_expire() -> None:
     assert judged() == (PASS, "from env, keys that do not expire", "")
 
 
-def test_a_session_token_expires_nobody_knows_when(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("AWS_SESSION_TOKEN", TOKEN)
+def test_a_session_token_expires_nobody_knows_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
     level, text, do = judged()
     assert (level, text) == (
         FAIL,
@@ -77,22 +72,22 @@ def test_a_session_token_expires_nobody_knows_when(environment: pytest.MonkeyPat
     ],
 )
 def test_variables_with_an_expiry_are_held_against_the_run(
-    environment: pytest.MonkeyPatch, left: float, lasts: float | None, level: Level, says: str
+    monkeypatch: pytest.MonkeyPatch, left: float, lasts: float | None, level: Level, says: str
 ) -> None:
-    environment.setenv("AWS_SESSION_TOKEN", TOKEN)
-    environment.setenv("AWS_CREDENTIAL_EXPIRATION", expiring(left))
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", expiring(left))
     found = judged(lasts)
     assert found[0] == level
     assert says in found[1]
 
 
-def test_a_process_that_renews_passes_however_long_the_run(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    profile(environment, tmp_path, process(tmp_path, SessionToken=TOKEN, Expiration=expiring(3600)))
+def test_a_process_that_renews_passes_however_long_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile(monkeypatch, tmp_path, process(tmp_path, SessionToken=TOKEN, Expiration=expiring(3600)))
     assert judged() == (PASS, "from custom-process, they expire in 1h and botocore renews them", "")
 
 
-def test_a_process_with_a_lifetime_of_20_seconds_is_a_warning(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    profile(environment, tmp_path, process(tmp_path, SessionToken=TOKEN, Expiration=expiring(900)))
+def test_a_process_with_a_lifetime_of_20_seconds_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile(monkeypatch, tmp_path, process(tmp_path, SessionToken=TOKEN, Expiration=expiring(900)))
     assert judged()[0] == PASS
     path = tmp_path / "give.py"
     path.write_text(
@@ -107,23 +102,23 @@ def test_a_process_with_a_lifetime_of_20_seconds_is_a_warning(environment: pytes
     assert "and botocore renews them: their source is asked again and again" in text
 
 
-def test_a_process_that_names_no_expiry_cannot_be_relied_on(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    profile(environment, tmp_path, process(tmp_path, SessionToken=TOKEN))
+def test_a_process_that_names_no_expiry_cannot_be_relied_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile(monkeypatch, tmp_path, process(tmp_path, SessionToken=TOKEN))
     level, text, _ = judged()
     assert level == FAIL
     assert text.startswith("from custom-process, a session token that expires nobody knows when")
 
 
-def test_a_process_that_fails_is_a_sentence(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    profile(environment, tmp_path, f"credential_process = {sys.executable} -c 'import sys; sys.exit(\"no luck\")'")
+def test_a_process_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile(monkeypatch, tmp_path, f"credential_process = {sys.executable} -c 'import sys; sys.exit(\"no luck\")'")
     level, text, _ = judged()
     assert level == FAIL
     assert text.startswith("no AWS credentials could be had: ")
     assert "no luck" in text
 
 
-def test_no_credentials_at_all(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    profile(environment, tmp_path)
+def test_no_credentials_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile(monkeypatch, tmp_path)
     assert judged()[0] == FAIL
     assert "no AWS credentials were found" in judged()[1]
 

@@ -13,11 +13,11 @@ SERIOUS = ("serious", "critical")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-def violations(page: Page, within: str = "html") -> list[str]:
+def violations(page: Page) -> list[str]:
     """One line for each rule that is broken, the worst first: how bad, which, in how many places, the first of them."""
     page.evaluate(SOURCE.read_text(encoding="utf-8"))
     answer: dict[str, Any] = page.evaluate(
-        "([within, tags]) => axe.run(within, { runOnly: tags, resultTypes: ['violations'] })", [within, TAGS]
+        "tags => axe.run('html', { runOnly: tags, resultTypes: ['violations'] })", TAGS
     )
     order = ["critical", "serious", "moderate", "minor"]
     found = sorted(answer["violations"], key=lambda each: order.index(each["impact"]))
@@ -27,8 +27,8 @@ def violations(page: Page, within: str = "html") -> list[str]:
     ]
 
 
-def serious(page: Page, within: str = "html") -> list[str]:
-    return [each for each in violations(page, within) if each.startswith(SERIOUS)]
+def serious(page: Page) -> list[str]:
+    return [each for each in violations(page) if each.startswith(SERIOUS)]
 
 
 def _place(node: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
 from sm_locust.report import compare, folder, whatif
 from sm_locust.schedule import Phase
-from tests.analysis.folders import SCALED, outcome
+from tests.analysis.folders import SCALED, borrowed, outcome
 from tests.analysis.virtual import virtual_run
 
 CONFIG: dict[str, Any] = {
@@ -90,8 +90,7 @@ def reference_pages(parent: Path) -> Pages:
         run(f"20261124T1{n}0000Z-{n}", type=type, price=price, service_time=seconds)
         for n, (type, (price, seconds)) in enumerate(others.items())
     ]
-    over = {"restored": RESTORED, "not_restored": "", "restored_at": "2026-11-24T10:00:00Z"}
-    (parent / "experiment.json").write_text(json.dumps(over))
+    borrowed(parent, restored=RESTORED, not_restored="", restored_at="2026-11-24T10:00:00Z")
     return written(parent, before, after, [before, *configurations])
 
 
@@ -131,7 +130,7 @@ def hostile_pages(parent: Path) -> Pages:
         return moved(found, inside / f"{n}{FOLDER}", f"{n} {evil('run id')} {LONG}")
 
     before, after = run(1), run(2, scaled=True)
-    (inside / "experiment.json").write_text(json.dumps({"restored": [evil("restored")], "not_restored": evil("not")}))
+    borrowed(inside, restored=[evil("restored")], not_restored=evil("not"))
     return written(inside, before, after, [before, after, run(3)])
 
 

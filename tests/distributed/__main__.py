@@ -74,11 +74,11 @@ def _read(row: Row, run: Fleet, folder: Path, seconds: int) -> tuple[Found, dict
     return found, summary
 
 
-def _ended(row: Row, run: Fleet, seconds: float = 60) -> None:
+def _ended(row: Row, run: Fleet) -> None:
     try:
-        row.code = str(run.processes[MASTER].wait(seconds))
+        row.code = str(run.processes[MASTER].wait(60))
     except subprocess.TimeoutExpired:
-        row.must(False, f"the master did not end within {seconds:.0f} s")
+        row.must(False, "the master did not end within 60 s")
 
 
 def _begin(run: Fleet, seconds: int, workers: tuple[str, ...] = WORKERS, before: tuple[str, ...] = ()) -> Path:

@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.distributed.namespaces import Network
 from tests.runs.harness import ROOT, STARTERS, config, environment, wait_for
@@ -54,15 +53,15 @@ class Fleet:
         self.start(ENDPOINT, *command)
         wait_for("the endpoint", lambda: "Ctrl-C to stop" in self.log(ENDPOINT), 30)
 
-    def lead(self, seconds: float, *more: str, shape: str = STARTERS, **sections: Any) -> None:
+    def lead(self, seconds: float, *more: str) -> None:
         phase = {"name": "held", "duration": f"{seconds}s", "arrival_rate": RATE}
-        path = config(self.folder, self.url, *([phase] if shape == STARTERS else []), **sections)
+        path = config(self.folder, self.url, phase)
         arguments = ("--headless", "--master", "--sm-config", str(path), "--sm-run-dir", str(self.folder / "runs"))
-        self.start(MASTER, "locust", "-f", shape, *arguments, "--expect-workers", "3", *more)
+        self.start(MASTER, "locust", "-f", STARTERS, *arguments, "--expect-workers", "3", *more)
 
-    def work(self, machine: str, before: tuple[str, ...] = (), shape: str = STARTERS) -> None:
+    def work(self, machine: str, before: tuple[str, ...] = ()) -> None:
         address = self.network.address(MASTER)
-        self.start(machine, "locust", "-f", shape, "--worker", "--master-host", address, before=before)
+        self.start(machine, "locust", "-f", STARTERS, "--worker", "--master-host", address, before=before)
 
     def log(self, machine: str) -> str:
         return (self.folder / machine / "log").read_text(errors="replace")

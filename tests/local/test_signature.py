@@ -188,7 +188,7 @@ def test_a_wrong_session_token_is_an_unrecognized_client(sent: str | None, known
 @pytest.mark.parametrize(
     ("region", "service", "says"),
     [
-        ("eu-west-1", "sagemaker", "Credential should be scoped to a valid region, not 'eu-west-1'."),
+        ("eu-west-1", "sagemaker", f"a valid region, not 'eu-west-1'. The local endpoint is in '{REGION}'."),
         (REGION, "monitoring", "Credential should be scoped to correct service: 'sagemaker'."),
     ],
 )

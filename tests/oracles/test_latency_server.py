@@ -88,11 +88,11 @@ def played(url: str, arrivals: Any) -> tuple[list[float], list[int]]:
 
 def test_below_its_limit_it_takes_as_long_as_the_oracle_says() -> None:
     with latency_server("hard-limit") as url:
-        latencies, statuses = played(url, even(200, 0, 2))
-        assert seen(url) == {"answers": {"200": 400, "503": 0}}
-    assert statuses == [200] * 400
+        latencies, statuses = played(url, even(100, 0, 2))
+        assert seen(url) == {"answers": {"200": 200, "503": 0}}
+    assert statuses == [200] * 200
     assert min(latencies) >= 0.005
-    assert statistics.median(latencies) < 0.025
+    assert statistics.median(latencies) < 0.05
 
 
 def test_above_its_limit_a_queue_grows_and_leaves_at_the_limit() -> None:
@@ -128,8 +128,10 @@ def test_what_the_oracle_has_fail_is_a_503() -> None:
 
 def test_a_bounded_queue_refuses() -> None:
     with latency_server("hard-limit", rate=50, most_waiting=5) as url:
+        start = time.monotonic()
         _, statuses = played(url, even(200, 0, 1))
-    assert 50 <= statuses.count(200) < 120  # 50 a second and the queue; more where a busy machine takes longer
+        took = time.monotonic() - start
+    assert 50 <= statuses.count(200) <= 50 * took + 6  # and the queue
     assert statuses.count(503) == 200 - statuses.count(200)
 
 

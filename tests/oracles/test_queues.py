@@ -44,9 +44,9 @@ def agree(values: Any, expected: float, within: float) -> None:
     assert abs(float(np.mean(stretches)) - expected) <= 4 * error, (np.mean(stretches), expected, error)
 
 
-def settled(of: Oracle, rate: float, seed: int = 5) -> Seconds:
+def settled(of: Oracle, rate: float) -> Seconds:
     """Latencies of a million Poisson arrivals, after those in which the queue first fills."""
-    latencies, ok = of.serve(poisson(rate, 0, MILLION / rate, np.random.default_rng(seed)))
+    latencies, ok = of.serve(poisson(rate, 0, MILLION / rate, np.random.default_rng(5)))
     assert ok.all()
     return latencies[10_000:]
 

@@ -17,10 +17,10 @@ from sm_locust.plugin import board as room
 from sm_locust.plugin.board import COLUMNS, ROWS, Board
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
+from sm_locust.record.ledger import Planned, Sample, Step
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK, UNAVAILABLE
-from sm_locust.record.run import Plan, Run, Sample
-from sm_locust.record.step import Step
+from sm_locust.record.run import Run
 from sm_locust.schedule import Phase, Schedule
 from tests.analysis.folders import SCALED, outcome, played
 
@@ -37,7 +37,7 @@ def board(phases: tuple[Phase, ...] = PHASES, run: Run | None = None, **more: An
 def replay(run: Run, into: Board, each: Callable[[int], None] = lambda second: None) -> None:
     """Feeds a folder's ledger as the live run would have: a second's plan, what each process counted, and on."""
     rows = [json.loads(line) for line in (run.folder / "intervals.jsonl").read_text().splitlines()]
-    plans = {row["second"]: Plan(**row) for row in rows if "planned" in row}
+    plans = {row["second"]: Planned(**row) for row in rows if "planned" in row}
     for start in sorted(plans):
         second = int(start)
         into.plan(plans[start])
@@ -122,7 +122,7 @@ def test_the_verdict_so_far_is_the_analysis_own(tmp_path: Path, how: dict[str, A
 def test_while_nobody_looks_nothing_is_decoded() -> None:
     one = board()
     for second in range(3):
-        one.plan(Plan(second, second + 1.0, 40.0, 40))
+        one.plan(Planned(second, second + 1.0, 40.0, 40))
         row = {"second": second, "name": "e", "counts": {"ok": 40}, "latency": "no histogram", "lateness": "neither"}
         one.add(Interval.decode(row, histograms=()), row)
     with pytest.raises(ValueError, match="not an encoded histogram"):
@@ -137,7 +137,7 @@ def test_what_nobody_looks_at_is_let_go_and_what_is_counted_stays(monkeypatch: p
     monkeypatch.setattr(room, "UNREAD", 10 * size)
     one, page = board((Phase("long", 1000, 50),)), Page()
     for second in range(100):
-        one.plan(Plan(second, second + 1.0, 50.0, 50))
+        one.plan(Planned(second, second + 1.0, 50.0, 50))
         row = {**counted.encode(), "second": second}
         one.add(Interval.decode(row, histograms=()), row)
     page.ask(one, 100.0)
@@ -155,7 +155,7 @@ def test_two_hours_come_in_small_answers_and_the_next_is_tiny() -> None:
     encoded = [counted.encode(), arrivals.encode()]
 
     def a_second(second: int) -> None:
-        one.plan(Plan(second, second + 1.0, 50.0, 50))
+        one.plan(Planned(second, second + 1.0, 50.0, 50))
         for row in encoded:
             one.add(Interval.decode({**row, "second": second}, histograms=()), row)
         one.sample(Sample(second + 1.03, "local", 3, 0.4))
@@ -188,7 +188,7 @@ def test_whoever_asks_again_and_again_knows_what_one_knows_who_asks_once(parts: 
     one, page, newest = board((Phase("flat", 100, 20),)), Page(), 0
     for what, at, n in parts:
         if what == "plan":
-            one.plan(Plan(newest, newest + 1.0, 20.0, 20))
+            one.plan(Planned(newest, newest + 1.0, 20.0, 20))
             newest += 1
         elif what in ("count", "late"):
             counted = Interval(float(min(at, newest)), "e")
@@ -263,7 +263,7 @@ def test_the_summary_stands_for_what_was_known_so_far_and_the_end_is_said(tmp_pa
 def test_a_late_answer_changes_the_percentiles_of_its_second() -> None:
     one, page = board((Phase("flat", 1000, 20),)), Page()
     for second in range(5):
-        one.plan(Plan(second, second + 1.0, 20.0, 20))
+        one.plan(Planned(second, second + 1.0, 20.0, 20))
     parts = [0.008] * 10, [4.0]
     for parted in parts:
         counted = Interval(2.0, "e")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sm_locust.plugin.exposed import LATENCY_SCALE, MOST_NAMES, OTHER, Exposed, cumulative
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, DROPPED, DUE, Interval
+from sm_locust.record.ledger import Planned
 from sm_locust.record.outcome import OK, Outcome
-from sm_locust.record.run import Plan
 
 
 def arrivals(due: int, **dropped: int) -> Interval:
@@ -24,10 +24,10 @@ def arrivals(due: int, **dropped: int) -> Interval:
     return found
 
 
-def requests(name: str, *kinds: str, took: float = 0.01) -> tuple[Interval, str | None, str | None]:
+def requests(name: str, *kinds: str) -> tuple[Interval, str | None, str | None]:
     found = Interval(0.0, name)
     for kind in kinds:
-        found.record(Outcome(name, 0.0, 0.001, None, took, kind))
+        found.record(Outcome(name, 0.0, 0.001, None, 0.01, kind))
     row = found.encode()
     return Interval.decode(row, histograms=()), row.get("latency"), row.get("lateness")
 
@@ -36,7 +36,7 @@ def test_counts_go_on_from_one_run_to_the_next_and_what_is_only_now_does_not() -
     exposed = Exposed()
     for _ in range(2):
         exposed.begin({}, 1)
-        exposed.plan(Plan(0.0, 1.0, 12.5, 12))
+        exposed.plan(Planned(0.0, 1.0, 12.5, 12))
         exposed.count(arrivals(12, isolated=2), None, None)
         exposed.count(*requests("e", OK, OK, "timeout", "unavailable", "cancelled"))
         exposed.flying("a", 3)
@@ -59,7 +59,7 @@ def test_rates_are_those_of_the_last_five_seconds() -> None:
     exposed.begin({}, 1)
     assert exposed.rates == (0.0, 0.0)
     for second in range(1, 11):
-        exposed.plan(Plan(second - 1.0, float(second), 100.0, 100))
+        exposed.plan(Planned(second - 1.0, float(second), 100.0, 100))
         exposed.count(arrivals(100 if second < 6 else 50), None, None)
         exposed.tick(second + 0.03)
         if second == 2:

@@ -39,7 +39,7 @@ OTHER = Schedule([Phase("warm up", 3600, 200, ramp_to=600)])
     ("written", "schedule", "source", "said"),
     [
         (PHASES, OTHER, "shape WarmUpMaxLoad", "shape WarmUpMaxLoad is played"),
-        (PHASES, None, "users", "Locust's own user count is the plan"),
+        (PHASES, None, "users", "Locust's own user count (-u) is the plan"),
         (PHASES, RunConfig.from_dict(PHASES).schedule(), "config mine.yaml", ""),
         (PHASES, RunConfig.from_dict(PHASES).schedule(), "shape TheSame", ""),
         ({}, OTHER, "shape WarmUpMaxLoad", ""),

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 
 from sm_locust.plugin.progress import Part, Progress, fitted
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
+from sm_locust.record.ledger import Planned
 from sm_locust.record.outcome import OK, UNAVAILABLE, Outcome
-from sm_locust.record.run import Plan
 from sm_locust.schedule import Phase, Schedule
 
 REAL = Schedule((Phase("warm up", 60, 200, ramp_to=600), Phase("max load", 60, 600, ramp_to=800)))
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 
 def a_second(progress: Progress, second: int) -> None:
-    progress.plan(Plan(float(second), second + 1.0, 600.0, 600))
+    progress.plan(Planned(float(second), second + 1.0, 600.0, 600))
     arrivals, requests = Interval(float(second), ARRIVALS), Interval(float(second), "e")
     arrivals.add(DUE, 599)
     for n in range(599):

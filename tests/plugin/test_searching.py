@@ -9,8 +9,8 @@ import pytest
 from sm_locust.config import RunConfig
 from sm_locust.plugin.searching import Searching
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.ledger import Step
 from sm_locust.record.outcome import Outcome
-from sm_locust.record.step import Step
 
 
 class Heard:

@@ -7,9 +7,9 @@ from typing import Any
 from sm_locust.config import RunConfig
 from sm_locust.plugin.stopping import StopWhen
 from sm_locust.record.interval import ARRIVALS, Interval
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.observation import Observation
 from sm_locust.record.outcome import OK, UNAVAILABLE, Outcome
-from sm_locust.record.run import Plan, Sample
 
 
 def stop_when(metric: str, above: str | None, lasting: str, workers: int = 1) -> StopWhen:
@@ -26,8 +26,8 @@ def second(at: int, kind: str = OK, latency: float = 0.01, n: int = 10) -> list[
     return [arrivals.encode(), requests.encode()]
 
 
-def sample(at: float, worker: str = "a", cpu: float | None = None) -> Sample:
-    return Sample(at, worker, 0, cpu)
+def sample(at: float, worker: str = "a") -> Sample:
+    return Sample(at, worker, 0, None)
 
 
 def test_a_shipment_that_comes_late_is_of_the_time_at_which_it_was_made() -> None:
@@ -58,7 +58,7 @@ def test_more_workers_may_be_off_by_more_arrivals() -> None:
         rules = stop_when("not_valid", None, "5s", workers)
         for at in range(5):
             rules.note(second(at, n=10), sample(at + 1.02))
-            rules.plan(Plan(float(at), at + 1.0, 15.0, 15))
+            rules.plan(Planned(float(at), at + 1.0, 15.0, 15))
         assert (rules.judge(5) is not None) is trips
 
 

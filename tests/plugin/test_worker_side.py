@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gevent
 from locust import task
 from locust.env import Environment
+from locust.runners import MasterRunner, WorkerRunner
 
 import pytest
 
@@ -22,6 +24,7 @@ from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Picked, resolve
 from sm_locust.plugin.setup import setup
 from sm_locust.plugin.workers import HELLO, ISOLATED_AFTER, MasterSide, WorkerSide
+from tests.plugin.harness import shut, until
 
 PREPARES = 0.8  # seconds
 
@@ -44,12 +47,6 @@ class Alone(ArrivalUser):
     @task
     def nothing(self) -> None:
         pass
-
-
-def until(condition: Any) -> None:
-    with gevent.Timeout(10):
-        while not condition():
-            gevent.sleep(0.01)
 
 
 class Pair:
@@ -82,10 +79,29 @@ class Pair:
         until(lambda: run_id in self.shipped)
 
     def close(self) -> None:
-        self.runner.greenlet.kill()
-        self.runner.client.socket.context.destroy(linger=0)
-        self.master.greenlet.kill()
-        self.master.server.socket.context.destroy(linger=0)
+        shut(self.runner)
+        shut(self.master)
+
+
+@contextmanager
+def led(
+    folder: Path, user_class: type[ArrivalUser], config: RunConfig | None = None
+) -> Iterator[tuple[LiveRun, MasterRunner, WorkerRunner]]:
+    """A run of twenty arrivals a second that a master and its one worker have begun."""
+    there, here = (Environment(user_classes=[user_class]) for _ in range(2))
+    master = there.create_master_runner("127.0.0.1", 0)
+    live = setup(there, config, run_dir=folder)
+    runner = here.create_worker_runner("127.0.0.1", master.server.port)
+    try:
+        assert isinstance(live, LiveRun)
+        WorkerSide(here, runner)
+        until(lambda: runner.client_id in master.clients)
+        gevent.sleep(0.1)
+        gevent.spawn(master.start, 20, 20.0)
+        yield live, master, runner
+    finally:
+        shut(runner)
+        shut(master)
 
 
 @pytest.fixture
@@ -110,7 +126,7 @@ def test_a_second_order_that_takes_long_to_prepare_does_not_begin_isolated(
     gevent.sleep(0.3)
     pair.here.events.quitting.fire(environment=pair.here, reverse=True)  # Ctrl-C, in the middle of it
     until(lambda: pair.generator is not first)
-    assert time.monotonic() - pair.worker._heartbeat_at < 0.3
+    assert time.monotonic() - pair.worker._heartbeat_at < ISOLATED_AFTER / 2
     assert first.paused is None and pair.generator.paused is None
     assert "cannot be heard" not in caplog.text
 
@@ -138,20 +154,9 @@ def test_a_worker_that_is_refused_says_why_and_ends_with_an_error(pair: Pair, ca
 
 def test_a_run_whose_only_worker_was_lost_is_not_valid_and_says_what_ended_it(tmp_path: Path) -> None:
     """Locust stops it in the turn in which it finds that the worker is missing."""
-    environment = Environment(user_classes=[Alone])
-    master = environment.create_master_runner("127.0.0.1", 0)
-    live = setup(environment, run_dir=tmp_path)
-    here = Environment(user_classes=[Alone])
-    runner = here.create_worker_runner("127.0.0.1", master.server.port)
-    try:
-        assert isinstance(live, LiveRun)
-        WorkerSide(here, runner)
-        until(lambda: runner.client_id in master.clients)
-        gevent.sleep(0.1)
-        gevent.spawn(master.start, 20, 20.0)
+    with led(tmp_path, Alone) as (live, master, runner):
         until(lambda: live.elapsed() > 0.6)
-        runner.greenlet.kill()
-        runner.client.socket.context.destroy(linger=0)
+        shut(runner)
         master.clients[runner.client_id].heartbeat = -1
         until(lambda: live.is_ending or not live.is_running)
         run = live.finish()
@@ -161,9 +166,6 @@ def test_a_run_whose_only_worker_was_lost_is_not_valid_and_says_what_ended_it(tm
         assert reasons["worker lost"].invalidates
         assert "no other was left, which ended the run" in reasons["worker lost"].text
         assert live.summary.exit_code == 3
-    finally:
-        master.greenlet.kill()
-        master.server.socket.context.destroy(linger=0)
 
 
 def test_a_worker_whose_payloads_fail_ends_the_run_and_is_named(tmp_path: Path) -> None:
@@ -180,18 +182,8 @@ def test_a_worker_whose_payloads_fail_ends_the_run_and_is_named(tmp_path: Path) 
         def one(self) -> None:
             self.invoke()
 
-    environment = Environment(user_classes=[Invokes])
-    master = environment.create_master_runner("127.0.0.1", 0)
     config = RunConfig.from_dict({"target": {"container": "http://127.0.0.1:9"}})
-    live = setup(environment, config, run_dir=tmp_path)
-    here = Environment(user_classes=[Invokes])
-    runner = here.create_worker_runner("127.0.0.1", master.server.port)
-    try:
-        assert isinstance(live, LiveRun)
-        WorkerSide(here, runner)
-        until(lambda: runner.client_id in master.clients)
-        gevent.sleep(0.1)
-        gevent.spawn(master.start, 20, 20.0)
+    with led(tmp_path, Invokes, config) as (live, _, runner):
         until(lambda: live.finished is not None)
         run = live.finish()
         assert run is not None and live.summary is not None
@@ -200,8 +192,3 @@ def test_a_worker_whose_payloads_fail_ends_the_run_and_is_named(tmp_path: Path) 
         assert f"Process {runner.client_id} had nothing to send" in reasons["payloads failed"]
         assert live.summary.exit_code == 3
         assert live.summary.minutes.whole.sent == 3
-    finally:
-        runner.greenlet.kill()
-        runner.client.socket.context.destroy(linger=0)
-        master.greenlet.kill()
-        master.server.socket.context.destroy(linger=0)

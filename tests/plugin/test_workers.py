@@ -35,6 +35,7 @@ from sm_locust.plugin.workers import (
     MasterSide,
     Seen,
 )
+from tests.plugin.harness import shut, until
 
 
 @given(st.lists(st.integers(1, 30)))
@@ -119,8 +120,7 @@ class Bench:
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
-        self.runner.greenlet.kill()
-        self.runner.server.socket.context.destroy(linger=0)
+        shut(self.runner)
 
 
 @pytest.fixture
@@ -128,12 +128,6 @@ def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
     bench.close()
-
-
-def until(condition: Any) -> None:
-    with gevent.Timeout(10):
-        while not condition():
-            gevent.sleep(0.01)
 
 
 def test_a_shipment_that_is_repeated_is_counted_once_and_acknowledged_again(bench: Bench) -> None:

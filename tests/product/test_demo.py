@@ -94,7 +94,7 @@ def test_the_demo_stays_on_this_machine_and_leaves_no_process_behind(
         assert len(_children(os.getpid())) >= 3, "the demo, its endpoint and its locust"
         demo.send_signal(number)
         assert demo.wait(40) == 130, (tmp_path / "output").read_text()
-        wait_for("the end of every process", lambda: not _children(os.getpid()), 5)
+        wait_for("the end of every process", lambda: not _children(os.getpid()))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGKILL)

@@ -7,21 +7,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from sm_locust.cli import main
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.experiment import Experiment as ToPlay
-from sm_locust.experiment import _as_file, _recorded
+from sm_locust.experiment import _as_file, _recorded, play
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior
 from sm_locust.record.run import Run
+from tests.product.account import METRIC, SAGEMAKER, VARIANT, policy, state
 from tests.runs.harness import (
     Endpoint,
     accounted,
@@ -34,16 +35,6 @@ from tests.runs.harness import (
     wait_for,
 )
 
-SAGEMAKER = {"ServiceNamespace": "sagemaker", "ResourceId": "endpoint/decision-trees-sample/variant/AllTraffic"}
-VARIANT = {**SAGEMAKER, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
-MINE = {
-    "PolicyName": "mine",
-    "PolicyType": "TargetTrackingScaling",
-    "TargetTrackingScalingPolicyConfiguration": {
-        "TargetValue": 70000.0,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-    },
-}
 SPEED = 60
 
 
@@ -57,7 +48,7 @@ def config(folder: Path, url: str, **sections: Any) -> Path:
         "scaling": {
             "min_instances": 1,
             "max_instances": 4,
-            "metric": "SageMakerVariantInvocationsPerInstance",
+            "metric": METRIC,
             "target": 8000,
         },
         **sections,
@@ -72,7 +63,7 @@ def two_instances(folder: Path) -> Iterator[Endpoint]:
     with endpoint(folder, SPEED, instances=2, workers=1, service_time=0.005, provisioning_time=120) as running:
         scaling = client(running.url, "application-autoscaling")
         scaling.register_scalable_target(**VARIANT, MinCapacity=2, MaxCapacity=6)
-        scaling.put_scaling_policy(**VARIANT, **MINE)
+        scaling.put_scaling_policy(**VARIANT, **policy("mine", 70000.0))
         yield running
 
 
@@ -81,20 +72,6 @@ def somebodys(tmp_path: Path) -> Iterator[Endpoint]:
     (tmp_path / "endpoint").mkdir()
     with two_instances(tmp_path / "endpoint") as running:
         yield running
-
-
-def scaling_of(url: str) -> dict[str, Any]:
-    """Everything that decides how many instances there are, without what is new each time it is made."""
-    scaling, sagemaker = client(url, "application-autoscaling"), client(url, "sagemaker")
-    made = ("CreationTime", "PolicyARN", "ScalableTargetARN", "Alarms")
-    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] or ({},)
-    policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
-    (variant,) = sagemaker.describe_endpoint(EndpointName="decision-trees-sample")["ProductionVariants"]
-    return {
-        "target": {key: value for key, value in target.items() if key not in made},
-        "policies": [{key: value for key, value in policy.items() if key not in made} for policy in policies],
-        "instances": variant["DesiredInstanceCount"],
-    }
 
 
 class Experiment:
@@ -168,7 +145,7 @@ print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 
 
 def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_path: Path) -> None:
-    with endpoint(tmp_path, SPEED, workers=1, service_time=0.005, backlog=20, provisioning_time=60) as local:
+    with endpoint(tmp_path, SPEED, workers=1, service_time=0.005, backlog=60, provisioning_time=60) as local:
         document = yaml.safe_load(config(tmp_path, local.url, slo={"error_rate": "1%"}).read_text())
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, json.dumps(document)],
@@ -180,7 +157,7 @@ def test_scaling_that_is_set_up_makes_the_difference_and_is_gone_afterwards(tmp_
             preexec_fn=hears_ctrl_c,
         )
         served = local.counts()["invocations"]
-        left = client(local.url, "application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
+        left = client(local.url, "application-autoscaling").describe_scalable_targets(**SAGEMAKER)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0] == "ConfigError: speed 7 is not accepted: one of 1, 2, 3, 6, 12, 60"
@@ -221,12 +198,20 @@ INTERRUPTED: dict[str, tuple[int, set[str]]] = {  # in which stage, by which sig
 }
 
 
-def interrupted(folder: Path, stage: str) -> tuple[Experiment, int, dict[str, Any], dict[str, Any]]:
-    """Plays an experiment and interrupts it: its exit code, and scaling before and after it."""
+class Ended(NamedTuple):
+    """How one ended, and scaling before and after it."""
+
+    experiment: Experiment
+    code: int
+    as_it_was: dict[str, Any]
+    as_it_is: dict[str, Any]
+
+
+def interrupted(folder: Path, stage: str) -> Ended:
     number, folders = INTERRUPTED[stage]
     with two_instances(folder) as local:
         url = local.url
-        as_it_was = scaling_of(url)
+        as_it_was = state(url)
         phases = [{"name": "steady", "duration": "3m", "arrival_rate": 100}]
         experiment = Experiment(folder, str(config(folder, url, phases=phases)), "--replace")
         if stage == "steady":  # or there would be nothing to wait for, and no time to interrupt
@@ -242,24 +227,43 @@ def interrupted(folder: Path, stage: str) -> tuple[Experiment, int, dict[str, An
                 "its arrivals", lambda: len(ledgers()) == len(folders) and all('"name"' in text for text in ledgers())
             )
         experiment.process.send_signal(number)
-        return experiment, experiment.wait(), as_it_was, scaling_of(url)
+        return Ended(experiment, experiment.wait(), as_it_was, state(url))
+
+
+WAYS = ("the terminal is closed", "nobody reads the output any more", "AWS is busy")
+
+
+def put_back(folder: Path, way: str) -> Ended:
+    with two_instances(folder) as local:
+        url = local.url
+        as_it_was = state(url)
+        path = config(folder, url, phases=[{"name": "steady", "duration": "3m", "arrival_rate": 50}])
+        experiment = Experiment(folder, str(path), "--replace", piped=way.startswith("nobody"))
+        experiment.reach("apply")
+        if way == "AWS is busy":
+            refuse(url, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
+            experiment.process.send_signal(signal.SIGTERM)
+        elif experiment.process.stdout is not None:
+            experiment.process.stdout.close()
+            experiment.process.send_signal(signal.SIGINT)
+        else:
+            experiment.process.send_signal(signal.SIGHUP)
+        return Ended(experiment, experiment.wait(), as_it_was, state(url))
 
 
 @pytest.fixture(scope="module")
-def all_interrupted(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, tuple[Experiment, int, dict[str, Any], dict[str, Any]]]:
-    """Three at a time: most of it is waiting."""
-    with ThreadPoolExecutor(3) as pool:
-        found = pool.map(lambda stage: interrupted(tmp_path_factory.mktemp(stage), stage), INTERRUPTED)
-        return dict(zip(INTERRUPTED, found, strict=True))
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
+    """By stage or way, four at a time: most of it is waiting."""
+    with ThreadPoolExecutor(4) as pool:
+        found = {stage: pool.submit(interrupted, tmp_path_factory.mktemp(stage), stage) for stage in INTERRUPTED}
+        yield found | {way: pool.submit(put_back, tmp_path_factory.mktemp("way"), way) for way in WAYS}
 
 
 @pytest.mark.parametrize("stage", INTERRUPTED)
 def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_open(
-    all_interrupted: dict[str, tuple[Experiment, int, dict[str, Any], dict[str, Any]]], stage: str
+    ended: dict[str, Future[Ended]], stage: str
 ) -> None:
-    experiment, code, as_it_was, as_it_is = all_interrupted[stage]
+    experiment, code, as_it_was, as_it_is = ended[stage].result()
     _, folders = INTERRUPTED[stage]
     # What is being put back is put back, and the experiment ends as it would have (300 requests can be late: 3).
     assert code in ({0, 3} if stage == "restore" else {130}), experiment.output
@@ -272,52 +276,29 @@ def test_whatever_interrupts_an_experiment_scaling_is_as_it_was_and_its_folders_
     assert json.loads((experiment.folder / "experiment.json").read_text())["restored"]
 
 
-WAYS = ("the terminal is closed", "nobody reads the output any more", "AWS is busy")
-
-
-def put_back(folder: Path, way: str) -> tuple[int, dict[str, Any], dict[str, Any]]:
-    """Plays an experiment that ends in a bad way: its exit code, and scaling before and after it."""
-    with two_instances(folder) as local:
-        url = local.url
-        as_it_was = scaling_of(url)
-        path = config(folder, url, phases=[{"name": "steady", "duration": "3m", "arrival_rate": 50}])
-        experiment = Experiment(folder, str(path), "--replace", piped=way.startswith("nobody"))
-        experiment.reach("apply")
-        if way == "AWS is busy":
-            refuse(url, service="application-autoscaling", next=1, error="ConcurrentUpdateException")
-            experiment.process.send_signal(signal.SIGTERM)
-        elif experiment.process.stdout is not None:
-            experiment.process.stdout.close()
-            experiment.process.send_signal(signal.SIGINT)
-        else:
-            experiment.process.send_signal(signal.SIGHUP)
-        return experiment.wait(), as_it_was, scaling_of(url)
-
-
-def test_scaling_is_put_back_in_the_worst_of_circumstances(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda way: put_back(tmp_path_factory.mktemp("way"), way), WAYS))
-    for way, (code, as_it_was, as_it_is) in zip(WAYS, found, strict=True):
-        assert code != 0, way
-        assert as_it_is == as_it_was, way
+@pytest.mark.parametrize("way", WAYS)
+def test_scaling_is_put_back_in_the_worst_of_circumstances(ended: dict[str, Future[Ended]], way: str) -> None:
+    _, code, as_it_was, as_it_is = ended[way].result()
+    assert code != 0
+    assert as_it_is == as_it_was
 
 
 def test_a_load_past_the_guard_is_refused_before_anything_is_changed(tmp_path: Path, somebodys: Endpoint) -> None:
-    as_it_was = scaling_of(somebodys.url)
+    as_it_was = state(somebodys.url)
     experiment = Experiment(tmp_path, str(config(tmp_path, somebodys.url, guard={"max_requests": 10})), "--replace")
     assert experiment.wait() == 2
     assert "guard.max_requests" in experiment.output
-    assert scaling_of(somebodys.url) == as_it_was
+    assert state(somebodys.url) == as_it_was
     assert not experiment.stages()
 
 
 def test_somebody_elses_policy_is_refused_before_anything_is_changed(tmp_path: Path, somebodys: Endpoint) -> None:
-    as_it_was = scaling_of(somebodys.url)
+    as_it_was = state(somebodys.url)
     experiment = Experiment(tmp_path, str(config(tmp_path, somebodys.url)))
     assert experiment.wait() == 2
     assert "mine" in experiment.output
     assert "--replace" in experiment.output
-    assert scaling_of(somebodys.url) == as_it_was
+    assert state(somebodys.url) == as_it_was
     assert somebodys.counts()["invocations"] == 0
 
 
@@ -342,6 +323,13 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
     assert not list(experiment.runs.glob("*"))
 
 
+def test_runs_of_others_are_not_taken_for_a_side(tmp_path: Path) -> None:
+    Run.create(tmp_path / "mine", {"speed": 1})
+    with pytest.raises(ConfigError, match=r"mine: holds a run already, .+ accepted: a folder"):
+        play(ToPlay(config(tmp_path, "http://127.0.0.1:1"), tmp_path / "mine"))
+    assert not (tmp_path / "mine" / EXPERIMENT).exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -350,6 +338,7 @@ def test_what_an_experiment_lacks_is_said_in_one_sentence(tmp_path: Path, sectio
         (["--resume", "x", "--speed", "60"], "--resume takes neither CONFIG nor other options"),
         (["--resume", "x"], "x: not a folder of an experiment or of scaling apply: no experiment.json"),
         (["--resume", "applied"], "applied: not the folder of an experiment: it has no experiment.json"),
+        (["--resume", "edited"], "edited/experiment.json: config_file: missing: it was not written by this sm-locust"),
     ],
 )
 def test_what_cannot_be_resumed_is_said_in_one_sentence(
@@ -357,9 +346,8 @@ def test_what_cannot_be_resumed_is_said_in_one_sentence(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before: dict[str, Any] = {}
-    Prior.create(
-        Path("applied", APPLIED), resource_id="r", arn="a", config={}, speed=1, scaling_before=before
-    ).release()
+    for path in (Path("applied", APPLIED), Path("edited", EXPERIMENT)):
+        Prior.create(path, resource_id="r", arn="a", config={}, speed=1, scaling_before=before).release()
     refused = CliRunner().invoke(main, ["experiment", *arguments])
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"sm-locust: {said}")

@@ -39,7 +39,7 @@ def python(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 
 def loaded_after(code: str, tmp_path: Path) -> set[str]:
     """Which of the heavy packages a piece of code loads."""
-    heavy = ["locust", "gevent", "geventhttpclient", "boto3", "botocore", "pydantic", "plotly"]
+    heavy = ["locust", "gevent", "geventhttpclient", "boto3", "botocore", "pydantic", "yaml", "rich", "plotly"]
     report = f"\nimport json, sys; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     done = python(code + report, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -58,9 +58,12 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_after("import sm_locust", tmp_path) == set()
 
 
-@pytest.mark.parametrize("name", PURE)
-def test_a_plain_value_needs_neither_locust_nor_aws(name: str, tmp_path: Path) -> None:
-    loaded = loaded_after(f"from sm_locust import {name}", tmp_path)
+def test_a_run_that_is_read_back_costs_no_more_than_what_it_is_read_with(tmp_path: Path) -> None:
+    assert loaded_after("from sm_locust import Comparison, Run, Summary", tmp_path) == set()
+
+
+def test_plain_values_need_neither_locust_nor_aws(tmp_path: Path) -> None:
+    loaded = loaded_after(f"from sm_locust import {', '.join(PURE)}", tmp_path)
     assert loaded.isdisjoint({"locust", "gevent", "geventhttpclient", "boto3", "botocore"})
 
 
@@ -78,9 +81,8 @@ def test_a_name_that_faces_locust_patches_the_process_and_registers_the_plugin(n
     assert done.stdout.split() == ["True", "True", "True"]
 
 
-@pytest.mark.parametrize("name", LOCUST_FACING)
-def test_a_name_that_faces_locust_leaves_boto3_alone_until_it_is_needed(name: str, tmp_path: Path) -> None:
-    assert "boto3" not in loaded_after(f"from sm_locust import {name}", tmp_path)
+def test_names_that_face_locust_leave_boto3_alone_until_it_is_needed(tmp_path: Path) -> None:
+    assert "boto3" not in loaded_after(f"from sm_locust import {', '.join(LOCUST_FACING)}", tmp_path)
 
 
 @pytest.mark.parametrize("early", ["boto3", "requests", "urllib3"])

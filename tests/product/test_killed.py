@@ -16,31 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
 import yaml
 
 from tests.oracles.proxy import Proxy
-from tests.runs.harness import KEYS, Endpoint, endpoint, environment, wait_for
+from tests.product.account import METRIC, RESOURCE, VARIANT, policy, state
+from tests.runs.harness import Endpoint, client, endpoint, environment, wait_for
 
 SPEED = 60
 AT_A_TIME = 8  # most of it is waiting
-RESOURCE = "endpoint/decision-trees-sample/variant/AllTraffic"
-WHICH = {"ServiceNamespace": "sagemaker", "ResourceId": RESOURCE}
-VARIANT = {**WHICH, "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
-METRIC = "SageMakerVariantInvocationsPerInstance"
-NEW_EACH_TIME = ("CreationTime", "PolicyARN", "ScalableTargetARN", "ScheduledActionARN", "Alarms")
-
-
-def client(url: str, service: str) -> Any:
-    return boto3.Session(KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1").client(
-        service, endpoint_url=url
-    )
-
-
-def tracking(target: float) -> dict[str, Any]:
-    return {"TargetValue": target, "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC}}
 
 
 def nothing(url: str) -> None:
@@ -66,35 +51,11 @@ def two_policies(url: str) -> None:
     suspended = {"DynamicScalingInSuspended": True}
     aws.register_scalable_target(**VARIANT, MinCapacity=1, MaxCapacity=6, SuspendedState=suspended)
     for name, target in (("team", 70000.0), (f"sm-locust-{METRIC}", 60000.0)):
-        aws.put_scaling_policy(
-            **VARIANT,
-            PolicyName=name,
-            PolicyType="TargetTrackingScaling",
-            TargetTrackingScalingPolicyConfiguration=tracking(target),
-        )
+        aws.put_scaling_policy(**VARIANT, **policy(name, target))
 
 
 SETUPS = {"nothing": (nothing, 1), "a scheduled action": (scheduled, 1), "two policies": (two_policies, 2)}
 WHOLE = ("two policies", "a scheduled action")  # killed after each call
-
-
-def state(url: str) -> dict[str, Any]:
-    """Everything that decides how many instances there are, without what is new each time that it is made."""
-    aws, sagemaker = client(url, "application-autoscaling"), client(url, "sagemaker")
-
-    def plain(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{key: value for key, value in each.items() if key not in NEW_EACH_TIME} for each in found]
-
-    targets = aws.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-    policies = plain(aws.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"])
-    (variant,) = sagemaker.describe_endpoint(EndpointName="decision-trees-sample")["ProductionVariants"]
-    return {
-        "targets": plain(targets),
-        "policies": sorted(policies, key=lambda policy: str(policy["PolicyName"])),
-        "actions": plain(aws.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]),
-        "tags": [aws.list_tags_for_resource(ResourceARN=target["ScalableTargetARN"])["Tags"] for target in targets],
-        "instances": variant["DesiredInstanceCount"],
-    }
 
 
 def config(folder: Path, url: str, duration: str = "30s") -> Path:
@@ -114,20 +75,24 @@ def command(folder: Path, proxy: Proxy | None, *arguments: str) -> tuple[int, st
     through = {}
     if proxy is not None:
         through = {f"AWS_ENDPOINT_URL_{name}": proxy.url for name in ("APPLICATION_AUTO_SCALING", "SAGEMAKER")}
-    with open(folder / "output", "ab") as output:
-        process = subprocess.Popen(
+    process = begun(folder / "output", *arguments, **through)
+    if proxy is not None:
+        proxy.victim = process.pid
+    code = process.wait(120)
+    return code, (folder / "output").read_text(errors="replace")
+
+
+def begun(log: Path, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
+    with open(log, "ab") as output:
+        return subprocess.Popen(
             [sys.executable, "-m", "sm_locust.cli", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=folder,
-            env=environment(**through),
+            cwd=log.parent,
+            env=environment(**env),
             start_new_session=True,
         )
-        if proxy is not None:
-            proxy.victim = process.pid
-        code = process.wait(120)
-    return code, (folder / "output").read_text(errors="replace")
 
 
 def experiment(folder: Path, local: Endpoint, proxy: Proxy, *more: str) -> tuple[int, str]:
@@ -196,16 +161,7 @@ def killed_and_resumed(folder: Path) -> Resumed:
         two_policies(local.url)
         before = state(local.url)
         arguments = ["experiment", str(config(folder, local.url, "4m")), "--replace", "--speed", str(SPEED)]
-        with open(folder / "first", "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sm_locust.cli", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=environment(),
-                start_new_session=True,
-            )
+        process = begun(folder / "first", *arguments)
 
         def load_of_after() -> bool:
             ledgers = {path.parent.name: path for path in folder.glob("runs/*/*/intervals.jsonl")}

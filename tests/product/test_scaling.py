@@ -13,31 +13,15 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from sm_locust.aws import session
 from sm_locust.cli import main
 from sm_locust.local.settings import Settings
 from sm_locust.record import prior
 from sm_locust.record.prior import Prior
-from tests.aws.harness import refuse
+from tests.aws.harness import refuse, somebody
 from tests.local.harness import client, running
+from tests.product.account import METRIC, RESOURCE, VARIANT, policy, state
 
-RESOURCE = "endpoint/decision-trees-sample/variant/AllTraffic"
-WHICH = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": RESOURCE,
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-METRIC = "SageMakerVariantInvocationsPerInstance"
 WANTED = {"min_instances": 1, "max_instances": 4, "metric": METRIC, "target": 25000}
-TEAM = {
-    "PolicyName": "team",
-    "PolicyType": "TargetTrackingScaling",
-    "TargetTrackingScalingPolicyConfiguration": {
-        "TargetValue": 9000.0,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
-        "ScaleInCooldown": 900,
-    },
-}
 MORNINGS = {
     "ScheduledActionName": "mornings",
     "Schedule": "at(2099-01-01T06:00:00)",
@@ -55,18 +39,15 @@ def url() -> Iterator[str]:
 def here(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A local endpoint of one instance without scaling, and the folder and environment to talk to it from."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", Settings().access_key_id)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", Settings().secret_access_key)
     listening = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     target = {"endpoint": "decision-trees-sample", "region": "us-east-1", "url": url}
     Path("config.yaml").write_text(yaml.safe_dump({"target": target, "scaling": WANTED}))
-    yield url
+    with somebody(monkeypatch):
+        yield url
     if state(url)["targets"]:  # all that is on it goes with it
-        client(url, "application-autoscaling").deregister_scalable_target(**WHICH)
+        client(url, "application-autoscaling").deregister_scalable_target(**VARIANT)
     for number, handler in listening.items():
         signal.signal(number, handler)
-    session._control_plane.cache_clear()
-    session.boto3_session.cache_clear()
 
 
 def run(*arguments: str) -> Result:
@@ -75,26 +56,10 @@ def run(*arguments: str) -> Result:
 
 def somebodys(url: str) -> Any:
     aws = client(url, "application-autoscaling")
-    aws.register_scalable_target(**WHICH, MinCapacity=1, MaxCapacity=3, Tags={"team": "trees"})
-    aws.put_scaling_policy(**WHICH, **TEAM)
-    aws.put_scheduled_action(**WHICH, **MORNINGS)
+    aws.register_scalable_target(**VARIANT, MinCapacity=1, MaxCapacity=3, Tags={"team": "trees"})
+    aws.put_scaling_policy(**VARIANT, **policy("team", 9000.0, ScaleInCooldown=900))
+    aws.put_scheduled_action(**VARIANT, **MORNINGS)
     return aws
-
-
-def state(url: str) -> dict[str, Any]:
-    aws = client(url, "application-autoscaling")
-    new = ("CreationTime", "PolicyARN", "ScalableTargetARN", "ScheduledActionARN", "Alarms")
-
-    def plain(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [{key: value for key, value in each.items() if key not in new} for each in found]
-
-    targets = aws.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
-    return {
-        "targets": plain(targets),
-        "tags": [aws.list_tags_for_resource(ResourceARN=each["ScalableTargetARN"])["Tags"] for each in targets],
-        "policies": plain(aws.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]),
-        "actions": plain(aws.describe_scheduled_actions(ServiceNamespace="sagemaker")["ScheduledActions"]),
-    }
 
 
 def record() -> Prior:
@@ -146,7 +111,7 @@ def test_what_is_ours_is_taken_away_and_the_registration_with_it_only_where_we_m
     )
     done = run("remove", "config.yaml", "--yes")
     assert (done.exit_code, state(here)["targets"]) == (0, [])
-    client(here, "application-autoscaling").register_scalable_target(**WHICH, MinCapacity=1, MaxCapacity=2)
+    client(here, "application-autoscaling").register_scalable_target(**VARIANT, MinCapacity=1, MaxCapacity=2)
     assert run("remove", "config.yaml", "--yes").stdout == f"Nothing to do: nothing of {RESOURCE} is ours.\n"
     assert len(state(here)["targets"]) == 1  # somebody else's now
 
@@ -184,7 +149,7 @@ def test_what_went_with_a_target_that_somebody_deregistered_comes_back_too(here:
     aws = somebodys(here)
     before = state(here)
     run("apply", "config.yaml", "--yes", "--replace")
-    aws.deregister_scalable_target(**WHICH)
+    aws.deregister_scalable_target(**VARIANT)
     assert run("restore", str(record().folder)).stdout.splitlines() == [
         f"{RESOURCE} is registered for scaling again.",
         "Policy team is as it was.",

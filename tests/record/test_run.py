@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Event, Planned, Sample, Step
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import Outcome
 from sm_locust.record.recorder import Recorder
-from sm_locust.record.run import CLOUDWATCH, FAILURES, LEDGER, SCALING, Event, Plan, Run, RunError, Sample
-from sm_locust.record.step import Step
+from sm_locust.record.run import CLOUDWATCH, FAILURES, LEDGER, SCALING, Run, RunError
 
 
 def failure(kind: str, message: str) -> dict[str, object]:
@@ -37,10 +37,10 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
     run = Run.create(tmp_path, {"speed": 60})
     interval = Interval(3.0, "e")
     interval.add("ok", 2)
-    run.append("w1", [interval], [Plan(0.0, 1.0, 200.5, 200), Sample(1.0, "w1", 7, None)])
+    run.append("w1", [interval], [Planned(0.0, 1.0, 200.5, 200), Sample(1.0, "w1", 7, None)])
     run.append("w2", [interval.encode()], [Event(2.0, "worker lost", "w1")])
     ledger = Run.open(run.folder).ledger()
-    assert ledger.plan == [Plan(0.0, 1.0, 200.5, 200)]
+    assert ledger.plan == [Planned(0.0, 1.0, 200.5, 200)]
     assert ledger.samples == [Sample(1.0, "w1", 7, None)]
     assert ledger.events == [Event(2.0, "worker lost", "w1")]
     workers = [json.loads(line).get("worker") for line in (run.folder / LEDGER).read_text().splitlines()]
@@ -117,7 +117,7 @@ def test_a_run_keeps_nothing_of_the_seconds_that_were_written(tmp_path: Path) ->
             for n in range(60):
                 recorder.arrived(second + n / 60)
                 recorder.record(Outcome(f"e{n % 3}", second + n / 60, second + n / 60, None, second + 1 + n / 70))
-            run.note("w", recorder.take(float(second)), [Plan(second, second + 1.0, 60.0, 60)])
+            run.note("w", recorder.take(float(second)), [Planned(second, second + 1.0, 60.0, 60)])
             run.flush()
 
     a_minute(0)
@@ -133,10 +133,10 @@ def test_a_run_keeps_nothing_of_the_seconds_that_were_written(tmp_path: Path) ->
 
 def test_a_line_that_a_killed_master_left_half_written_is_passed_over(tmp_path: Path) -> None:
     run = Run.create(tmp_path, {"speed": 1})
-    run.append("w", rows=[Plan(0.0, 1.0, 1.0, 1)])
+    run.append("w", rows=[Planned(0.0, 1.0, 1.0, 1)])
     with open(run.folder / LEDGER, "a") as file:
         file.write('{"second":1.0,"until":2.0,"pla')
-    assert Run.open(run.folder).ledger().plan == [Plan(0.0, 1.0, 1.0, 1)]
+    assert Run.open(run.folder).ledger().plan == [Planned(0.0, 1.0, 1.0, 1)]
 
 
 def test_a_broken_line_in_the_middle_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_ledger_that_was_changed_by_hand_is_an_error_that_names_the_line(
     tmp_path: Path, line: str, says: str
 ) -> None:
     run = Run.create(tmp_path, {"speed": 1})
-    run.append("w", rows=[Plan(0.0, 1.0, 1.0, 1), Sample(1.0, "w", 7, None)])
+    run.append("w", rows=[Planned(0.0, 1.0, 1.0, 1), Sample(1.0, "w", 7, None)])
     with open(run.folder / LEDGER, "a") as file:
         file.write(line + "\n")
     with pytest.raises(RunError) as e:
@@ -229,7 +229,7 @@ def test_no_more_than_twenty_failures_of_a_kind_are_kept_over_all_workers(tmp_pa
         ("{", "run.json cannot be read"),
         ("[]", "schema_version None"),
         (json.dumps({"schema_version": 99}), "schema_version 99; this sm-locust reads 1"),
-        (json.dumps({"schema_version": 1, "speed": 1}), "run.json has no run_id"),
+        (json.dumps({"schema_version": 1, "speed": 1}), "run.json: it has no run_id"),
         ('{"x": ' + "9" * 5000 + "}", "run.json cannot be read: Exceeds the limit"),
         ("[" * 100_000 + "]" * 100_000, "run.json cannot be read: nested too deeply"),
     ],

@@ -14,9 +14,9 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import compare, compare_page, pair, pair_figures
+from sm_locust.report import compare, compare_page, pair, pair_figures, several_figures
 from sm_locust.schedule import Phase
-from tests.analysis.folders import before_and_after, played, watch
+from tests.analysis.folders import before_and_after, borrowed, played, watch
 from tests.report.reading import EVIL, Page
 
 CONFIG: dict[str, Any] = {
@@ -31,7 +31,7 @@ FILES = ["compare.html", "compare.json", "compare.md"]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
     parent = tmp_path_factory.mktemp("demo")
     pair = before_and_after(parent, CONFIG)
-    (parent / "experiment.json").write_text('{"restored": ["Deleted the policy.", "Set back to 1 instance."]}')
+    borrowed(parent, restored=["Deleted the policy.", "Set back to 1 instance."])
     return pair
 
 
@@ -53,7 +53,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         run.meta["schedule"]["source"] = EVIL * n
         run.finish(ended=EVIL)
         found.append(run)
-    (parent / "experiment.json").write_text(json.dumps({"restored": [EVIL], "not_restored": EVIL}))
+    borrowed(parent, restored=[EVIL], not_restored=EVIL)
     return Comparison.of(*found)
 
 
@@ -153,6 +153,18 @@ def test_the_table_of_minutes_is_thinned_but_keeps_where_it_broke(reference: Com
     assert len(pair.minutes(reference, at_most=None).rows) == 120
 
 
+def test_runs_of_seconds_are_compared_by_seconds(tmp_path: Path) -> None:
+    short = Comparison.of(*(played(tmp_path, (Phase("flat", 20, n),)) for n in (5, 10)))
+    assert pair.minutes(short).rows == ()
+    pairs = [
+        *pair_figures.of_pair(short),
+        several_figures.over_time([side.summary for side in short.sides], pair.SIDES),
+    ]
+    for chart in (chart for charts in pairs for chart in charts):
+        assert (chart.along, chart.until) == ("schedule second", 20)
+        assert [len(curve.x) for curve in chart.curves] == [20] * len(chart.curves)
+
+
 def test_what_was_changed_begins_with_the_scaling(reference: Comparison, hostile: Comparison) -> None:
     assert pair.changes(reference).rows == (
         ("automatic scaling", "none", "1 to 4 instances, 25,000 a minute for each"),
@@ -166,7 +178,10 @@ def test_what_was_changed_begins_with_the_scaling(reference: Comparison, hostile
 def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(reference: Comparison) -> None:
     said = on_terminal(reference)
     assert max(map(len, said.splitlines())) <= 100
-    assert said.splitlines()[-1] == "runs/demo/  (compare.html, compare.md, compare.json)"
+    assert said.splitlines()[-3:] == [
+        *("BEFORE: VALID, SLO FAILED", "AFTER: VALID, SLO PASSED"),
+        "runs/demo/  (compare.html, compare.md, compare.json)",
+    ]
     order = [
         "BEFORE: first",
         "AFTER: no",
@@ -175,7 +190,7 @@ def test_the_terminal_text_fits_a_hundred_columns_and_ends_with_the_folder(refer
         "\nerror rate",
         "\nminute ",
         "\nchanged",
-        "\nSet back to 1",
+        "\nWhat was put back:\n  Deleted the policy.\n  Set back to 1",
     ]
     places = [said.index(part) for part in order]
     assert places == sorted(places)

@@ -44,7 +44,7 @@ def reference(runs: tuple[Run, Run]) -> Comparison:
 @pytest.fixture(scope="module")
 def back(reference: Comparison) -> Comparison:
     """The other way round: what was good is lost."""
-    return Comparison(reference.after, reference.before, (), (), "")
+    return Comparison(reference.after, reference.before, ())
 
 
 def judged(comparison: Comparison, *rules: str) -> list[Judged]:
@@ -71,7 +71,7 @@ def test_a_capacity_says_of_what_it_is_and_whether_it_was_reached(reference: Com
             reference.sides, (capacity(470.0, 460.0, 477.0), capacity(437.0, 437.0, None)), strict=True
         )
     ]
-    comparison = Comparison(sides[0], sides[1], (), (), "")
+    comparison = Comparison(sides[0], sides[1], ())
     table = pair.differences(comparison, differences(comparison))
     assert table.rows[-1] == (
         *("capacity, requests a second for one instance", "too close to tell", "470", "≥ 437", "–"),
@@ -106,7 +106,7 @@ def test_rules_are_said_with_their_numbers_those_that_are_not_held_first(back: C
 )
 def test_the_title_counts_them(back: Comparison, rules: tuple[str, ...], title: str) -> None:
     refused = Side(replace(back.after.summary, capacity=Capacity("ramp", refused="it changed")))
-    assert pair.rules_title(judged(Comparison(back.before, refused, (), (), ""), *rules)) == title
+    assert pair.rules_title(judged(Comparison(back.before, refused, ()), *rules)) == title
 
 
 def test_terminal_markdown_and_page_say_the_same_of_the_rules(back: Comparison) -> None:
@@ -215,9 +215,9 @@ def test_nothing_from_outside_is_markup_in_what_is_new(tmp_path: Path) -> None:
     for name in ("--", "<b>"):
         evil = FailIf("latency_p99", True, 0.1, True, f"+10%{name}{EVIL}")
         page = compare_page.render(
-            Comparison(Side(summaries[0]), Side(summaries[1]), (), (), ""),
+            Comparison(Side(summaries[0]), Side(summaries[1]), ()),
             None,
-            [evil.judge(Comparison(Side(summaries[0]), Side(summaries[1]), (), (), ""))],
+            [evil.judge(Comparison(Side(summaries[0]), Side(summaries[1]), ()))],
         )
         assert "<img" not in page.split('<script type="application/json"')[0] and "\x1b" not in page
 

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sm_locust.analysis.summary import Summary
+from sm_locust.record.ledger import Event
 from sm_locust.record.outcome import OK
-from sm_locust.record.run import Event, Run, RunError
+from sm_locust.record.run import Run, RunError
 from sm_locust.report import folder
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, SCALED, meta, played, reference_answer, watch

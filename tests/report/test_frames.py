@@ -131,7 +131,7 @@ def test_what_is_not_there_is_said_in_one_sentence(run: Run, tmp_path: Path) -> 
         ("timeline.csv", "400,1.5{commas}", "timeline", "not a timeline: users '1.5' is not a count"),
         ("scaling.csv", f"1,{'9' * 23},1,", "scaling", "99999 is not a number of instances"),
         ("scaling.csv", "1e300,1,1,", "scaling", "its scaling is no table: at_s has a time of no calendar"),
-        ("failures.jsonl", None, "failures", "failures.jsonl: cannot be read: Is a directory"),
+        ("failures.jsonl", None, "failures", "failures.jsonl: cannot be read: not a regular file"),
     ],
 )
 def test_what_is_damaged_is_said_in_one_sentence(

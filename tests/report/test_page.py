@@ -15,7 +15,7 @@ from sm_locust.record.observation import ScalingEvent, alarm_event
 from sm_locust.record.recorder import Recorder
 from sm_locust.report import markdown, page
 from sm_locust.schedule import Phase
-from tests.analysis.folders import SCALED, outcome, played, watch
+from tests.analysis.folders import SCALED, borrowed, outcome, played, watch
 from tests.analysis.virtual import virtual_run
 from tests.report.reading import EVIL, Page
 
@@ -103,19 +103,17 @@ def test_prices_are_said_an_hour_and_for_a_million(after: Summary) -> None:
 
 def test_what_an_experiment_put_back_is_said(tmp_path: Path) -> None:
     run = watch(played(tmp_path, (Phase("flat", 120, 10),)), events=[ScalingEvent(0.0, 1, 1, "")])
-    record = tmp_path / "experiment.json"
 
-    def said(what: dict[str, Any]) -> str:
-        record.write_text(json.dumps(what))
+    def said(**what: Any) -> str:
+        borrowed(tmp_path, **what)
         return beside(Page(page.render(Summary.of(run))).lines, "put back")
 
     assert beside(Page(page.render(Summary.of(run))).lines, "put back") == "nothing had to be"
-    assert said({"restored": [], "restored_at": None}).startswith("not yet")
-    assert said({"restored": ["The policy P is back."], "restored_at": "now"}) == "The policy P is back."
-    assert said({"restored": [], "not_restored": "AWS said no"}) == "NOT: AWS said no"
-    assert said({"restored": [EVIL], "restored_at": "now"}) == EVIL.replace("\x1b", "\ufffd")
-    record.write_text("{")
-    assert beside(Page(page.render(Summary.of(run))).lines, "put back").startswith("not known: experiment.json")
+    assert said().startswith("not yet")
+    assert said(restored=["The policy P is back."], restored_at="now") == "The policy P is back."
+    assert said(restored=[], not_restored="AWS said no") == "NOT: AWS said no"
+    assert said(restored=[EVIL], restored_at="now") == EVIL.replace("\x1b", "\ufffd")
+    assert said(restored="all of it").startswith("not known: experiment.json: restored or not_restored: no list")
 
 
 def test_what_is_not_known_says_why(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_headline_answers_for_the_load(three: Several) -> None:
 
 @pytest.mark.parametrize(("rps", "text"), [(450.6, "450.6"), (99.4567, "99.5"), (1234.5, "1,234")])
 def test_a_capacity_has_the_digits_that_it_has_in_the_report_of_its_run(rps: float, text: str) -> None:
-    found = several.capacity(Capacity("ramp", rps, rps, None, instances=1))
+    found = several.capacity(Capacity("ramp", rps, rps, None, instances=1), "the endpoint")
     assert found == f"{text} ({text} or more) for one instance"
     assert text == wording.rate(rps)
 
@@ -107,6 +107,18 @@ def test_without_an_answer_it_says_so_and_why() -> None:
         "for it.",
         "1 × ml.c5.large has no capacity: it changed.",
     ]
+
+
+def test_nothing_is_said_of_instances_where_no_endpoint_was_called() -> None:
+    whole = Capacity("ramp", 453.0, 441.0, 467.0, reached=True)
+    found = Several.among([replace(one(name, whole, price=None), sagemaker=False) for name in ("a", "b")])
+    text = compare.render_several(found)
+    assert "## What each target sustains" in text
+    assert several.capacities(found).header[2] == "a second"
+    assert [row[0] for row in several.capacities(found).rows] == ["a", "b"]
+    assert several.doubts(found)[0] == "a called no endpoint, of whose instances there would be a price."
+    assert "instance" not in text.replace(several.doubts(found)[0], "").replace(several.doubts(found)[1], "")
+    assert several.capacity(whole, "the target") == "453 (441 to 467) for the target"
 
 
 def test_what_is_to_be_known_is_said_of_the_run_that_it_is_of() -> None:
@@ -218,7 +230,7 @@ def with_capacities(runs: tuple[Run, Run], *found: Capacity) -> Comparison:
     before, after = (
         Side(replace(Summary.of(run), capacity=capacity)) for run, capacity in zip(runs, found, strict=True)
     )
-    return Comparison(before, after, (), (), "")
+    return Comparison(before, after, ())
 
 
 @pytest.fixture
@@ -247,7 +259,7 @@ def test_two_configurations_stand_below_the_totals(two: tuple[Run, Run]) -> None
     found = of_pair(comparison)
     assert found is not None
     text, html = compare.render(comparison, found), compare_page.render(comparison, found)
-    assert text.index("\n## Configurations") < text.index("\n## Minutes")
+    assert text.index("\n## Configurations") < text.index("\n## What ran")
     assert "1 × ml.c5.large" in text and "1 × ml.c5.large" in Page(html).text
     assert "Configurations" not in compare.render(comparison) + Page(compare_page.render(comparison)).text
     stream = io.StringIO()
@@ -265,7 +277,8 @@ def test_three_runs_are_written_as_configurations_beside_the_last(
     folders = [run.folder for run in (*two, third)]
     done = invoke(*folders)
     assert done.exit_code == 0, done.output
-    assert "1 × ml.m4.xlarge" in done.stdout and "unknown type" in done.stdout
+    assert "1 × ml.m4.xlarge" in done.stdout
+    assert f"| {third.folder.name} |" in (tmp_path / "elsewhere" / "compare.md").read_text()  # it called no endpoint
     assert sorted(path.name for path in (tmp_path / "elsewhere").glob("compare.*")) == FILES
     written = json.loads((tmp_path / "elsewhere" / "compare.json").read_text())
     assert [found["run_id"] for found in written["configurations"]] == [run.run_id for run in (*two, third)]

@@ -19,8 +19,9 @@ import pytest
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.observation import Observation, ScalingEvent
-from sm_locust.record.run import Run, Sample
+from sm_locust.record.run import Run
 from sm_locust.report import page
 from sm_locust.schedule import Schedule
 from tests.analysis.folders import REFERENCE, SCALED, meta, planned
@@ -32,7 +33,7 @@ CONFIG: dict[str, Any] = {
 }
 SCHEDULE = Schedule(REFERENCE)
 
-MOST_BYTES, MOST_SECONDS = 8_000_000, 10.0
+MOST_BYTES, MOST_SECONDS = 8_000_000, 30.0  # of CPU, of which it takes 7 while others work beside it
 
 
 def sent(second: int) -> int:

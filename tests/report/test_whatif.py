@@ -173,6 +173,9 @@ class TestPage:
         assert charts[3]["along"].startswith("target")
         assert charts[0]["along"] == "schedule minute"
 
+    def test_no_line_ends_inside_the_name_of_an_option(self, found: WhatIf) -> None:
+        assert '<span class="option">--speed</span> 1 asks for reality.' in whatif.render(found)
+
     def test_nothing_of_a_run_becomes_markup(self, found: WhatIf) -> None:
         evil = "</script><script>alert(1)</script>\x1b[31m"
         summary = replace(found.summary, meta={**found.summary.meta, "run_id": evil})

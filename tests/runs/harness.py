@@ -79,7 +79,7 @@ def free_port() -> int:
             return port
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()
@@ -202,7 +202,7 @@ class Locust:
     def output(self) -> str:
         return (self.folder / "locust.out").read_text(errors="replace")
 
-    def wait(self, seconds: float = 60.0) -> int:
+    def wait(self, seconds: float = 120.0) -> int:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

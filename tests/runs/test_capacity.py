@@ -1,26 +1,42 @@
-"""Whole searches for capacity: real `locust` processes against servers whose capacity is known."""
+"""Whole searches for capacity: real `locust` processes against servers whose capacity is known.
+
+They answer after 300 ms, so the lateness that a search allows is 30 ms: a noisy machine keeps to that.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sm_locust.record.run import Run
 from tests.oracles.latency_server import latency_server
-from tests.runs.harness import Endpoint, accounted, config, files, free_port, locust, post, processes, summary, wait_for
+from tests.runs.harness import (
+    Endpoint,
+    accounted,
+    config,
+    endpoint,
+    files,
+    free_port,
+    locust,
+    post,
+    processes,
+    summary,
+    wait_for,
+)
 
 FIND_CAPACITY = "shapes/find_capacity.py"
 
 
 def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
-    with latency_server("hard-limit") as url:
+    with latency_server("hard-limit", latency=0.3) as url:
         document = {
             "target": {"container": url},
             "request": {"content_type": "text/csv", "body": "5,3.5,1.3,0.3"},
-            "slo": {"latency_p50": "50ms"},
+            "slo": {"latency_p50": "400ms"},
             "capacity": {"start": 280, "max": 420, "precision": "50%", "window": "4s", "warm_up": "0s"},
         }
         path.write_text(json.dumps(document))
@@ -47,8 +63,15 @@ def test_a_search_over_two_workers_finds_a_hard_limit(tmp_path: Path) -> None:
             assert "<summary>Search</summary>" in text and "with 95% confidence" in text
 
 
-def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, slo={"latency_p50": "1s"}), free_port()
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Endpoint]:
+    (tmp_path / "endpoint").mkdir()
+    with endpoint(tmp_path / "endpoint", service_time=0.3, workers=200, backlog=1000) as running:
+        yield running
+
+
+def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Path, slow: Endpoint) -> None:
+    path, port = config(tmp_path, slow.url, slo={"latency_p50": "1s"}), free_port()
     arguments = ["-f", files("locustfiles/invoke_endpoint.py", FIND_CAPACITY), "--sm-config", str(path)]
     with locust(tmp_path, *arguments, "--web-port", str(port), "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"
@@ -60,7 +83,7 @@ def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Pa
             refused["message"] == "--sm-capacity: start: 0 is not accepted: a number of arrivals a second, more "
             "than 0, at most 1000000"
         )
-        assert local.served() == 0
+        assert slow.served() == 0
         settings = "start: 200, max: 200, window: 4s, warm_up: 0s, time_limit: 11s"
         assert post(f"{page}/swarm", **form, sm_capacity=settings)["success"] is True
         wait_for("the answer", lambda: run.folders() and (run.folders()[0] / "report.html").exists(), 60)
@@ -68,7 +91,7 @@ def test_the_page_takes_settings_and_the_answer_is_for_one_instance(tmp_path: Pa
         answer = found["capacity"]
         assert (answer["reached"], answer["instances"], answer["high"]) == (False, 1.0, None), answer
         assert answer["max_rps"] == pytest.approx(200, rel=0.03)
-        assert local.served() == found["arrivals"]["sent"]
+        assert slow.served() == found["arrivals"]["sent"]
 
 
 def _starts(page: str, form: dict[str, object]) -> bool:
@@ -82,22 +105,3 @@ def _starts(page: str, form: dict[str, object]) -> bool:
 def _settled(folder: Path) -> dict[str, object] | None:
     found = summary(folder)
     return found if found["cloudwatch"] and found["cloudwatch"]["settled"] else None
-
-
-@pytest.mark.parametrize(
-    ("slo", "said"),
-    [
-        ({}, "slo: missing; required: what a rate must keep to hold"),
-        ({"model_latency_p99": "50ms"}, "slo.model_latency_p99: not accepted in a search for capacity"),
-    ],
-)
-def test_a_search_needs_limits_that_can_be_told_at_once(
-    slo: dict[str, str], said: str, tmp_path: Path, local: Endpoint
-) -> None:
-    path = config(tmp_path, local.url, slo=slo)
-    arguments = ["-f", files("locustfiles/invoke_endpoint.py", FIND_CAPACITY), "--sm-config", str(path), "--headless"]
-    with locust(tmp_path, *arguments) as run:
-        assert run.wait() == 2
-        assert said in run.output
-        assert run.folders() == []
-    assert local.served() == 0

@@ -69,7 +69,7 @@ def one_bad_worker(folder: Path, url: str) -> Played:
         place.mkdir()
     worker = ["-f", STARTERS, "--worker", "--master-port", port]
     master = ["-f", STARTERS, "--master", "--master-bind-port", port, "--expect-workers", "2", *load(folder, url, 60)]
-    session = sessions.issue(url, 8)
+    session = sessions.issue(url, 15)  # they take a while to begin
     bad = environment(
         AWS_ACCESS_KEY_ID=session["AccessKeyId"],
         AWS_SECRET_ACCESS_KEY=session["SecretAccessKey"],

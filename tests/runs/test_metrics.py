@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -79,20 +78,6 @@ def test_it_tells_of_a_run_while_it_goes_and_in_the_end_what_the_summary_says(
     )
     assert (p50 > 21) or edge >= found["latency_ms"]["count"] / 2
     assert (p999 < 21) <= (edge >= found["latency_ms"]["count"] * 0.999)
-
-
-def test_a_port_that_is_taken_is_said_in_one_sentence_and_nothing_is_sent(tmp_path: Path, local: Endpoint) -> None:
-    path = config(tmp_path, local.url, FLAT)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        options = ["--sm-config", str(path), "--sm-metrics-port", port, "--headless"]
-        with locust(tmp_path, "-f", STARTERS, *options) as run:
-            assert run.wait() == 2
-    assert run.output.count(f"sm_locust: --sm-metrics-port {port}: cannot listen on 127.0.0.1:{port}") == 1
-    assert local.served() == 0
-    assert run.folders() == []
 
 
 def _tried(what: Any) -> bool:

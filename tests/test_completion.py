@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sm_locust.record.observation import Observation
 from sm_locust.record.run import Run
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
-from tests.aws.harness import asked, refused, said, scripted
+from tests.aws.harness import asked, refused, said, scripted, somebody
 
 NOW = 1_800_000_000.0
 LASTED = 120.0
@@ -28,6 +28,12 @@ SUBJECT = {
     "live": True,
     "usual": False,
 }
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with somebody(monkeypatch):
+        yield
 
 
 def run(folder: Path, url: str, *, started_at: float = START, period: str = "60s", **about: Any) -> Run:

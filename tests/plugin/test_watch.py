@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,9 +11,15 @@ from sm_locust.analysis.cost import PULL_EVERY, PULL_FOR_A_RULE
 from sm_locust.config import RunConfig
 from sm_locust.plugin.watch import POLL_EVERY, POLL_FOR_A_RULE, Watch
 from sm_locust.prices import Seen
-from tests.aws.harness import Answers, config, refused, scripted
+from tests.aws.harness import Answers, config, refused, scripted, somebody
 from tests.aws.test_endpoint import CONFIGURED, described
 from tests.aws.test_serving import component
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with somebody(monkeypatch):
+        yield
 
 
 def looked(answers: Answers, **sections: object) -> Watch:

@@ -1,4 +1,4 @@
-"""The alarms' history: when each changed its state, also once its policy is gone."""
+"""What automatic scaling did, and when each alarm changed its state, also once its policy is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sm_locust.aws import scaling
-from sm_locust.aws.alarms import Alarms
+from sm_locust.aws.events import Alarms, activities
 from sm_locust.aws.session import AwsFault
 from sm_locust.local.settings import Settings
 from sm_locust.record.observation import ScalingEvent, alarm_change, alarm_event
@@ -19,6 +19,72 @@ from tests.local.harness import running
 
 METRIC = "SageMakerVariantInvocationsPerInstance"
 STARTED = 1_800_000_000.0
+
+
+# What it did
+
+
+def at(seconds: float) -> float:
+    return STARTED + seconds
+
+
+def activity(began: float, ended: float | None, status: str, **more: Any) -> dict[str, Any]:
+    end = {} if ended is None else {"EndTime": at(ended)}
+    description = "Setting desired instance count to 2."
+    return {"Description": description, "StartTime": at(began), "StatusCode": status, **end, **more}
+
+
+@pytest.mark.parametrize(
+    ("activity", "events"),
+    [
+        (activity(60, None, "Pending"), [ScalingEvent(60, 2, None, "Setting desired instance count to 2.")]),
+        (activity(60, None, "InProgress"), [ScalingEvent(60, 2, None, "Setting desired instance count to 2.")]),
+        (
+            activity(60, 300.25, "Failed", StatusMessage="Insufficient capacity."),
+            [
+                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
+                ScalingEvent(300.25, None, None, "Setting desired instance count to 2 failed: Insufficient capacity."),
+            ],
+        ),
+        (
+            activity(60, 90, "Overridden"),
+            [
+                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
+                ScalingEvent(90, None, None, "Setting desired instance count to 2 was overridden."),
+            ],
+        ),
+        (
+            activity(60, None, "Unfulfilled"),
+            [
+                ScalingEvent(60, 2, None, "Setting desired instance count to 2."),
+                ScalingEvent(60, None, None, "Setting desired instance count to 2 could not be fulfilled."),
+            ],
+        ),
+        (
+            activity(60, 90, "Successful", Description="Setting min capacity to 1 and max capacity to 4"),
+            [ScalingEvent(60, None, None, "Setting min capacity to 1 and max capacity to 4")],
+        ),
+    ],
+)
+def test_an_activity_is_told_in_words(activity: dict[str, Any], events: list[ScalingEvent]) -> None:
+    with scripted({"DescribeScalingActivities": said({"ScalingActivities": [activity]})}) as aws:
+        assert activities(config(aws.url), at(0), 1, since=at(0)) == events
+
+
+def test_weeks_of_activities_are_not_all_read() -> None:
+    pages = [
+        said({"ScalingActivities": [activity(600, None, "InProgress")], "NextToken": "1"}),
+        said({"ScalingActivities": [activity(-600, 30, "Successful")], "NextToken": "2"}),
+        said({"ScalingActivities": [activity(-86400, -86000, "Successful")], "NextToken": "3"}),
+        refused("ValidationException", "one page too many"),
+    ]
+    with scripted({"DescribeScalingActivities": pages}) as aws:
+        found = activities(config(aws.url), at(0), 1, since=at(0))
+        assert [asked(request).get("NextToken") for request in aws.requests] == [None, "1", "2"]
+    assert [(event.at_s, event.in_service) for event in found] == [(30.0, 2), (600.0, None)]
+
+
+# Alarms
 
 
 def item(at: float, old: str, new: str, **more: Any) -> dict[str, Any]:

@@ -62,4 +62,4 @@ def test_a_large_body_is_looked_through_in_no_time() -> None:
     start = time.process_time()
     for text in ("a" * 250_000, '"' * 250_000, '"key": ' * 35_000, "[" * 250_000, "pw=" * 80_000):
         without_secrets(text)
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 10, "what looks back at each letter takes minutes"

@@ -12,7 +12,7 @@ from locust.env import Environment
 
 import pytest
 
-from sm_locust import feeds
+from sm_locust import tables
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.generator import Generator
 from sm_locust.load.player import ScenarioUser
@@ -212,13 +212,13 @@ def test_values_are_drawn_once_for_a_run_of_a_scenario(
     monkeypatch.setenv("SHOP_TOKEN", "t0ken")
     feed = {"file": "ids.csv", "fields": ["id", "colour"]}
     config = RunConfig.from_dict({"feeds": [feed]}, "test")
-    tables = feeds.parse(config.feeds, [b"1,x\n2,x\n3,x\n"])
+    parsed = tables.parse(config.feeds, [b"1,x\n2,x\n3,x\n"])
     headers = {"a": "{{ $env.SHOP_TOKEN }}"}
     found = play(
         {"url": "/{{ id }}?c={{ colour }}&u={{ $uuid }}", "headers": headers},
         {"url": "/again/{{ id }}?c={{ colour }}&u={{ $uuid }}"},
         arrivals=40,
-        tables=tables,
+        tables=parsed,
         feeds=[feed],
         variables={"colour": ["red", "blue"]},  # which wins over the column
     )

@@ -33,7 +33,7 @@ CONFIG: dict[str, Any] = {
 }
 SCHEDULE = Schedule(REFERENCE)
 
-MOST_BYTES, MOST_SECONDS = 8_000_000, 10.0
+MOST_BYTES, MOST_SECONDS = 8_000_000, 30.0  # of CPU, of which it takes 7 while others work beside it
 
 
 def sent(second: int) -> int:

@@ -37,11 +37,12 @@ test: .venv/.test  ## run the tests
 	wait $$rooms || code=$$?; rooms=; \
 	cat $$logs/product $$logs/runs $$logs/rooms; exit $$code
 
-lint: .venv/.dev  ## ruff, mypy, the rules of who may import whom, and hadolint on the Dockerfile
+lint: .venv/.dev  ## ruff, mypy, bandit, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit -c pyproject.toml -q -r .
 	@$(BIN)/hadolint deploy/Dockerfile
 
 # Material for MkDocs prints a notice of its successor at each start, which is news and no fault of a page: that alone is off.

@@ -82,7 +82,8 @@ def search(name: str, case: Case, folder: Path, locust: list[str]) -> tuple[Summ
             *locust,
         ]
         with open(folder / f"{name}.log", "wb") as log:
-            subprocess.run(command, stdout=log, stderr=log, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
+            env = {**os.environ, "PYTHONPATH": str(ROOT)}
+            subprocess.run(command, stdout=log, stderr=log, cwd=folder, env=env)  # nosec B603 # a command of ours, no shell
     (only,) = (found.parent for found in runs.glob("*/run.json"))
     run = Run.open(only)
     return Summary.of(run), float(run.meta["ended_s"])

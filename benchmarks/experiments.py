@@ -182,7 +182,7 @@ def master(results: Results, rounds: int, say: Say) -> None:
 
 
 def _python(module: str) -> str:
-    done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, cwd=peers.ROOT)
+    done = subprocess.run([sys.executable, "-m", module], capture_output=True, text=True, cwd=peers.ROOT)  # nosec B603 # a command of ours, no shell
     if done.returncode:
         raise BenchError(f"{module} failed: {done.stderr[-300:]}")
     return done.stdout.split()[-1]

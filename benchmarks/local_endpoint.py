@@ -60,7 +60,7 @@ uvicorn.Server(config).run(sockets=[listener])
 @contextmanager
 def server(code: str) -> Iterator[tuple[int, psutil.Process]]:
     """A server in a process of its own, which writes its port to stdout."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # nosec B603 # a command of ours, no shell
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=dict(os.environ)
     )
     try:
@@ -69,7 +69,7 @@ def server(code: str) -> Iterator[tuple[int, psutil.Process]]:
         port = int(process.stdout.readline())
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).read()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).read()  # nosec B310 # http
                 break
             except ConnectionError:
                 time.sleep(0.05)

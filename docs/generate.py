@@ -219,7 +219,7 @@ def settings() -> str:
     """Its docstring has the meanings, a name and two spaces or more before each."""
     said = dict(re.findall(r"^(\w+) {2,}(.+)$", inspect.cleandoc(Settings.__doc__ or ""), re.MULTILINE))
     missing = set(said) - set(Settings.model_fields)
-    assert not missing, missing
+    assert not missing, missing  # nosec B101 # of our own text
     rows = [
         (code(name), "–" if field.default is None else code(field.default), plain(said.get(name, "")), _bounds(field))
         for name, field in Settings.model_fields.items()

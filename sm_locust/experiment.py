@@ -434,7 +434,7 @@ class _Conductor:
             with open(log, "wb") as output, self.interrupts.held():
                 fcntl.flock(output, fcntl.LOCK_EX)  # Locust's own from here on, until it ends: see _outlast_locust
                 # A session of its own: Ctrl-C is ours to pass on.
-                child = subprocess.Popen(
+                child = subprocess.Popen(  # nosec B603 # locust, with what its caller gave, no shell
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,

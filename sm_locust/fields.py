@@ -36,13 +36,6 @@ A_HOST = "a host of up to 253 characters, each part between its dots of 1 to 63"
 A_URL = "an http:// or https:// URL with a host, without user, password, query or fragment"
 
 
-class ConfigError(ValueError):
-    """A configuration that cannot be used. Its text is one line: file, key, value and what is accepted."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
-
-
 # Durations and ratios, as people write them
 
 

@@ -7,9 +7,13 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sm_locust.config import ConfigError, RunConfig
+from sm_locust.config_error import ConfigError
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 
 def is_this_machine(host: str) -> bool:

@@ -11,9 +11,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sm_locust.config import ConfigError, Request
+from sm_locust.config_error import ConfigError
+
+if TYPE_CHECKING:
+    from sm_locust.config import Request
 
 # By suffix, as SageMaker's containers and algorithms name them. `request.content_type` wins over all of these.
 CONTENT_TYPES = {

@@ -14,10 +14,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sm_locust.config import RunConfig
 from sm_locust.record.disk import write_whole
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 SCHEMA_VERSION = 1
 OLD_AFTER = 30  # days; an older price of the cache is used, and its age is said

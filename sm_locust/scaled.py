@@ -7,8 +7,10 @@ and we call it. How many there are, and asking for others, is aws/'s; how many t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sm_locust.config import RunConfig
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 OF_INSTANCES = "sagemaker:variant:DesiredInstanceCount"
 OF_COPIES = "sagemaker:inference-component:DesiredCopyCount"

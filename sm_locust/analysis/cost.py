@@ -11,13 +11,16 @@ import datetime
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sm_locust.config import ConfigError, RunConfig
+from sm_locust.config_error import ConfigError
 from sm_locust.loopback import stays_here
 from sm_locust.payloads import Payload, total_bytes
 from sm_locust.prices import INSTANCE_HOUR, KEYS, Price, Prices
 from sm_locust.schedule import Schedule
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 Played = Literal["run", "experiment"]
 

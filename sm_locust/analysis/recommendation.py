@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.curve import Curve
@@ -20,12 +20,14 @@ from sm_locust.analysis.growth import Growth
 from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.replay import PROVISION, Load, Policy, predict
 from sm_locust.analysis.watched import Watched
-from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Prices
 from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.scaled import Scaled
 from sm_locust.schedule import Schedule
 from sm_locust.target_tracking import DEFAULT_COOLDOWN, HIGH_PERIODS, PERIOD
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 AWS_SAFETY = 0.5
 MOST_SAFETY = 0.9  # a tenth stays free for what no plan shows: chance, and a router that does not share out evenly

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.cost import NO_ENDPOINT, what_bills
 from sm_locust.analysis.minutes import Minutes
 from sm_locust.analysis.watched import Watched
-from sm_locust.config import RunConfig
 from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
 from sm_locust.record.rounding import rounded
+
+if TYPE_CHECKING:
+    from sm_locust.config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from sm_locust.analysis.toll import Toll
 from sm_locust.analysis.verdict import Verdict, endpoint_drops
 from sm_locust.analysis.watched import Watched
 from sm_locust.analysis.workers import Worker, workers
-from sm_locust.config import ConfigError, RunConfig
+from sm_locust.config_error import ConfigError
 from sm_locust.loopback import stays_here
 from sm_locust.prices import NOT_SEEN, Seen
 from sm_locust.record.billing import Billing
@@ -37,6 +37,8 @@ from sm_locust.record.run import META, Run, RunError, started_at
 
 if TYPE_CHECKING:
     import pandas
+
+    from sm_locust.config import RunConfig
 
 EXIT_GOOD, EXIT_FAILED, EXIT_NOT_VALID, EXIT_STOPPED = 0, 1, 3, 4
 
@@ -117,6 +119,8 @@ class Summary:
     @classmethod
     def of(cls, run: Run) -> Summary:
         """Reads the folder, finished or not. Raises RunError when it cannot be read."""
+        from sm_locust.config import RunConfig  # its models take as long to import as all the rest
+
         meta, minutes = run.meta, Minutes.of(run)
         try:
             config = RunConfig.from_dict(meta.get("config") or {}, f"{run.folder / META}: config")

@@ -15,7 +15,8 @@ from typing import Any
 from sm_locust.artillery import flow, plain, settings
 from sm_locust.artillery.reading import KIND, VALUE, WITHOUT_EQUAL, Reading
 from sm_locust.artillery.written import as_yaml as as_yaml
-from sm_locust.fields import ConfigError, Loc, shown
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import Loc, shown
 
 _DIFFERENCES = (
     "redirects are not followed, an answer of 400 or more is an error, and latency counts from the scheduled time of "

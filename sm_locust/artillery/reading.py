@@ -10,7 +10,8 @@ from random import Random
 from typing import Any
 
 from sm_locust import templates
-from sm_locust.fields import ConfigError, Loc, shown, written
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import Loc, shown, written
 
 # Faults, in the order in which a user would want to know them.
 KIND = 0  # another kind of script than any that runs here

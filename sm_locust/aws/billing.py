@@ -15,7 +15,7 @@ from sm_locust.aws.pricing import remember
 from sm_locust.aws.session import AwsFault, ask_all, client, region_of, watched
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.loopback import stays_here
-from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices
+from sm_locust.prices import INSTANCE_HOUR, Cache, Price, Prices, Seen
 from sm_locust.record.billing import UNKNOWN, Billing, Item
 from sm_locust.stacks import FUNCTION_LOG, TAG
 
@@ -74,7 +74,7 @@ def _endpoint(config: RunConfig) -> list[Item]:
     for variant in every_variant(endpoint.described):
         count, type_ = variant.get("CurrentInstanceCount"), types.get(variant["VariantName"])
         if variant["VariantName"] == endpoint.variant:
-            remember(config, type_, count, serverless=variant.get("CurrentServerlessConfig") is not None)
+            remember(config, Seen(type_, count), serverless=variant.get("CurrentServerlessConfig") is not None)
         if count is None:
             parts.append("serverless, by use")
             continue

@@ -17,7 +17,7 @@ from sm_locust.aws.session import ATTEMPTS, AwsFault, ask_all, client
 from sm_locust.aws.subjects import Subject
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import format_duration
-from sm_locust.record.clock import RunClock, unix_of
+from sm_locust.record.clock import RunClock, ahead
 from sm_locust.record.observation import Observation
 
 CLOCKS_AGREE = 2.0  # seconds; an HTTP Date is whole seconds, and old by the time it is read
@@ -203,8 +203,5 @@ def period(config: RunConfig, speed: int) -> int:
 
 def _offset(page: dict[str, Any], received: float) -> float:
     """Whole seconds that the clock of who answered is ahead of `received` (Unix seconds); 0 if a Date cannot tell."""
-    theirs = unix_of(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""))
-    if theirs is None:
-        return 0.0
-    ahead = theirs + 0.5 - received  # the middle of the second that it names
-    return float(round(ahead)) if abs(ahead) > CLOCKS_AGREE else 0.0
+    by = ahead(page.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""), received) or 0.0
+    return float(round(by)) if abs(by) > CLOCKS_AGREE else 0.0

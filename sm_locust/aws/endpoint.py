@@ -18,7 +18,7 @@ from sm_locust.config import RunConfig
 
 STEADY = "InService"
 HOPELESS = ("Failed", "OutOfService", "UpdateRollbackFailed", "Deleting")  # no waiting helps
-NOT_FOUND = "could not find"  # what SageMaker says, in the midst of it and in any case, of what is not there
+NOT_FOUND = "could not find"  # in what SageMaker says, in lower case, of what is not there
 
 Members = dict[str, Any]
 

@@ -21,6 +21,7 @@ from sm_locust.aws.subjects import of_variant
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.loopback import stays_here
+from sm_locust.prices import NOT_SEEN, Seen
 
 PATIENCE = 60.0  # seconds; a question that has begun by then is still waited for
 LOOK_BACK = 900.0  # schedule seconds, of traffic that is not ours
@@ -99,10 +100,10 @@ def _prices(config: RunConfig, found: Endpoint | None) -> Iterator[Finding]:
     """AWS's list prices, asked for anew and kept, for whoever reckons what a load costs."""
     if stays_here(config):
         return
-    kind = found.instance_type if found is not None else None
-    count, serverless = (found.instances, found.serverless is not None) if found is not None else (None, False)
+    seen = NOT_SEEN if found is None else Seen(found.instance_type, found.instances)
+    serverless = found is not None and found.serverless is not None
     try:
-        known = pricing.refresh(config, kind, count, serverless=serverless).known
+        known = pricing.refresh(config, seen, serverless=serverless).known
     except AwsFault as e:
         yield not_available("prices", e)
         return

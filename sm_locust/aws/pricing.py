@@ -50,21 +50,18 @@ _LISTED = (
 )
 
 
-def refresh(
-    config: RunConfig, instance_type: str | None, instances: int | None = None, *, serverless: bool = False
-) -> Prices:
+def refresh(config: RunConfig, seen: Seen, *, serverless: bool = False) -> Prices:
     """Asks for every price that a load of this configuration may cost, keeps the answers, and says what is known then.
 
-    instance_type  such as ml.m4.xlarge; None where it was not told
-    instances      that are in service, to be remembered; None where that was not told
-    serverless     whether the watched variant has no instances: then what is remembered of some is forgotten
+    seen        what was told of the watched variant, to be remembered
+    serverless  whether it has no instances: then what is remembered of some is forgotten
 
     What AWS has no price for stays unknown, and so does what it prices in no US dollars. Raises ConfigError without a
     region, AwsFault when the API does not answer; what it has answered by then is kept.
     """
     region, today = region_of(config), _today()
     cache = Cache.read()
-    seen = _keep_seen(cache, config, region, Seen(instance_type, instances), serverless)
+    seen = _keep_seen(cache, config, region, seen, serverless)
     hours = () if seen.instance_type is None else (_an_hour_of(seen.instance_type),)
     pricing = client(config, "pricing", region=_nearest(region))
     try:
@@ -77,13 +74,13 @@ def refresh(
     return Prices.of(config, cache, region)
 
 
-def remember(config: RunConfig, instance_type: str | None, instances: int | None, *, serverless: bool = False) -> None:
+def remember(config: RunConfig, seen: Seen, *, serverless: bool = False) -> None:
     """Keeps what was seen of the watched variant, for a plan that asks nobody. Raises ConfigError without a region.
 
     Its parameters are those of `refresh`.
     """
     cache = Cache.read()
-    _keep_seen(cache, config, region_of(config), Seen(instance_type, instances), serverless)
+    _keep_seen(cache, config, region_of(config), seen, serverless)
     cache.write()
 
 

@@ -13,7 +13,7 @@ from sm_locust.aws.session import AwsFault, ask, client
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
-from sm_locust.record.clock import unix_of
+from sm_locust.record.clock import ahead
 
 # What AWS says of credentials that it does not accept, whatever is asked with them.
 REFUSED = (
@@ -61,14 +61,11 @@ def _unidentified(e: AwsFault) -> Finding:
 
 def _clock(date: str) -> Iterator[Finding]:
     """Nothing where it is right, or where the Date of an answer does not tell."""
-    theirs = unix_of(date)
-    if theirs is None:
+    by = ahead(date, time.time())
+    if by is None or abs(by) < CLOCK_OFF:
         return
-    ahead = theirs + 0.5 - time.time()  # the middle of the second that it names
-    if abs(ahead) < CLOCK_OFF:
-        return
-    text = f"this machine's clock is {_about(abs(ahead))} {'behind' if ahead > 0 else 'ahead of'} AWS's"
-    if abs(ahead) < CLOCK_REFUSED:
+    text = f"this machine's clock is {_about(abs(by))} {'behind' if by > 0 else 'ahead of'} AWS's"
+    if abs(by) < CLOCK_REFUSED:
         yield Finding("clock", WARN, f"{text}; past 5m AWS refuses what is signed by it", "have NTP set it")
         return
     text += ", which refuses what is signed by it: a run's load corrects that, its other calls to AWS do not"

@@ -1,31 +1,31 @@
 """What a run is told, checked before anything is sent: YAML → RunConfig.
 
-`sections`, `stop_rule` and `scenarios` are the models, `run_config` puts them together, `faults` says in one line what
-is wrong in them, `reading` and `yaml_text` read files. Reading payload files is payloads', finding credentials and a
-region is botocore's, playing the phases is the load's.
+`sections`, `stop_rule` and `scenarios` are the models, `metrics` names what a limit may be on, `run_config` puts them
+together, `faults` says in one line what is wrong in them, `reading` and `yaml_text` read files. Reading payload files
+is payloads', finding credentials and a region is botocore's, playing the phases is the load's.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sm_locust.config.run_config import RunConfig
-from sm_locust.config.sections import (
-    ERROR_RATE,
-    CapacitySearch,
-    CustomMetric,
-    Guard,
-    PayloadOrder,
-    Request,
-    Scaling,
-    Slo,
-    Target,
-)
-from sm_locust.config.stop_rule import DROP_RATE, NOT_VALID, OVERHEAD, SHORTFALL, StopRule
-from sm_locust.fields import ConfigError
-
 if TYPE_CHECKING:
+    from sm_locust.config.metrics import DROP_RATE, ERROR_RATE, NOT_VALID, OVERHEAD, SHORTFALL
     from sm_locust.config.reading import load, parse
+    from sm_locust.config.run_config import RunConfig
+    from sm_locust.config.sections import (
+        CapacitySearch,
+        CustomMetric,
+        Guard,
+        PayloadOrder,
+        Request,
+        Scaling,
+        Slo,
+        Target,
+    )
+    from sm_locust.config.stop_rule import StopRule
+    from sm_locust.config_error import ConfigError
 
 __all__ = [
     "DROP_RATE",
@@ -48,11 +48,18 @@ __all__ = [
     "parse",
 ]
 
+_FROM = {
+    **dict.fromkeys(("DROP_RATE", "ERROR_RATE", "NOT_VALID", "OVERHEAD", "SHORTFALL"), "sm_locust.config.metrics"),
+    **dict.fromkeys(("load", "parse"), "sm_locust.config.reading"),
+    "ConfigError": "sm_locust.config_error",
+    "RunConfig": "sm_locust.config.run_config",
+    "StopRule": "sm_locust.config.stop_rule",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """`load` and `parse`: who has a configuration from a run's folder needs no YAML, which takes 15 ms to import."""
-    if name not in ("load", "parse"):
+    """Each when it is asked for: the models take 100 ms to import and YAML 15, and a Summary's import needs neither."""
+    if name not in __all__:
         raise AttributeError(f"module 'sm_locust.config' has no attribute {name!r}")
-    from sm_locust.config import reading
-
-    return getattr(reading, name)
+    value = globals()[name] = getattr(import_module(_FROM.get(name, "sm_locust.config.sections")), name)
+    return value

@@ -10,7 +10,8 @@ from sm_locust import artillery
 from sm_locust.config import yaml_text
 from sm_locust.config.faults import listed
 from sm_locust.config.run_config import RunConfig
-from sm_locust.fields import ConfigError, shown
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import shown
 
 MAX_FILE_BYTES = 256 * 1024  # a configuration is written by hand; large bodies belong in payload files
 

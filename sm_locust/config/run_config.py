@@ -23,7 +23,8 @@ from sm_locust.config.sections import (
     Target,
 )
 from sm_locust.config.stop_rule import StopRule
-from sm_locust.fields import ConfigError, Given, Listed, Loc, Section, refused, shown, written
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import Given, Listed, Loc, Section, refused, shown, written
 from sm_locust.kept import without_secrets
 from sm_locust.schedule import Phase, Schedule
 

@@ -145,9 +145,6 @@ class Arrivals(Section):
     )
 
 
-ERROR_RATE = "error_rate"
-
-
 class Slo(Section):
     """The limits that every judged phase must keep."""
 

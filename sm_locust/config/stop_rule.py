@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
-from sm_locust.config.sections import ERROR_RATE, Slo
+from sm_locust.config.metrics import DROP_RATE, ERROR_RATE, NOT_VALID, OVERHEAD, SHORTFALL
+from sm_locust.config.sections import Slo
 from sm_locust.fields import (
     A_DURATION,
     A_LATENCY,
@@ -27,12 +28,6 @@ from sm_locust.fields import (
     read_ratio,
     refused,
 )
-
-# What `stop_when` knows beside the metrics of `slo`.
-DROP_RATE = "drop_rate"  # of the arrivals due, the share that was dropped
-SHORTFALL = "throughput_shortfall"  # of the arrivals due, the share that no good answers came for meanwhile
-NOT_VALID = "not_valid"  # what the verdict would not accept of our side
-OVERHEAD = "OverheadLatency"
 
 # As CloudWatch names them. Of an inference component they are shares of what the copy was given.
 _OF_INSTANCES = ("CPUUtilization", "MemoryUtilization", "DiskUtilization", "GPUUtilization", "GPUMemoryUtilization")

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from sm_locust.fields import ConfigError, shown
+from sm_locust.config_error import ConfigError
+from sm_locust.fields import shown
 
 MAX_NODES = 20_000  # with every alias written out: stops files that are small on disk and enormous in memory
 

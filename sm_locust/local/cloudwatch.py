@@ -20,7 +20,7 @@ HIGH_RESOLUTION = frozenset({1, 5, 10, 20, 30})
 """Periods below a minute. SageMaker's invocation metrics have none; the local endpoint's do, so that a compressed run,
 whose minutes are shorter, can be read minute by minute."""
 
-_REFUSED_TOKEN = "InvalidNextToken"
+_REFUSED_TOKEN = "InvalidNextToken"  # nosec B105 # an error's name
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _METRICS_A_PAGE = 500
 _ALARMS_A_PAGE = 50
@@ -69,7 +69,7 @@ class CloudWatch:
             results.append(
                 {
                     "Id": query["Id"],
-                    "Label": query.get("Label", query["MetricStat"]["Metric"]["MetricName"]),
+                    "Label": query.get("Label", query["MetricStat"]["Metric"].get("MetricName", "")),
                     "Timestamps": [at for at, _ in part],
                     "Values": [value for _, value in part],
                     "StatusCode": "PartialData" if rest else "Complete",

@@ -87,7 +87,7 @@ class Function:
         number = next(self._numbers)
         answered = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            assert self._process.stdin is not None
+            assert self._process.stdin is not None  # nosec B101 # for mypy: it was asked for
             self._process.stdin.write(b"%d %b\n" % (number, event.encode()))
             answer: dict[str, Any] = await answered
             return answer
@@ -123,7 +123,7 @@ class Function:
         return {name: value for name, value in variables.items() if value}
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
+        assert process.stdout is not None  # nosec B101 # for mypy: it was asked for
         while line := await process.stdout.readline():
             number, _, answer = line.partition(b" ")
             waiting = self._waiting.get(int(number))

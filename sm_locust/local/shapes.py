@@ -112,6 +112,6 @@ def _unix(value: float | str, path: str) -> float:
         seconds = float(value) if isinstance(value, (int, float)) else parse_timestamp(value).timestamp()
         if math.isfinite(seconds):
             return float(seconds)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, RuntimeError):  # botocore's, for a text that is a number past every calendar
         pass
     raise AwsError(400, "SerializationException", {"Message": f"{path}: {value!r} is no timestamp"})

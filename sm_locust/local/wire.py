@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape  # nosec B406 # it writes, and parses nothing
 
 from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
@@ -144,7 +144,7 @@ class _Json:
     def parameters(self, operation: OperationModel, body: bytes, caller: str) -> dict[str, Any]:
         try:
             parameters = json.loads(body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise AwsError(400, "SerializationException", {"Message": f"The body is not JSON: {error}"}) from None
         return checked(parameters, operation.input_shape)
 

@@ -284,8 +284,7 @@ def _say_what_is_not_played(config: RunConfig, schedule: Schedule | None, source
         return
     instead = "Locust's own user count (-u) is the plan" if source == "users" else f"{source} is played"
     logger.warning(
-        "the phases of the configuration are not played: %s; shapes/from_config.py in -f, without another shape, "
-        "plays them",
+        "the phases of the configuration are not played: %s; shapes/from_config.py, and no other shape, plays them",
         instead,
     )
 

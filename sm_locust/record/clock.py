@@ -106,3 +106,9 @@ def unix_of(date: str) -> float | None:
         return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def ahead(date: str, received: float) -> float | None:
+    """Seconds that the clock of who gave an answer this Date is ahead of ours, which said `received`; None without."""
+    theirs = unix_of(date)
+    return None if theirs is None else theirs + 0.5 - received  # the middle of the second that it names

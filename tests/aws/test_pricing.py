@@ -67,7 +67,7 @@ def catalog(request: bytes) -> bytes:
 def test_every_price_is_had_with_its_day_and_read_again_without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted({"GetProducts": catalog}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
-        found = refresh(CONFIG, "ml.m4.xlarge", 2)
+        found = refresh(CONFIG, Seen("ml.m4.xlarge", 2))
         requests = [asked(request) for request in aws.requests]
     usd = {key: price.usd for key, price in found.known.items()}
     assert usd == pytest.approx(
@@ -101,7 +101,7 @@ def test_what_is_on_a_later_page_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 
     with scripted({"GetProducts": paged}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
-        assert len(refresh(CONFIG, "ml.m4.xlarge").known) == 6
+        assert len(refresh(CONFIG, Seen("ml.m4.xlarge", None)).known) == 6
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_api_is_asked_where_it_is(region: str, where: str) -> None:
 def test_what_has_no_price_in_dollars_stays_unknown(entry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted({"GetProducts": said({"PriceList": [json.dumps(entry)]})}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
-        assert refresh(CONFIG, "ml.m4.xlarge").known == {}
+        assert refresh(CONFIG, Seen("ml.m4.xlarge", None)).known == {}
 
 
 def test_what_was_answered_before_a_fault_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_what_was_answered_before_a_fault_is_kept(monkeypatch: pytest.MonkeyPatc
     with scripted({"GetProducts": until_lambda}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
         with pytest.raises(AwsFault, match="the permission it needs is pricing:GetProducts"):
-            refresh(CONFIG, "ml.m4.xlarge", 1)
+            refresh(CONFIG, Seen("ml.m4.xlarge", 1))
     found = Prices.of(CONFIG)
     assert set(found.known) == {"instance_hour", "data_in_gb", "api_gateway_million"}
     assert found.seen == Seen("ml.m4.xlarge", 1)
@@ -153,19 +153,19 @@ def test_a_product_that_is_not_json_is_a_fault_in_one_sentence(monkeypatch: pyte
     with scripted({"GetProducts": said({"PriceList": ["{"]})}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
         with pytest.raises(AwsFault, match="gave a product that is not JSON"):
-            refresh(CONFIG, None)
+            refresh(CONFIG, Seen(None, None))
 
 
 def test_what_was_not_told_this_time_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    remember(CONFIG, "ml.m4.xlarge", 2)
-    remember(CONFIG, None, 3)
+    remember(CONFIG, Seen("ml.m4.xlarge", 2))
+    remember(CONFIG, Seen(None, 3))
     assert Prices.of(CONFIG).seen == Seen("ml.m4.xlarge", 3)
     with scripted({"GetProducts": catalog}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
-        found = refresh(CONFIG, None)  # whoever may not describe the endpoint
+        found = refresh(CONFIG, Seen(None, None))  # whoever may not describe the endpoint
     assert found.seen == Seen("ml.m4.xlarge", 3)
     assert found.known["instance_hour"].usd == pytest.approx(0.31)
-    remember(CONFIG, None, None, serverless=True)
+    remember(CONFIG, Seen(None, None), serverless=True)
     assert Prices.of(CONFIG).seen == Seen(None, None)
 
 
@@ -175,4 +175,6 @@ def test_the_configuration_still_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with scripted({"GetProducts": catalog}) as aws:
         monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", aws.url)
-        assert refresh(priced, "ml.m4.xlarge").known["instance_hour"] == Price(9.0, datetime.date(2026, 1, 2), "config")
+        assert refresh(priced, Seen("ml.m4.xlarge", None)).known["instance_hour"] == Price(
+            9.0, datetime.date(2026, 1, 2), "config"
+        )

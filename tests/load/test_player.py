@@ -12,6 +12,7 @@ from locust.env import Environment
 
 import pytest
 
+from sm_locust import tables
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.generator import Generator
 from sm_locust.load.player import ScenarioUser
@@ -19,7 +20,6 @@ from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, Inv
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.outcome import CANCELLED
-from sm_locust.tables import parse as parse_tables
 from tests.oracles import shop
 from tests.oracles.shop import Shop, counted
 
@@ -212,13 +212,13 @@ def test_values_are_drawn_once_for_a_run_of_a_scenario(
     monkeypatch.setenv("SHOP_TOKEN", "t0ken")
     feed = {"file": "ids.csv", "fields": ["id", "colour"]}
     config = RunConfig.from_dict({"feeds": [feed]}, "test")
-    tables = parse_tables(config.feeds, [b"1,x\n2,x\n3,x\n"])
+    parsed = tables.parse(config.feeds, [b"1,x\n2,x\n3,x\n"])
     headers = {"a": "{{ $env.SHOP_TOKEN }}"}
     found = play(
         {"url": "/{{ id }}?c={{ colour }}&u={{ $uuid }}", "headers": headers},
         {"url": "/again/{{ id }}?c={{ colour }}&u={{ $uuid }}"},
         arrivals=40,
-        tables=tables,
+        tables=parsed,
         feeds=[feed],
         variables={"colour": ["red", "blue"]},  # which wins over the column
     )

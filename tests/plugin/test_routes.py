@@ -106,7 +106,7 @@ def test_whatever_is_asked_for_is_answered_and_nothing_else_is_handed_out(
     assert b"of somebody else" not in found.data
     if "html" in found.content_type and found.status_code != 200:
         assert EVIL.encode() not in found.data
-    if "json" in found.content_type:
+    if "json" in found.content_type and method != "HEAD":
         json.loads(found.data, parse_constant=lambda name: pytest.fail(name))
 
 

@@ -39,7 +39,7 @@ def python(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 
 def loaded_after(code: str, tmp_path: Path) -> set[str]:
     """Which of the heavy packages a piece of code loads."""
-    heavy = ["locust", "gevent", "geventhttpclient", "boto3", "botocore", "pydantic", "plotly"]
+    heavy = ["locust", "gevent", "geventhttpclient", "boto3", "botocore", "pydantic", "yaml", "rich", "plotly"]
     report = f"\nimport json, sys; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     done = python(code + report, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -56,6 +56,10 @@ def test_dir_lists_the_public_names() -> None:
 
 def test_importing_the_package_loads_nothing_heavy(tmp_path: Path) -> None:
     assert loaded_after("import sm_locust", tmp_path) == set()
+
+
+def test_a_run_that_is_read_back_costs_no_more_than_what_it_is_read_with(tmp_path: Path) -> None:
+    assert loaded_after("from sm_locust import Comparison, Run, Summary", tmp_path) == set()
 
 
 def test_plain_values_need_neither_locust_nor_aws(tmp_path: Path) -> None:

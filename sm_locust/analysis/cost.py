@@ -258,4 +258,4 @@ def _instance_counts(config: RunConfig, prices: Prices) -> tuple[int, int, str]:
     if prices.seen.instances is not None:
         return prices.seen.instances, prices.seen.instances, ""
     why = "the configuration does not say how many instances there are"
-    return 1, 1, f"{why}: give `scaling`, or run `sm-locust check`, which looks"
+    return 1, 1, f"{why}: give `scaling`, or let `sm-locust check` see the endpoint"

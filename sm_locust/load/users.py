@@ -22,8 +22,8 @@ from locust.user.users import UserMeta
 
 from sm_locust.config import ConfigError
 from sm_locust.feeders import ONCE
-from sm_locust.load.http import proxy_for
 from sm_locust.load.invoker import ApiGatewayInvoker, ContainerInvoker, Invoker, invoke_endpoint
+from sm_locust.load.opening import proxy_for
 from sm_locust.record.outcome import CANCELLED, OK, Outcome
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from sm_locust.config import ConfigError, Guard, RunConfig, load
 from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
-from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
+from sm_locust.load.invoker_users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
 from sm_locust.loopback import only_loopback
 from sm_locust.prices import Prices
 from sm_locust.record.clock import RunClock

@@ -28,7 +28,7 @@ Played = Literal["run", "experiment"]
 # the load of BEFORE.
 BETWEEN = 300.0
 
-# What the watch beside a run asks CloudWatch for: see plugin/watch and plugin/settling. About that: where there are
+# What the watch beside a run asks CloudWatch for: see plugin/watch and analysis/settling. About that: where there are
 # more than two variants it asks for a little more, and when the load is over for every metric once or twice.
 METRICS_A_PULL = 12
 PULL_EVERY = 5.0  # real seconds at the least; else a period

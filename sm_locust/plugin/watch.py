@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
+from sm_locust.analysis.settling import Settling
 from sm_locust.aws import scaling, serving, subjects
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
 from sm_locust.aws.endpoint import NOT_FOUND
@@ -23,7 +24,6 @@ from sm_locust.aws.metrics import COUNT
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.plugin.settling import Settling
 from sm_locust.prices import Seen
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.observation import API_GATEWAY, ENDPOINT_GONE, SAGEMAKER, Observation, ScalingEvent
@@ -66,6 +66,7 @@ class Watch:
         self._left = False
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
+        self.unknown = ""  # that SageMaker knows no such endpoint, in its words; empty where it does, or was not asked
         self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
         self.settled = False
         self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
@@ -84,6 +85,9 @@ class Watch:
         self.scaling_at_start = state.as_dict() if state is not None else None
         there = self._describe()
         self.status_at_start = None if there is None else there.status
+        if there is None and NOT_FOUND in self._missing["endpoint"].lower():
+            self.unknown = self._missing["endpoint"]
+            return
         self._find_subjects()
         now = time.time()
         self._told(self._ask("metrics", lambda: self._new_cloudwatch(now).pull(now - self._period, now)))

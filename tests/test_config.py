@@ -282,6 +282,18 @@ def test_a_configuration_is_frozen() -> None:
         config.arrivals.per_user = 2  # type: ignore[misc]
 
 
+def test_what_stands_in_a_log_of_a_configuration_holds_nothing_that_it_sends() -> None:
+    step = {
+        "method": "post",
+        "url": "http://h/?t=hidden",
+        "name": "/",
+        "headers": {"a": "hidden"},
+        "json": {"b": "hidden"},
+    }
+    config = RunConfig.from_dict({"scenarios": [{"name": "s", "steps": [step]}], "variables": {"password": "hidden"}})
+    assert "Step(method='post', name='/')" in repr(config) and "hidden" not in f"{config!r} {config}"
+
+
 # Durations
 
 

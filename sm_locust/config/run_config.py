@@ -51,7 +51,7 @@ class RunConfig(Section):
     guard: Guard = Field(default_factory=Guard)
     scenarios: Scenarios = Field(None, description="a list of one scenario or more")
     feeds: Feeds = Field((), description="a list of feeds {file, fields, order, delimiter, header, cast}")
-    variables: Variables = Field({}, description=A_VARIABLE)
+    variables: Variables = Field({}, description=A_VARIABLE, repr=False)  # perhaps a password; see Step
 
     @field_validator("phases")
     @classmethod

@@ -8,7 +8,7 @@ same name wins). How a template is read is templates'; running the steps, and re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -154,6 +154,11 @@ class Step(Section):
     )
     form: Annotated[dict[str, Any] | None, BeforeValidator(_values)] = Field(None, description=VALUES)
     think: Given[Duration] = Field(None, description=A_DURATION)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Not what it sends, which may be a password: it would stand in the log of whoever's task raises with it."""
+        yield "method", self.method
+        yield "name", self.name
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Self:

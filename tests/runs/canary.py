@@ -6,6 +6,8 @@ import base64
 import contextlib
 import json
 import signal
+import subprocess
+import sys
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
@@ -13,7 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from tests.oracles.wire import ForwardProxy, Relay
-from tests.runs.harness import STARTERS, config, endpoint, environment, files, free_port, locust, post, wait_for
+from tests.runs.harness import (
+    STARTERS,
+    config,
+    endpoint,
+    environment,
+    files,
+    free_port,
+    locust,
+    post,
+    processes,
+    wait_for,
+)
 
 SECRETS = {
     "secret access key": "c4n4ryS3cr3tAcc3ssK3y/8b1f+0d7e5a9cC4N4RY",
@@ -21,6 +34,8 @@ SECRETS = {
     "API key": "c4n4ryAp1K3y0123456789abcdefABCDEF",
     "password of a proxy": "c4n4ryPr0xyPassw0rd",
     "password in a URL": "c4n4ryUr1Passw0rd",
+    "environment variable of a script": "c4n4ryEnvT0ken-98765",
+    "password in a script": "c4n4ryStepPassw0rd",
 }
 ACCESS_KEY_ID = "AKIAC4N4RYEXAMPLE0ID"
 
@@ -36,6 +51,30 @@ class Crashes(ArrivalUser):
     @task
     def crash(self):
         raise RuntimeError(f"crashed with {self.environment} and {vars(self.environment.generator)}")
+"""
+
+
+SCRIPT = """
+config:
+  target: %s
+  phases: [{duration: 2, arrivalRate: 20}]
+  variables: {password: [%s]}
+  defaults: {headers: {Authorization: "Bearer {{ $env.CANARY }}"}}
+scenarios:
+  - flow:
+      - get: {url: "/items?token={{ $env.CANARY }}", name: /items}
+      - post: {url: "/no{{ $env.CANARY }}", json: {password: "{{ password }}"}, auth: {user: u, pass: %s}}
+"""
+
+SCRIPT_CRASHES = """
+from locust import task
+from sm_locust import ScenarioUser
+
+class Script(ScenarioUser):
+    @task
+    def run_one(self):
+        self.play()
+        raise RuntimeError(f"crashed with {vars(self.environment)} and {vars(self.environment.generator)}")
 """
 
 
@@ -146,6 +185,7 @@ def play(folder: Path) -> Outputs:
             with locust(places["refused"], *options, "--sm-endpoint", "e", env=env) as refused:
                 outputs.codes.append(refused.wait(30))
                 outputs.add(f"the refusal of a URL with a password, {where}", refused.output)
+        _play_a_script(outputs, folder, local.url, env)
         lone = ["-f", STARTERS, "-L", "DEBUG", "--json"]
         env["AWS_SECRET_ACCESS_KEY"] = SECRETS["secret access key"][::-1]
         with locust(places["alone"], *lone, "--headless", "--sm-config", str(path), env=env) as run:
@@ -155,6 +195,26 @@ def play(folder: Path) -> Outputs:
             outputs.add("the log of a run alone whose signatures are refused, with --json", run.output)
             outputs.add_folder("its run folder", run.the_folder())
     return outputs
+
+
+def _play_a_script(outputs: Outputs, folder: Path, url: str, env: dict[str, str]) -> None:
+    """Its secrets come from the environment and from itself; a master and two workers, and the commands about it."""
+    here, env = folder / "script", {**env, "CANARY": SECRETS["environment variable of a script"]}
+    here.mkdir()
+    password = SECRETS["password in a script"]
+    (folder / "script.yml").write_text(SCRIPT % (url, password, password))
+    (folder / "script.py").write_text(SCRIPT_CRASHES)
+    options = [*processes(2), "--csv", str(here / "locust"), "--html", str(here / "locust.html")]
+    options += ["-f", f"{folder / 'script.py'},{files('shapes/from_config.py')}", "--headless", "-L", "DEBUG"]
+    with locust(here, *options, "--sm-config", str(folder / "script.yml"), env=env) as run:
+        wait_for("both workers", lambda: len(run.processes()) >= 3)
+        outputs.add("command lines", b"".join(Path(f"/proc/{n}/cmdline").read_bytes() for n in run.processes()))
+        outputs.codes.append(run.wait(60))
+        outputs.add("the log of a script", run.output)
+    outputs.add_folder("the folder of a script", here)
+    for command in (["plan", "--json", str(folder / "script.yml")], ["summarize", str(run.the_folder())]):
+        done = subprocess.run([sys.executable, "-m", "sm_locust.cli", *command], env=env, cwd=here, capture_output=True)
+        outputs.add(f"sm-locust {command[0]}", done.stdout + done.stderr)
 
 
 def _read(url: str) -> bytes:

@@ -13,6 +13,8 @@ def test_a_secret_is_in_no_log_report_folder_option_page_or_message(tmp_path: Pa
     assert all(outputs.said.values())
     assert len(outputs.said["messages between master and worker"]) > 20_000
     assert b"crashed with" in outputs.said["the web UI, /exceptions"]
+    assert b"crashed with" in outputs.said["the log of a script"]
+    assert b"/items" in outputs.said["the folder of a script: failures.jsonl"]
     assert b"invalid_signature" in outputs.said["its run folder: failures.jsonl"]
     for where in ("alone", "with a web UI"):
         refusal = outputs.said[f"the refusal of a URL with a password, {where}"]

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from sm_locust.config import ConfigError, RunConfig
     from sm_locust.experiment import ExperimentError, run_experiment
     from sm_locust.feeders import Feeder
+    from sm_locust.load.invoker_users import ApiGatewayUser, ContainerUser, InvokeEndpointUser
     from sm_locust.load.player import ScenarioUser
     from sm_locust.load.requests_auth import requests_auth
     from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
-    from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
+    from sm_locust.load.users import ArrivalUser
     from sm_locust.payloads import Payload
     from sm_locust.plugin.live import LiveRun
     from sm_locust.plugin.setup import setup
@@ -74,12 +75,12 @@ _PURE = {
     "run_experiment": "sm_locust.experiment",
 }
 _LOCUST = {
-    "ApiGatewayUser": "sm_locust.load.users",
+    "ApiGatewayUser": "sm_locust.load.invoker_users",
     "ArrivalUser": "sm_locust.load.users",
     "CapacityShape": "sm_locust.load.shapes",
     "ConfigShape": "sm_locust.load.shapes",
-    "ContainerUser": "sm_locust.load.users",
-    "InvokeEndpointUser": "sm_locust.load.users",
+    "ContainerUser": "sm_locust.load.invoker_users",
+    "InvokeEndpointUser": "sm_locust.load.invoker_users",
     "LiveRun": "sm_locust.plugin.live",
     "PhasesShape": "sm_locust.load.shapes",
     "ScenarioUser": "sm_locust.load.player",

@@ -24,13 +24,13 @@ from sm_locust.config import ConfigError, Guard, RunConfig, load
 from sm_locust.fields import format_duration
 from sm_locust.finding import FAIL, PASS, WARN, Finding, not_available
 from sm_locust.load.generator import Generator
-from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
+from sm_locust.load.invoker_users import ApiGatewayUser, ContainerUser, InvokeEndpointUser, InvokerUser
 from sm_locust.loopback import only_loopback
 from sm_locust.prices import Prices
 from sm_locust.record.clock import RunClock
 from sm_locust.record.outcome import Outcome
 from sm_locust.record.prior import unrestored
-from sm_locust.report import kinds, wording
+from sm_locust.report import formats, kinds
 from sm_locust.report.plan import amount
 from sm_locust.schedule import Schedule
 
@@ -203,15 +203,15 @@ def _problem(sender: type[InvokerUser], config: RunConfig) -> str | None:
 
 
 def _answered(outcome: Outcome, way: kinds.Way) -> Finding:
-    took = wording.ms(outcome.service_time)
+    took = formats.ms(outcome.service_time)
     if outcome.connected is not None:
-        took += f", {wording.ms(outcome.connected)} of it to connect"
+        took += f", {formats.ms(outcome.connected)} of it to connect"
     if not outcome.ok:
         words = kinds.words(outcome.kind, way)
         status = f"HTTP {outcome.status}, " if outcome.status else ""
         text = f"{status}{outcome.kind} after {took}: {words.means}"
-        said = wording.printable(outcome.message)
+        said = formats.printable(outcome.message)
         return Finding("probe", FAIL, f"{text} ({said})" if said else text, words.do)
-    text = wording.printable(outcome.body[: 4 * EXCERPT].decode(errors="replace"))
+    text = formats.printable(outcome.body[: 4 * EXCERPT].decode(errors="replace"))
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 2] + " …"
     return Finding("probe", PASS, f"HTTP {outcome.status} in {took}: {excerpt or 'an empty body'}")

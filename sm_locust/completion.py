@@ -11,13 +11,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from sm_locust.analysis.settling import PATIENCE, SETTLED_AFTER
 from sm_locust.aws import cloudwatch, subjects
 from sm_locust.aws.cloudwatch import CloudWatch
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subject, Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import format_duration
-from sm_locust.plugin.settling import PATIENCE, SETTLED_AFTER
 from sm_locust.record.clock import iso, unix
 from sm_locust.record.run import LEDGER, Run
 

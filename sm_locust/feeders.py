@@ -15,8 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
 
-from sm_locust.config import ConfigError, PayloadOrder
-from sm_locust.fields import A_HEADER
+from sm_locust.config.feeding import A_HEADER, PayloadOrder
+from sm_locust.config_error import ConfigError
 from sm_locust.payloads import Payload, read
 
 Body = bytes | str | Payload

@@ -28,7 +28,7 @@ Played = Literal["run", "experiment"]
 # the load of BEFORE.
 BETWEEN = 300.0
 
-# What the watch beside a run asks CloudWatch for: see plugin/watch and plugin/settling. About that: where there are
+# What the watch beside a run asks CloudWatch for: see plugin/watch and analysis/settling. About that: where there are
 # more than two variants it asks for a little more, and when the load is over for every metric once or twice.
 METRICS_A_PULL = 12
 PULL_EVERY = 5.0  # real seconds at the least; else a period
@@ -258,4 +258,4 @@ def _instance_counts(config: RunConfig, prices: Prices) -> tuple[int, int, str]:
     if prices.seen.instances is not None:
         return prices.seen.instances, prices.seen.instances, ""
     why = "the configuration does not say how many instances there are"
-    return 1, 1, f"{why}: give `scaling`, or run `sm-locust check`, which looks"
+    return 1, 1, f"{why}: give `scaling`, or let `sm-locust check` see the endpoint"

@@ -14,6 +14,7 @@ from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.rules import MEASURED, MODEL_LATENCY, Rule
 from sm_locust.analysis.summary import Summary
 from sm_locust.config import ERROR_RATE, Slo
+from sm_locust.record.rounding import in_ms, rounded
 
 DELIVERED, CAPACITY = "delivered_ratio", "capacity"
 METRICS = (*Slo.model_fields, DELIVERED, CAPACITY)
@@ -140,9 +141,7 @@ def unit(metric: str) -> str:
 
 def in_unit(metric: str, value: float | None) -> float | None:
     """A figure as compare.json has it: milliseconds for a latency."""
-    if value is None:
-        return None
-    return round(value * 1e3, 3) if unit(metric) == "ms" else round(value, 9 if metric in RATIOS else 3)
+    return in_ms(value) if unit(metric) == "ms" else rounded(value, 9 if metric in RATIOS else 3)
 
 
 def differ(before: Summary, after: Summary) -> str:

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from sm_locust.config.feeding import A_HEADER, PayloadOrder
 from sm_locust.fields import (
     A_COOLDOWN,
     A_DATE,
     A_DURATION,
     A_FIRST_RATE,
-    A_HEADER,
     A_METRIC_NAME,
     A_NAME,
     A_PRECISION,
@@ -85,9 +85,6 @@ class Target(Section):
         elif self.auth is not None:
             raise refused("only with api_gateway; InvokeEndpoint is always signed", "auth")
         return self
-
-
-PayloadOrder = Literal["sequential", "random", "once"]
 
 
 class Request(Section):

@@ -28,12 +28,13 @@ from sm_locust.load.arrival import Arrival
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
+from sm_locust.load.invoker_users import InvokerUser
 from sm_locust.load.pacer import Pacer, even, poisson
 from sm_locust.load.player import Player, ScenarioUser
 from sm_locust.load.sender import Sender
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import Credentials, Signer
-from sm_locust.load.users import ArrivalUser, InvokerUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.payloads import Payload
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import Interval

@@ -19,8 +19,9 @@ import gevent
 from gevent import GreenletExit
 
 from sm_locust.load.answer import Answer
+from sm_locust.load.connection import HttpFault
 from sm_locust.load.hiding import Hiding
-from sm_locust.load.http import Connections, HttpFault
+from sm_locust.load.http import Connections
 from sm_locust.load.signing_clock import SigningClock
 from sm_locust.load.sigv4 import PlainRequest, Signer
 from sm_locust.record.outcome import (

@@ -22,8 +22,8 @@ from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
 from sm_locust.load.answer import Answer
 from sm_locust.load.hiding import Hiding
-from sm_locust.load.http import proxy_for
 from sm_locust.load.invoker import EXCERPT, StepInvoker
+from sm_locust.load.opening import proxy_for
 from sm_locust.load.script import Script, plain_numbers
 from sm_locust.load.users import ArrivalUser, Load, tell
 from sm_locust.record.outcome import TASK_ERROR, Outcome

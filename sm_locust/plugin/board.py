@@ -19,7 +19,7 @@ from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Event, Planned, Sample, Step
 from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.rounding import in_ms
-from sm_locust.report import wording
+from sm_locust.report import formats, wording
 from sm_locust.schedule import Schedule
 
 RUNNING, ENDING, SETTLING, DONE = "running", "ending", "settling", "done"
@@ -213,7 +213,7 @@ class Board:
 
     def conclude(self, summary: Mapping[str, Any], headline: str, *, last: bool) -> None:
         """What `summary.json` holds, which stands for what was known so far; `last`: no more will come."""
-        self._final = {"headline": wording.printable(headline), **{key: summary[key] for key in _KEPT}}
+        self._final = {"headline": formats.printable(headline), **{key: summary[key] for key in _KEPT}}
         self.state, self.waiting = (DONE, "") if last else (SETTLING, "waiting for CloudWatch")
 
     def broken(self, why: str) -> None:
@@ -314,7 +314,7 @@ class Board:
         return {
             "run": self.run_id,
             "state": self.state,
-            "waiting": wording.printable(self.waiting),
+            "waiting": formats.printable(self.waiting),
             "version": fresh[-1][2] if fresh else since,
             "more": more,
             "speed": self._speed,
@@ -339,7 +339,7 @@ class Board:
             return [key, *self._points[key]] if key in self._points else None
         if what == "scaling":
             event = self._scaling[int(key)]
-            return [int(key), event.at_s, event.desired, event.in_service, wording.printable(event.event)]
+            return [int(key), event.at_s, event.desired, event.in_service, formats.printable(event.event)]
         return [int(key), *_step(self._steps[int(key)])]
 
     def _fresh(self, since: int) -> tuple[list[tuple[str, float, int]], bool]:
@@ -364,7 +364,7 @@ class Board:
             return []
         boundaries = self._schedule.boundaries
         return [
-            [wording.printable(phase.name), boundaries[i], boundaries[i + 1]]
+            [formats.printable(phase.name), boundaries[i], boundaries[i + 1]]
             for i, phase in enumerate(self._schedule.phases)
         ]
 

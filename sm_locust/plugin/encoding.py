@@ -1,4 +1,4 @@
-"""Encodes what a process has counted without keeping it from its arrivals."""
+"""Encodes what a process has counted without keeping it from its arrivals, and says when that has been done."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import gevent
 
 from sm_locust.record.interval import Interval
+
+# Seconds after a full second at which a process takes what it has counted, and by which a worker's shipment has come.
+TAKEN, ON_THE_WAY = 0.02, 0.4
 
 AT_A_STRETCH = 0.0001  # seconds; then whatever is due has a turn
 PAUSE = 0.001  # not 0: gevent runs greenlets that only pass the turn on for up to 5 ms before it looks at a timer

@@ -13,7 +13,7 @@ from itertools import accumulate
 from sm_locust.record.histogram import Histogram, middle_us
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Planned
-from sm_locust.report.wording import printable
+from sm_locust.report.formats import printable
 
 OTHER = "(other)"
 MOST_NAMES = 100  # request names, and kinds of failure: each is a series of its own in what reads them

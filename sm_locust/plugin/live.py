@@ -64,7 +64,7 @@ from sm_locust.record.meta import (
 )
 from sm_locust.record.observation import SAGEMAKER, Observation, ScalingEvent
 from sm_locust.record.run import Run, RunError
-from sm_locust.report import folder, text, wording
+from sm_locust.report import folder, formats, text, wording
 from sm_locust.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ class LiveRun:
         self.failed = ""  # what kept the folder from being written, in one sentence
         self.why: str | None = None  # said by whoever ends the run, for run.json
         self.progress: Progress | None = None  # of the run that began last
+        self._concluding = False  # whether a run's folder is being completed
         self._left = False  # whether nothing is waited for any more
         self.has_quit = False  # whether nothing more will come
         self.exposed: Exposed | None = None  # where somebody may read how the runs are doing
@@ -201,8 +202,8 @@ class LiveRun:
 
     @property
     def is_ending(self) -> bool:
-        """Whether arrivals have ended and the folder is not complete yet."""
-        return self._active is not None and self._active.over
+        """Whether arrivals have ended and the folder is not complete yet, but for what CloudWatch owes."""
+        return self._concluding or (self._active is not None and self._active.over)
 
     @property
     def is_running(self) -> bool:
@@ -436,8 +437,6 @@ class LiveRun:
                 self._take(active, active.generator, float(second))
             else:
                 self._watch_workers(active)
-            if active.searching is not None:
-                self._search(active, active.searching)
             if active.stop_when is not None:
                 gevent.spawn_later(active.stop_when.delay, self._stop_if_due, active, active.stop_when, second)
             if active.watch is not None:
@@ -445,6 +444,8 @@ class LiveRun:
             if self.exposed is not None:
                 self._expose(active, self.exposed)
             active.progress.show(active.clock.now())
+            if active.searching is not None:  # after it: what it decides now is not what was done in the second past
+                self._search(active, active.searching)
 
     def _expose(self, active: Active, exposed: Exposed) -> None:
         """How the second past was."""
@@ -550,7 +551,7 @@ class LiveRun:
         # What happens at the end or after it belongs to no run any more.
         active.run.note("", rows=[Event(max(0.0, at - JUST_BEFORE), PAYLOADS_FAILED + failed, process)])
         if self.why is None:
-            said = wording.printable(failed)
+            said = formats.printable(failed)
             logger.error("the run ends: the payloads of process %s failed: %s", process, said)
             self._end(active, PAYLOADS_FAILED + failed)
 
@@ -683,9 +684,10 @@ class LiveRun:
         """Ends the run and completes its folder, but for what CloudWatch has not said yet."""
         with self._ending:
             self.drain()
-            active, self._active = self._active, None
+            active, self._active = self._active, None  # what a worker ships from now on comes too late
             if active is None:
                 return
+            self._concluding = True  # and nothing can begin: writing lets others have a turn
             self._on_disk(active, active.run.flush)
             self.finished = active.run
             if self.exposed is not None:
@@ -704,6 +706,7 @@ class LiveRun:
                 workers=self._master.workers if self._master is not None else [LOCAL],
                 **({"search": active.searching.as_dict()} if active.searching is not None else {}),
             )
+            self._concluding = False
             if active.watch is not None:
                 self._watch = active.watch
                 self._settling = gevent.spawn(self._settle, active, active.watch)

@@ -26,9 +26,10 @@ from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.fields import A_METRIC
+from sm_locust.load.invoker_users import InvokerUser
 from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
-from sm_locust.load.users import ArrivalUser, InvokerUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.loopback import only_loopback
 from sm_locust.payloads import Payload
 from sm_locust.plugin.options import Options

@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Planned
-from sm_locust.report.wording import printable
+from sm_locust.report.formats import printable
 from sm_locust.schedule import Schedule
 
 PLAIN_EVERY = 10.0  # seconds

@@ -13,15 +13,13 @@ from typing import Any
 
 from sm_locust.analysis.search import Search
 from sm_locust.config import ERROR_RATE, RunConfig
+from sm_locust.plugin.encoding import ON_THE_WAY, TAKEN
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.ledger import Step
 
 HISTOGRAMS = ("latency", "service_time", "lateness")
 
-# Seconds after its end at which a second has come in whole: a process takes what it has counted some hundredths after a
-# full second; a worker's shipment then has a way to go.
-ALONE, DISTRIBUTED = 0.02, 0.4
 PATIENCE, LEAST_PATIENCE, MOST_PATIENCE = 2.0, 2.0, 10.0  # times the longest limit; in seconds
 BEYOND = 1.0  # seconds past the longest limit, at the least: what counts at its age must count as too slow
 TAIL = 10.0  # times the limit of a mean, at the least: what is cut off there is missing in the mean
@@ -36,7 +34,7 @@ class Searching:
     def __init__(self, config: RunConfig, *, distributed: bool) -> None:
         limits = config.slo.limits()
         self.search = Search(config.capacity, limits, config.guard.max_requests or math.inf)
-        self._delay = DISTRIBUTED if distributed else ALONE
+        self._delay = ON_THE_WAY if distributed else TAKEN  # after its end a second has come in whole
         # Without a limit on latency only an outcome tells anything, and a timeout is one.
         longest = max(
             (limit for metric, limit in limits.items() if metric != ERROR_RATE), default=config.request.timeout

@@ -13,13 +13,11 @@ from sm_locust.analysis.stopping import HISTOGRAMS, Stopping, Tripped
 from sm_locust.analysis.verdict import allowed_off
 from sm_locust.aws import subjects
 from sm_locust.config import RunConfig
+from sm_locust.plugin.encoding import ON_THE_WAY, TAKEN
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.observation import Observation
 from sm_locust.schedule import Schedule
-
-TAKEN = 0.02  # seconds after a full second at which a process takes what it has counted
-ON_THE_WAY = 0.4  # seconds after it by which a worker's shipment has come
 
 
 class StopWhen:

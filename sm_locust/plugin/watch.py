@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import gevent
 from gevent.event import Event
 
+from sm_locust.analysis.settling import Settling
 from sm_locust.aws import scaling, serving, subjects
 from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
 from sm_locust.aws.endpoint import NOT_FOUND
@@ -23,7 +24,6 @@ from sm_locust.aws.metrics import COUNT
 from sm_locust.aws.session import AwsFault
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
-from sm_locust.plugin.settling import Settling
 from sm_locust.prices import Seen
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.observation import API_GATEWAY, ENDPOINT_GONE, SAGEMAKER, Observation, ScalingEvent

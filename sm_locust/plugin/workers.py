@@ -27,13 +27,13 @@ from sm_locust.aws.runtime import warm
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.descriptors import ask_for_descriptors
 from sm_locust.load.generator import ISOLATED, Generator
-from sm_locust.load.users import ApiGatewayUser, InvokeEndpointUser
+from sm_locust.load.invoker_users import ApiGatewayUser, InvokeEndpointUser
 from sm_locust.load.waiting import Waiting
 from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.order import received_payloads, received_tables
 from sm_locust.plugin.shipped import Malformed, field, number
 from sm_locust.record.clock import ClockOffset, RunClock
-from sm_locust.report.wording import printable
+from sm_locust.report.formats import printable
 
 logger = logging.getLogger(__name__)
 

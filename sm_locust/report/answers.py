@@ -14,8 +14,8 @@ from sm_locust.analysis.lag import Lag
 from sm_locust.analysis.recommendation import Option, Recommendation
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.toll import Toll
-from sm_locust.report import wording
-from sm_locust.report.wording import UNKNOWN, Table, count, number, printable, rate
+from sm_locust.report import formats, wording
+from sm_locust.report.formats import UNKNOWN, Table, count, number, printable, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +156,13 @@ def price(summary: Summary) -> Answer:
     rows = []
     if found.hourly is not None and found.instances is not None:
         (low, high), (fewest, _, most) = found.hourly, found.instances
-        hourly = f"{wording.price(high)} with {count(most)} {'instance' if most == 1 else 'instances'}"
-        rows.append(("an hour", hourly if low == high else f"{wording.price(low)} with {count(fewest)}, {hourly}"))
+        hourly = f"{formats.price(high)} with {count(most)} {'instance' if most == 1 else 'instances'}"
+        rows.append(("an hour", hourly if low == high else f"{formats.price(low)} with {count(fewest)}, {hourly}"))
     if found.per_million is not None:
         rows.append(("a million, as they were sent", dollars(found.per_million)))
     if found.per_million_at_capacity is not None:
         rows.append(("a million, as fast as the SLO allows", dollars(found.per_million_at_capacity)))
-    rows.append(("one instance", f"{wording.price(found.price.usd)} an hour (configuration, {found.price.as_of})"))
+    rows.append(("one instance", f"{formats.price(found.price.usd)} an hour (configuration, {found.price.as_of})"))
     said = (_sentence(printable(f"{found.why}: an hour of all is not known")),) if found.why else ()
     return Answer(title, "", said, Table(("", ""), tuple(rows), words=2))
 

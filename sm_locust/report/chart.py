@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sm_locust.analysis.plan import Plan
-from sm_locust.report import wording
+from sm_locust.report import formats
 
 ROWS = 8
 WIDEST = 110  # columns: past that a ramp is no clearer
@@ -66,18 +66,18 @@ def _column(plan: Plan, at_s: float, columns: int) -> int:
 def _under(plan: Plan, columns: int) -> list[str]:
     """Two lines: when phases begin, and their names where they fit."""
     times, names = [" "] * columns, [" "] * columns
-    end = wording.clock(plan.schedule.duration)
+    end = formats.clock(plan.schedule.duration)
     free = columns - len(end) - 1  # the end is always said
     times[columns - len(end) :] = end
     starts = [_column(plan, phase.at_s, columns) for phase in plan.phases]
     taken = 0
     for i, (phase, start) in enumerate(zip(plan.phases, starts, strict=True)):
-        label = wording.clock(phase.at_s)
+        label = formats.clock(phase.at_s)
         if start >= taken and start + len(label) <= free:
             times[start : start + len(label)] = label
             taken = start + len(label) + 1
         room = (starts[i + 1] if i + 1 < len(starts) else columns + 1) - start - 1
-        name = wording.printable(phase.name)
+        name = formats.printable(phase.name)
         if len(name) > room >= 4:
             name = name[: room - 1] + "…"
         if len(name) <= room:

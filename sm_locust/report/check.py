@@ -11,8 +11,8 @@ from typing import TextIO
 from rich.text import Text
 
 from sm_locust.finding import FAIL, PASS, UNKNOWN, WARN, Finding, Level
+from sm_locust.report.formats import printable
 from sm_locust.report.text import DIM, LOG_WIDTH, console_for
-from sm_locust.report.wording import printable
 
 SCHEMA_VERSION = 1
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import wording
+from sm_locust.report import formats
 
 SHORT = 2.0  # schedule minutes: below that an axis counts seconds
 MAX_LABEL = 32  # characters: two phases' names stay apart
@@ -63,7 +63,7 @@ class Chart:
     since: float = 0.0
     marks: list[tuple[float, str]] = field(default_factory=list)
     heat: tuple[list[float], list[float], list[list[int]]] | None = None
-    table: wording.Table | None = None
+    table: formats.Table | None = None
     missing: str = ""
 
     @property
@@ -107,17 +107,18 @@ def slo_lines(summary: Summary, shown: Callable[[str], bool]) -> list[tuple[floa
     return [(limit, f"SLO {', '.join(metrics)}") for limit, metrics in names.items()]
 
 
-def in_ms(seconds: float | None) -> float | None:
+def as_ms(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1e3
 
 
-def rounded(value: float | None) -> float | None:
+def plotted(value: float | None) -> float | None:
+    """With as many digits as a picture has pixels for."""
     return None if value is None else round(value, 4)
 
 
 def label(name: str, most: int = MAX_LABEL) -> str:
     """Short, and as Plotly reads it: markup, though without the entities of quotes."""
-    text = wording.printable(name)
+    text = formats.printable(name)
     return escape(text if len(text) <= most else text[: most - 1] + "…", quote=False)
 
 

@@ -14,8 +14,8 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_LATENESS_BUDGET
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
-from sm_locust.report import wording
-from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, phases, rounded, slo_lines
+from sm_locust.report import formats, wording
+from sm_locust.report.curves import Chart, Curve, as_ms, in_seconds, is_short, label, middle, phases, plotted, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
 OURS, CLOUDWATCH = "source: the load generator", "source: CloudWatch"  # every figure says whose numbers it shows
@@ -47,7 +47,7 @@ class _Column:
     name: str
     role: str
     value: Callable[[Span], float | None]
-    text: Callable[[float | None], str] = wording.number
+    text: Callable[[float | None], str] = formats.number
 
 
 class _Figures:
@@ -99,7 +99,7 @@ class _Figures:
             )
         ]
         means = [None if p.model_latency is None else p.model_latency.metric("mean") for p in self._periods]
-        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [in_ms(mean) for mean in means])]
+        model = [_of_periods("ModelLatency mean", "model", self._summary.watched, [as_ms(mean) for mean in means])]
         if not any(means):
             model = []
         about = (
@@ -121,13 +121,13 @@ class _Figures:
         whole = Heat.of([self._minutes.whole])
         shares = () if whole is None else tuple(zip(whole.bands, whole.bands[1:], whole.counts, strict=False))
         total = sum(counts[0] for _, _, counts in shares)
-        table = wording.Table(
+        table = formats.Table(
             ("latency, ms", "requests", "share"),
             tuple(
                 (
                     f"{_milliseconds(low * 1e3)} to {_milliseconds(high * 1e3)}",
-                    wording.number(counts[0]),
-                    wording.percent(counts[0] / total),
+                    formats.number(counts[0]),
+                    formats.percent(counts[0] / total),
                 )
                 for low, high, counts in shares
                 if counts[0]
@@ -194,8 +194,8 @@ class _Figures:
             about,
             "a minute",
             [
-                ("Invocations", "invocations", rates(lambda period: period.invocations), wording.number),
-                ("per instance", "per-instance", rates(lambda period: period.per_instance), wording.number),
+                ("Invocations", "invocations", rates(lambda period: period.invocations), formats.number),
+                ("per instance", "per-instance", rates(lambda period: period.per_instance), formats.number),
             ],
             limits=[] if target is None else [(target, f"scaling target {target:,.10g} per instance")],
         )
@@ -241,7 +241,7 @@ class _Figures:
     def parts(self) -> Chart:
         def part(of: Callable[[Split], float | None]) -> list[float | None]:
             splits = [period.split for period in self._periods]
-            return [None if split is None else in_ms(of(split)) for split in splits]
+            return [None if split is None else as_ms(of(split)) for split in splits]
 
         columns = [
             ("ModelLatency", "model", part(lambda split: split.model), _milliseconds),
@@ -304,7 +304,7 @@ class _Figures:
     ) -> Chart:
         xs = [middle(span) for span in self._spans]
         curves = [
-            Curve(label(column.name), column.role, xs, [rounded(column.value(span)) for span in self._spans])
+            Curve(label(column.name), column.role, xs, [plotted(column.value(span)) for span in self._spans])
             for column in columns
         ]
         rows = [
@@ -314,7 +314,7 @@ class _Figures:
             )
             for row in self._rows
         ]
-        header = ("minute", *(wording.printable(column.name) for column in columns))
+        header = ("minute", *(formats.printable(column.name) for column in columns))
         note = "* not a whole minute" if any(row.partial for row in self._rows) else ""
         table = _table(header, rows, unit, note) if columns else None
         return self._chart(
@@ -336,7 +336,7 @@ class _Figures:
         curves = [_of_periods(name, role, watched, values) for name, role, values, _ in columns]
         rows = [
             (
-                wording.clock(max(0.0, period.at_s)) + ("*" if period.partial else ""),
+                formats.clock(max(0.0, period.at_s)) + ("*" if period.partial else ""),
                 *(text(values[i]) for _, _, values, text in columns),
             )
             for i, period in enumerate(self._periods)
@@ -359,20 +359,20 @@ class _Figures:
 TABLE_MOST = 1440  # rows of a table under a picture: a day of minutes
 
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], unit: str, note: str) -> wording.Table:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], unit: str, note: str) -> formats.Table:
     shown = list(rows)
     if len(rows) > TABLE_MOST:
         shown = [rows[round(i * (len(rows) - 1) / (TABLE_MOST - 1))] for i in range(TABLE_MOST)]
         note = f"{TABLE_MOST:,} of {len(rows):,} rows, evenly; all of them are in timeline.csv. {note}"
-    return wording.Table((f"{header[0]} ({unit})", *header[1:]), tuple(shown), words=1, note=note.strip())
+    return formats.Table((f"{header[0]} ({unit})", *header[1:]), tuple(shown), words=1, note=note.strip())
 
 
 def _milliseconds(in_ms: float | None) -> str:
-    return wording.ms(None if in_ms is None else in_ms / 1e3).removesuffix(" ms")
+    return formats.ms(None if in_ms is None else in_ms / 1e3).removesuffix(" ms")
 
 
 def _in_ms_of(measure: str, statistic: str) -> Callable[[Span], float | None]:
-    return lambda span: in_ms(getattr(span.requests, measure).metric(statistic))
+    return lambda span: as_ms(getattr(span.requests, measure).metric(statistic))
 
 
 def _joined(curve: Curve) -> Curve:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from sm_locust.report.wording import Table
+from sm_locust.report.formats import Table
 
 _LONGEST_WORD = 20  # columns that a word may ask for: a longer one is folded
 

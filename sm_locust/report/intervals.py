@@ -9,7 +9,7 @@ from html import escape
 
 from sm_locust.analysis.several import Bounded, Several
 from sm_locust.report import several
-from sm_locust.report.wording import rate
+from sm_locust.report.formats import rate
 
 _ROOM = 1.04  # to the right of the highest: what is open goes on there
 

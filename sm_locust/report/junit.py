@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET  # nosec B405 # it writes, and parses no
 
 from sm_locust.analysis.summary import EXIT_GOOD, Summary
 from sm_locust.config import RunConfig
-from sm_locust.report import wording
+from sm_locust.report import formats, wording
 
 PRODUCT = "sm_locust"
 
@@ -48,7 +48,7 @@ def render(summary: Summary) -> str:
         {
             "id": "0",
             "package": PRODUCT,
-            "name": f"{PRODUCT} {wording.printable(summary.run_id)}",
+            "name": f"{PRODUCT} {formats.printable(summary.run_id)}",
             "timestamp": _timestamp(summary),
             "hostname": "localhost",  # which machine it was is nobody's business in a CI system's log
             "tests": str(len(found)),
@@ -60,7 +60,7 @@ def render(summary: Summary) -> str:
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in wording.facts(summary):
-        ET.SubElement(properties, "property", {"name": name, "value": wording.printable(value)})
+        ET.SubElement(properties, "property", {"name": name, "value": formats.printable(value)})
     named: Counter[tuple[str, str]] = Counter()
     for i, case in enumerate(found):
         named[case.where, case.name] += 1
@@ -72,11 +72,11 @@ def render(summary: Summary) -> str:
         }
         element = ET.SubElement(suite, "testcase", attributes)
         if case.result == SKIPPED:
-            ET.SubElement(element, SKIPPED, {"message": wording.printable(case.message)})
+            ET.SubElement(element, SKIPPED, {"message": formats.printable(case.message)})
         elif case.result:
-            told = ET.SubElement(element, case.result, {"message": wording.printable(case.message), "type": case.name})
-            told.text = wording.printable(case.message)
-    ET.SubElement(suite, "system-out").text = wording.printable(_said(summary))
+            told = ET.SubElement(element, case.result, {"message": formats.printable(case.message), "type": case.name})
+            told.text = formats.printable(case.message)
+    ET.SubElement(suite, "system-out").text = formats.printable(_said(summary))
     ET.SubElement(suite, "system-err").text = ""
     ET.indent(suites)
     # (Text is printable: XML has no way to write a control character.)
@@ -133,4 +133,4 @@ def _timestamp(summary: Summary) -> str:
 
 def _class(where: str) -> str:
     """A dot would begin another package."""
-    return wording.printable(where).replace(".", "_")
+    return formats.printable(where).replace(".", "_")

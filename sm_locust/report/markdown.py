@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import recommendation, wording
+from sm_locust.report import formats, recommendation, wording
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 
@@ -31,12 +31,12 @@ def render(summary: Summary) -> str:
         parts.append(items(reason.text for reason in summary.verdict.reasons))
     if summary.slo.judgements:
         rules = tuple(wording.judgement(found) for found in summary.slo.judgements)
-        parts.append(table(wording.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
+        parts.append(table(formats.Table(("where", "metric", "limit", "value", "result"), rules, words=2)))
     if summary.limits and not summary.searched:
         parts.append(text(f"Capacity: {wording.capacity(summary)}."))
     counts = [*wording.arrivals(whole), *wording.requests(whole)]
     parts.append(
-        table(wording.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
+        table(formats.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
     parts += [
         table(wording.failures(summary)),
@@ -53,7 +53,7 @@ def render(summary: Summary) -> str:
         _folded("Processes", wording.workers(summary)),
         _folded("CloudWatch and us", wording.periods(summary)),
         _recommendation(summary),
-        _folded("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        _folded("What ran", formats.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         _billing(summary),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -89,11 +89,11 @@ def _billing(summary: Summary) -> str:
     return "\n".join(["## Still billing\n", *lines]) if lines else ""
 
 
-def titled(title: str, found: wording.Table) -> str:
+def titled(title: str, found: formats.Table) -> str:
     return f"## {title}\n\n{table(found)}" if found.rows else ""
 
 
-def _folded(title: str, found: wording.Table) -> str:
+def _folded(title: str, found: formats.Table) -> str:
     return folded(title, table(found))
 
 
@@ -102,7 +102,7 @@ def folded(title: str, body: str) -> str:
     return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>" if body else ""
 
 
-def table(found: wording.Table) -> str:
+def table(found: formats.Table) -> str:
     if not found.rows:
         return ""
     rule = [":--" if i < found.words else "--:" for i in range(len(found.header))]

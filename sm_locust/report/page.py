@@ -16,7 +16,7 @@ from importlib.resources import files
 from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
-from sm_locust.report import answers, figures, recommendation, wording
+from sm_locust.report import answers, figures, formats, recommendation, wording
 from sm_locust.report.answers import Answer
 from sm_locust.report.curves import Chart
 
@@ -30,7 +30,7 @@ def render(summary: Summary) -> str:
     charts = figures.of(summary)
     body = [
         "<header>",
-        f'<p class="kicker">sm_locust <span>{escape(wording.printable(summary.run_id))}</span></p>',
+        f'<p class="kicker">sm_locust <span>{escape(formats.printable(summary.run_id))}</span></p>',
         f"<h1>{escape(broken[0])}</h1>",
         *(f'<p class="broken">{escape(also)}</p>' for also in broken[1:]),
         *([f'<p class="broken">{escape(wording.stopped(summary))}</p>'] if summary.stopped is not None else []),
@@ -48,8 +48,8 @@ def render(summary: Summary) -> str:
         section("Requests", wording.names(whole)),
         folded("Every minute", wording.minutes(summary, at_most=None)),
         section("Processes", wording.workers(summary)),
-        section("What ran", wording.Table(("", ""), tuple(wording.facts(summary)), words=2)),
-        section("Still billing", wording.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
+        section("What ran", formats.Table(("", ""), tuple(wording.facts(summary)), words=2)),
+        section("Still billing", formats.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
     ]
     return document(title, body, [chart for chart in charts if chart.drawn])
 
@@ -138,7 +138,7 @@ def _slo(summary: Summary) -> str:
     said = (
         f'<div class="scroll">{_rules(first)}</div>'
         if found
-        else f"<p>Searched with {escape(wording.limits(summary.limits))}.</p>"
+        else f"<p>Searched with {escape(formats.limits(summary.limits))}.</p>"
         if summary.searched
         else "<p>None was configured.</p>"
     )
@@ -176,7 +176,7 @@ def _figures(summary: Summary, charts: list[Chart]) -> Iterator[str]:
 
 def _reasons(reasons: Iterable[Reason]) -> str:
     found = "".join(
-        f'<li class="{"bad" if reason.invalidates else "warn"}">{prose(wording.printable(reason.text))}</li>'
+        f'<li class="{"bad" if reason.invalidates else "warn"}">{prose(formats.printable(reason.text))}</li>'
         for reason in reasons
     )
     return f'<ul class="gaps">{found}</ul>' if found else ""
@@ -209,7 +209,7 @@ def _aws(summary: Summary) -> str:
     return (
         "<section><h2>CloudWatch and instances</h2>"
         + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
-        + (table(wording.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
+        + (table(formats.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
         + "".join(f'<p class="sub">{escape(line)}</p>' for line in wording.lags(summary))
         + folded("CloudWatch and us, period by period", wording.periods(summary))
         + folded("What became of the instances", events)
@@ -248,16 +248,16 @@ def chart_place(i: int, chart: Chart) -> str:
     return f'<div class="chart {chart.kind}" id="chart-{i}"></div>'
 
 
-def section(title: str, found: wording.Table, below: str = "") -> str:
+def section(title: str, found: formats.Table, below: str = "") -> str:
     """below  HTML"""
     return f"<section><h2>{escape(title)}</h2>{table(found)}{below}</section>" if found.rows else ""
 
 
-def folded(title: str, found: wording.Table) -> str:
+def folded(title: str, found: formats.Table) -> str:
     return f"<details><summary>{escape(title)}</summary>{table(found)}</details>" if found.rows else ""
 
 
-def table(found: wording.Table) -> str:
+def table(found: formats.Table) -> str:
     if not found.rows:
         return ""
 

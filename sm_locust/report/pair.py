@@ -1,6 +1,6 @@
 """What a Comparison says, in words: one wording for the terminal, Markdown and the page.
 
-Numbers look as they do in the report of one run (wording); which rows of a long table are shown is decided here.
+Numbers look as they do in the report of one run (formats); which rows of a long table are shown is decided here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Differen
 from sm_locust.analysis.fail_if import Judged, State
 from sm_locust.analysis.rules import MODEL_LATENCY
 from sm_locust.config import ERROR_RATE
-from sm_locust.report import several, wording
-from sm_locust.report.wording import UNKNOWN, Table, clock, count, ms, number, percent, printable
+from sm_locust.report import formats, several, wording
+from sm_locust.report.formats import UNKNOWN, Table, clock, count, ms, number, percent, printable
 
 SIDES = ("BEFORE", "AFTER")
 
@@ -176,13 +176,13 @@ def _figure(metric: str, found: Figure) -> str:
         return ms(found.value)
     if metric in RATIOS:
         return percent(found.value)
-    return ("≥ " if found.open else "") + wording.rate(found.value)
+    return ("≥ " if found.open else "") + formats.rate(found.value)
 
 
 def _bounded(metric: str, found: Figure) -> str:
     """With the bounds of a capacity."""
     known = found.bounded and not found.open
-    return _figure(metric, found) + (f" ({wording.rate(found.low)} to {wording.rate(found.high)})" if known else "")
+    return _figure(metric, found) + (f" ({formats.rate(found.low)} to {formats.rate(found.high)})" if known else "")
 
 
 def _change(found: Difference) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sm_locust.analysis.compare import Comparison, Minute, Side
 from sm_locust.analysis.minutes import Span
-from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, phases, rounded, slo_lines
+from sm_locust.report.curves import Chart, Curve, as_ms, in_seconds, is_short, label, middle, phases, plotted, slo_lines
 
 
 def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
@@ -37,7 +37,7 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
         return side.summary.minutes.series if short else side.summary.minutes.rows
 
     def curve(name: str, role: str, side: Side, value: Callable[[Minute], float | None]) -> Curve:
-        found = [(middle(span), rounded(value(side.during(span)))) for span in spans(side)]
+        found = [(middle(span), plotted(value(side.during(span)))) for span in spans(side)]
         return Curve(name, role, [x for x, _ in found], [y for _, y in found])
 
     target = comparison.per_instance_target
@@ -69,7 +69,7 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
             "ms",
             "lines",
             True,
-            [curve(name, role, side, lambda m: in_ms(m.model_latency_mean if watched else m.service_time_mean))],
+            [curve(name, role, side, lambda m: as_ms(m.model_latency_mean if watched else m.service_time_mean))],
             slo_lines(side.summary, lambda metric: metric.endswith("_mean")),
             **axis,
         )
@@ -78,11 +78,11 @@ def of_pair(comparison: Comparison) -> list[tuple[Chart, Chart]]:
         rows = spans(side)
         xs = [middle(row) for row in rows]
         curves = [
-            Curve(label(k), "error", xs, [rounded(row.per_minute(row.requests.by_kind.get(k, 0))) for row in rows])
+            Curve(label(k), "error", xs, [plotted(row.per_minute(row.requests.by_kind.get(k, 0))) for row in rows])
             for k in kinds
         ]
         if dropped:
-            unsent = [rounded(row.per_minute(row.arrivals.dropped)) for row in rows]
+            unsent = [plotted(row.per_minute(row.arrivals.dropped)) for row in rows]
             curves.append(Curve("dropped, not sent", "dropped", xs, unsent))
         return Chart(
             "Errors",

@@ -14,7 +14,7 @@ from rich.text import Text
 from sm_locust.analysis.cost import LAMBDA_GB, UNITS, Cost, CostItem, dollars, lambda_seconds
 from sm_locust.analysis.plan import PhasePlan, Plan, Reach
 from sm_locust.fields import format_duration
-from sm_locust.report import wording
+from sm_locust.report import formats, wording
 from sm_locust.report.chart import chart
 from sm_locust.report.text import DIM, WARN, console_for, print_table
 
@@ -52,7 +52,7 @@ def show(plan: Plan, stream: TextIO) -> None:
     _cost(console, plan)
     for warning in plan.warnings:
         console.print()
-        console.print(Text(f"Note: {wording.printable(warning)}", style=WARN))
+        console.print(Text(f"Note: {formats.printable(warning)}", style=WARN))
 
 
 def _requests(plan: Plan) -> str:
@@ -67,12 +67,12 @@ def _compressed(plan: Plan) -> str:
     )
 
 
-def _phases(plan: Plan) -> wording.Table:
+def _phases(plan: Plan) -> formats.Table:
     rows = [_phase(phase) for phase in plan.phases]
     if len(rows) > 1:
-        rows.append(("in all", "", _long(plan.schedule.duration), "", "", wording.number(plan.arrivals)))
-    note = ", ".join(wording.printable(phase.name) for phase in plan.phases if not phase.judge)
-    return wording.Table(
+        rows.append(("in all", "", _long(plan.schedule.duration), "", "", formats.number(plan.arrivals)))
+    note = ", ".join(formats.printable(phase.name) for phase in plan.phases if not phase.judge)
+    return formats.Table(
         ("phase", "from", "lasts", "a\N{NO-BREAK SPACE}second", "a\N{NO-BREAK SPACE}minute", "arrivals"),
         tuple(rows),
         note=f"Not judged: {note}." if note else "",
@@ -81,12 +81,12 @@ def _phases(plan: Plan) -> wording.Table:
 
 def _phase(phase: PhasePlan) -> tuple[str, ...]:
     return (
-        wording.printable(phase.name),
-        wording.clock(phase.at_s),
+        formats.printable(phase.name),
+        formats.clock(phase.at_s),
         format_duration(phase.duration_s),
         _ramp(phase.rate, phase.end_rate),
         _ramp(phase.rate * 60, phase.end_rate * 60),
-        wording.number(phase.arrivals),
+        formats.number(phase.arrivals),
     )
 
 
@@ -108,7 +108,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     minute, rate = plan.busiest
     spacing = "evenly spaced" if arrivals.spacing == "even" else "spaced by chance (Poisson)"
     found = [
-        ("busiest", f"minute {minute}: {wording.number(rate)} a minute, {spacing}"),
+        ("busiest", f"minute {minute}: {formats.number(rate)} a minute, {spacing}"),
         ("bodies", _bodies(plan)),
         *([("needs", _needs(names))] if (names := plan.config.environment) else []),
         ("processes", _processes(plan)),
@@ -125,7 +125,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         found.append(
             (
                 "scaling",
-                f"{scaling.min_instances:,} to {scaling.max_instances:,}, by {wording.printable(scaling.metric_name)}",
+                f"{scaling.min_instances:,} to {scaling.max_instances:,}, by {formats.printable(scaling.metric_name)}",
             )
         )
     return found
@@ -156,7 +156,7 @@ def _processes(plan: Plan) -> str:
         hint += f"; pauses alone keep {pausing:,.0f} in flight at the peak"
     if plan.stall_s > LONGEST:
         return hint
-    return f"{hint}; answers of {wording.rate(plan.stall_s)} s at the peak fill {its} {most:,} in flight"
+    return f"{hint}; answers of {formats.rate(plan.stall_s)} s at the peak fill {its} {most:,} in flight"
 
 
 def size(count: float) -> str:
@@ -208,11 +208,11 @@ def _prices(cost: Cost) -> RichTable:
         price, paid = item.price, item.amount
         quantity, of = _quantity(item)
         table.add_row(
-            wording.printable(item.what),
+            formats.printable(item.what),
             quantity,
-            wording.UNKNOWN if price is None else f"{wording.price(price.usd)}{of}",
+            formats.UNKNOWN if price is None else f"{formats.price(price.usd)}{of}",
             "unknown" if price is None else f"{price.origin} {price.as_of.isoformat()}",
-            wording.UNKNOWN if paid is None else _between(dollars(paid[0]), dollars(paid[1])),
+            formats.UNKNOWN if paid is None else _between(dollars(paid[0]), dollars(paid[1])),
         )
     low, high = cost.total
     known = any(item.price is not None for item in cost.items)
@@ -241,7 +241,7 @@ def _quantity(item: CostItem) -> tuple[str, str]:
     if unit == "GB":
         return _between(size(item.low * one), size(item.high * one)), " a GB"
     what = {"million": "calls", "thousand": "metrics"}[unit]
-    return f"{_between(wording.number(item.low * one), wording.number(item.high * one))} {what}", f" a {unit}"
+    return f"{_between(formats.number(item.low * one), formats.number(item.high * one))} {what}", f" a {unit}"
 
 
 def _figure(value: float) -> str:
@@ -256,6 +256,6 @@ def _long(seconds: float) -> str:
 
 def _fact(console: Console, label: str, value: str) -> None:
     for i, line in enumerate(
-        textwrap.wrap(wording.printable(value), max(20, console.width - LABELS), break_on_hyphens=False)
+        textwrap.wrap(formats.printable(value), max(20, console.width - LABELS), break_on_hyphens=False)
     ):
         console.print(Text.assemble((f"{label if i == 0 else '':{LABELS}}", DIM), line), soft_wrap=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sm_locust.analysis.by_rate import ByRate, Level
 from sm_locust.config import ERROR_RATE
 from sm_locust.report.curves import Chart, Curve, label
-from sm_locust.report.wording import UNKNOWN, Table, ms, percent, rate, slo_limit
+from sm_locust.report.formats import UNKNOWN, Table, ms, percent, rate, slo_limit
 
 TITLE = "By offered rate"
 SUBTITLE = (

@@ -14,7 +14,7 @@ from decimal import Decimal
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.recommendation import AWS, AWS_SAFETY, NOW, RECOMMENDED, Option, Recommendation
 from sm_locust.fields import format_duration
-from sm_locust.report import wording
+from sm_locust.report import formats
 from sm_locust.scaled import PREFIX
 
 TITLE = "What to set"
@@ -23,10 +23,10 @@ TITLE = "What to set"
 def headline(found: Recommendation) -> str:
     """What to set, beside what is configured now; or why nobody can say."""
     if found.recommended is None:
-        return f"Nothing can be recommended: {wording.printable(found.refused)}."
+        return f"Nothing can be recommended: {formats.printable(found.refused)}."
     said = f"{_in_words(found, found.recommended)}, with a safety factor of {found.safety:.2g}"
     return (
-        f"{said}; now: {wording.printable(found.now_is)}, {_in_words(found, found.now)}." if found.now else f"{said}."
+        f"{said}; now: {formats.printable(found.now_is)}, {_in_words(found, found.now)}." if found.now else f"{said}."
     )
 
 
@@ -38,7 +38,7 @@ def _in_words(found: Recommendation, option: Option) -> str:
 
 def sentences(found: Recommendation) -> list[str]:
     """Why."""
-    return [wording.printable(reason) for reason in found.reasons]
+    return [formats.printable(reason) for reason in found.reasons]
 
 
 def yaml(found: Recommendation) -> str:
@@ -95,15 +95,15 @@ def _call(found: Recommendation, operation: str, parameters: list[tuple[str, str
     return " \\\n  ".join(lines)
 
 
-def table(found: Recommendation) -> wording.Table:
+def table(found: Recommendation) -> formats.Table:
     """As it is configured now, recommended, and with AWS's 0.5. Columns of which nothing is known are left out."""
     unit, units = found.scaled.unit, found.scaled.units
     header: tuple[str, ...] = ("", "target/min", units, "cooldown out", "in", f"{unit}-hours")
     header += ("cost", "a million", "worst minute", "errors")
     rows = [tuple(_row(found, option)) for option in found.options]
-    kept = [i for i in range(len(header)) if any(row[i] != wording.UNKNOWN for row in rows)]
+    kept = [i for i in range(len(header)) if any(row[i] != formats.UNKNOWN for row in rows)]
     planned = any(option.instance_hours is not None for option in found.options)
-    return wording.Table(
+    return formats.Table(
         tuple(header[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
         note=_note(found) if planned else "",
@@ -114,20 +114,20 @@ def table(found: Recommendation) -> wording.Table:
 def _row(found: Recommendation, option: Option) -> Iterator[str]:
     least, most = option.min_instances, option.max_instances
     yield {
-        NOW: f"now: {wording.printable(found.now_is)}",
+        NOW: f"now: {formats.printable(found.now_is)}",
         RECOMMENDED: "recommended",
         AWS: f"AWS's factor of {AWS_SAFETY:g}",
     }[option.name]
-    yield wording.UNKNOWN if option.target is None else _plain(option.target, ",")
+    yield formats.UNKNOWN if option.target is None else _plain(option.target, ",")
     yield f"{least:,}" if least == most else f"{least:,} to {most:,}"
     for seconds in (option.scale_out_cooldown, option.scale_in_cooldown):
-        yield wording.UNKNOWN if option.target is None else f"{seconds:,.0f} s"
-    yield wording.UNKNOWN if option.instance_hours is None else f"{option.instance_hours:,.2f}"
-    yield wording.UNKNOWN if option.cost is None else dollars(option.cost)
-    yield wording.UNKNOWN if option.per_million is None else dollars(option.per_million)
+        yield formats.UNKNOWN if option.target is None else f"{seconds:,.0f} s"
+    yield formats.UNKNOWN if option.instance_hours is None else f"{option.instance_hours:,.2f}"
+    yield formats.UNKNOWN if option.cost is None else dollars(option.cost)
+    yield formats.UNKNOWN if option.per_million is None else dollars(option.per_million)
     beyond = "*" if option.extrapolated else ""
-    yield wording.UNKNOWN if option.worst_mean is None else f"{wording.ms(option.worst_mean)}{beyond}"
-    yield wording.UNKNOWN if option.errors is None else f"{wording.number(option.errors)}{beyond}"
+    yield formats.UNKNOWN if option.worst_mean is None else f"{formats.ms(option.worst_mean)}{beyond}"
+    yield formats.UNKNOWN if option.errors is None else f"{formats.number(option.errors)}{beyond}"
 
 
 def _note(found: Recommendation) -> str:
@@ -138,7 +138,7 @@ def _note(found: Recommendation) -> str:
             "by `sm-locust whatif`."
         )
         if any(option.worst_mean is None for option in found.options):
-            parts.append(f"{wording.UNKNOWN} the load goes beyond what an instance was seen to bear.")
+            parts.append(f"{formats.UNKNOWN} the load goes beyond what an instance was seen to bear.")
     if any(option.extrapolated for option in found.options):
         parts.append("* beyond what was measured.")
     if not found.scaled.copies and all(option.cost is None for option in found.options):

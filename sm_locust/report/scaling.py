@@ -7,8 +7,8 @@ from typing import Protocol, TextIO
 
 from rich.text import Text
 
+from sm_locust.report.formats import printable
 from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for
-from sm_locust.report.wording import printable
 
 
 class Row(Protocol):

@@ -1,6 +1,6 @@
 """What Several says, in words: sentences and tables for the terminal, Markdown and the page.
 
-Numbers look as they do in the report of one run (wording); nothing is computed that a reader could quote.
+Numbers look as they do in the report of one run (formats); nothing is computed that a reader could quote.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.several import Bounded, Cheapest, Configuration, Several, rates
-from sm_locust.report import wording
-from sm_locust.report.wording import UNKNOWN, Table, ms, number, percent, price, printable, rate
+from sm_locust.report import formats, wording
+from sm_locust.report.formats import UNKNOWN, Table, ms, number, percent, price, printable, rate
 
 ADD_UP = (
     "Instances are taken to add up, which extrapolates to numbers of them that were not measured, and to work at their "
@@ -199,7 +199,7 @@ def limit(found: Capacity) -> str:
 
 
 def slo(one: Configuration) -> str:
-    return ", ".join(f"{metric} ≤ {wording.slo_limit(metric, most)}" for metric, most in one.limits.items()) or "none"
+    return formats.limits(one.limits) or "none"
 
 
 def _needed(one: Configuration, load: float) -> str:

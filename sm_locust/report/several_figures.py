@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sm_locust.analysis.compare import Minute, Side
 from sm_locust.analysis.summary import Summary
-from sm_locust.report.curves import Chart, Curve, in_ms, in_seconds, is_short, label, middle, rounded
+from sm_locust.report.curves import Chart, Curve, as_ms, in_seconds, is_short, label, middle, plotted
 from sm_locust.report.rate_figures import range_of, roles
 
 TITLE = "By time"
@@ -31,7 +31,7 @@ def over_time(summaries: Sequence[Summary], names: Sequence[str]) -> list[Chart]
         curves = []
         for name, role, side in zip(names, roles(len(names)), sides, strict=True):
             spans = side.summary.minutes.series if short else side.summary.minutes.rows
-            ys = [rounded(value(side.during(span))) for span in spans]
+            ys = [plotted(value(side.during(span))) for span in spans]
             curves.append(Curve(label(name), role, [middle(span) for span in spans], ys))
         values = [y for curve in curves for y in curve.y if y is not None]
         found = Chart(title, "", unit, "lines", log, curves, [], [], round(until, 4), 1.0, range_of(values, log))
@@ -41,9 +41,9 @@ def over_time(summaries: Sequence[Summary], names: Sequence[str]) -> list[Chart]
         chart("Invocations per instance, a minute", "a minute", False, lambda minute: minute.per_instance)
         if known(lambda minute: minute.per_instance)
         else chart("sent, a minute", "a minute", False, lambda minute: minute.sent),
-        chart("ModelLatency mean, ms, logarithmic", "ms", True, lambda minute: in_ms(minute.model_latency_mean))
+        chart("ModelLatency mean, ms, logarithmic", "ms", True, lambda minute: as_ms(minute.model_latency_mean))
         if known(lambda minute: minute.model_latency_mean)
-        else chart("service time mean, ms, logarithmic", "ms", True, lambda minute: in_ms(minute.service_time_mean)),
+        else chart("service time mean, ms, logarithmic", "ms", True, lambda minute: as_ms(minute.service_time_mean)),
         chart("error rate, %", "%", False, lambda minute: None if (e := minute.error_rate) is None else e * 100),
     ]
     return [each for each in charts if any(y is not None for curve in each.curves for y in curve.y)]

@@ -21,7 +21,7 @@ from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.record.billing import Billing
-from sm_locust.report import recommendation, wording
+from sm_locust.report import formats, recommendation, wording
 from sm_locust.report.fit import fit, heading
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
@@ -61,7 +61,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     _pairs(console, "requests", wording.requests(whole))
     for kind, what, said, _ in wording.failures(summary).rows:
         line = Text.assemble(
-            (kind, WARN), f": {what}", (f" (the first said: {said})" if said != wording.UNKNOWN else "", DIM)
+            (kind, WARN), f": {what}", (f" (the first said: {said})" if said != formats.UNKNOWN else "", DIM)
         )
         console.print(Padding(line, (0, 0, 0, 11), expand=False))
     _pairs(console, "CloudWatch", wording.cloudwatch(summary))
@@ -166,7 +166,7 @@ def state(text: str, good: bool | None) -> Text:
 
 def _reasons(console: Console, reasons: Iterable[Reason]) -> None:
     for reason in reasons:
-        line = Text(wording.printable(reason.text), style="red" if reason.invalidates else WARN)
+        line = Text(formats.printable(reason.text), style="red" if reason.invalidates else WARN)
         console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
 
@@ -195,7 +195,7 @@ def _pairs(console: Console, title: str, pairs: list[tuple[str, str]]) -> None:
     console.print(grid)
 
 
-def print_table(console: Console, table: wording.Table) -> None:
+def print_table(console: Console, table: formats.Table) -> None:
     """No word and no number is broken: where there is no room, columns are left out, and it is said which."""
     if not table.rows:
         return

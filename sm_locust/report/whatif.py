@@ -13,7 +13,7 @@ from rich.text import Text
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.replay import PredictedMinute, Prediction
 from sm_locust.analysis.whatif import WhatIf
-from sm_locust.report import wording
+from sm_locust.report import formats, wording
 from sm_locust.report.curves import Chart, Curve
 from sm_locust.report.page import chart_place, chart_title, document, folded, prose, section
 from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for, print_table
@@ -51,7 +51,7 @@ def render(whatif: WhatIf) -> str:
     notes = "".join(f'<li class="warn">{prose(doubt)}</li>' for doubt in doubts(whatif))
     body = [
         "<header>",
-        f'<p class="kicker">sm_locust <span>{escape(wording.printable(whatif.summary.run_id))}</span></p>',
+        f'<p class="kicker">sm_locust <span>{escape(formats.printable(whatif.summary.run_id))}</span></p>',
         f"<h1>{escape(headline(whatif))}</h1>",
         *(f'<p class="way">{escape(line)}</p>' for line in given(whatif)),
         "</header>",
@@ -68,8 +68,8 @@ def render(whatif: WhatIf) -> str:
 
 def headline(whatif: WhatIf) -> str:
     asked = whatif.asked
-    worst = f"worst minute mean {wording.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
-    fails = f"{wording.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
+    worst = f"worst minute mean {formats.ms(asked.worst_mean)}" if asked.worst_mean is not None else "no answer"
+    fails = f"{formats.percent(asked.error_rate)} fail" if asked.errors else "no request fails"
     if not all(whatif.curve.foretells(minute.per_instance / 60) for minute in asked.minutes):
         fails = "how many fail is not known"
     first = asked.first_scale_out
@@ -86,25 +86,25 @@ def _policy(asked: Prediction) -> str:
 def given(whatif: WhatIf) -> list[str]:
     """What the answer rests on, a line each."""
     curve, asked = whatif.curve, whatif.asked
-    quiet = " to ".join(dict.fromkeys(wording.ms(knot.latency) for knot in (curve.knots[0], curve.knots[-1])))
+    quiet = " to ".join(dict.fromkeys(formats.ms(knot.latency) for knot in (curve.knots[0], curve.knots[-1])))
     ceiling = "nothing shows the most that it answers, its ceiling"
     if curve.ceiling is not None:
         ceiling = f"answers at most {_a_minute(curve.ceiling)} a minute"
         if curve.full is not None:
-            ceiling += f", and refuses what is too much once its queue makes that {wording.ms(curve.full)}"
+            ceiling += f", and refuses what is too much once its queue makes that {formats.ms(curve.full)}"
     hours = f"{asked.instance_hours:,.2f} instance-hours"
     cost = whatif.cost(asked)
     return [
         f"One instance, measured from {_a_minute(curve.lowest)} to {_a_minute(curve.highest)} a minute: {quiet}; "
         f"{ceiling}.",
-        f"Load: {wording.printable(whatif.load.what)}. An instance serves {whatif.provision_s:,.0f} s after it is "
+        f"Load: {formats.printable(whatif.load.what)}. An instance serves {whatif.provision_s:,.0f} s after it is "
         f"wanted ({whatif.provision_from}).",
         f"{hours} of the schedule{'' if cost is None else f', {dollars(cost)}'}. {HOW}",
     ]
 
 
 def _a_minute(rate: float) -> str:
-    return wording.number(rate * 60)
+    return formats.number(rate * 60)
 
 
 def doubts(whatif: WhatIf) -> list[str]:
@@ -126,7 +126,7 @@ def doubts(whatif: WhatIf) -> list[str]:
         found.append("The run refused nothing: how long a queue may get is not known, and no error is predicted.")
     if curve.failing:
         found.append(
-            f"{wording.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to "
+            f"{formats.percent(curve.failing)} of the requests failed where no queue was seen: as many are taken to "
             "fail at every rate."
         )
     if curve.assumed:
@@ -149,7 +149,7 @@ def doubts(whatif: WhatIf) -> list[str]:
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
-def targets(whatif: WhatIf) -> wording.Table:
+def targets(whatif: WhatIf) -> formats.Table:
     """A row a target."""
     ceiling, rows = whatif.curve.ceiling, []
     for each in whatif.targets:
@@ -158,50 +158,50 @@ def targets(whatif: WhatIf) -> wording.Table:
         rows.append(
             (
                 f"{each.policy.target:,.10g}{NBSP + '←' if asked else ''}",
-                wording.UNKNOWN if ceiling is None else f"{each.policy.target / ceiling / 60:.0%}",
+                formats.UNKNOWN if ceiling is None else f"{each.policy.target / ceiling / 60:.0%}",
                 f"{each.policy.min_instances:,}{NBSP}→{NBSP}{each.peak:,}",
                 f"{each.instance_hours:,.2f}",
                 _dollars(whatif.cost(each)),
-                wording.ms(each.worst_mean).removesuffix(" ms"),
-                wording.number(whatif.over(each)),
-                wording.percent(each.error_rate) if each.errors else "none",
+                formats.ms(each.worst_mean).removesuffix(" ms"),
+                formats.number(whatif.over(each)),
+                formats.percent(each.error_rate) if each.errors else "none",
                 "never" if each.first_scale_out is None else str(each.first_scale_out),
                 str(outside) if outside else "none",
             )
         )
     header = ("target", "of most", "start → peak", "hours", "cost", "worst ms", "over SLO", "failed", "out at")
-    held = "" if whatif.limit is None else f", {whatif.limit[0]} ≤ {wording.ms(whatif.limit[1])}"
+    held = "" if whatif.limit is None else f", {whatif.limit[0]} ≤ {formats.ms(whatif.limit[1])}"
     note = (
         "Of most: of what one instance answers at most. Start → peak: instances in service. Hours: theirs. Worst ms: "
         f"the highest mean latency of a minute. Over SLO: minutes whose mean is above it{held}. Out at: the minute in "
         "which more instances serve. *: minutes that are extrapolated."
     )
-    return wording.Table((*header, "*"), tuple(rows), note=note)
+    return formats.Table((*header, "*"), tuple(rows), note=note)
 
 
 def _dollars(usd: float | None) -> str:
-    return wording.UNKNOWN if usd is None else dollars(usd)
+    return formats.UNKNOWN if usd is None else dollars(usd)
 
 
-def minutes(whatif: WhatIf, at_most: int | None = wording.TABLE_ROWS) -> wording.Table:
+def minutes(whatif: WhatIf, at_most: int | None = wording.TABLE_ROWS) -> formats.Table:
     """The asked policy, minute by minute; thinned to `at_most` rows, in which those where instances change stay."""
     found = whatif.asked.minutes
     price = None if whatif.price is None else whatif.price.usd
     rows = tuple(
         (
             f"{each.minute}{'*' if each.extrapolated else ''}",
-            wording.number(each.rate),
-            wording.number(each.per_instance),
+            formats.number(each.rate),
+            formats.number(each.per_instance),
             str(each.instances) if each.instances == each.desired else f"{each.instances} of {each.desired}",
-            wording.ms(each.latency_mean),
-            wording.percent(each.error_rate) if each.error_rate else "none",
+            formats.ms(each.latency_mean),
+            formats.percent(each.error_rate) if each.error_rate else "none",
             _dollars(None if price is None else each.instances * price / 60),
         )
         for each in _shown(found, at_most)
     )
     header = ("minute", "arrivals/min", "for one instance", "instances", "mean latency", "failed", "cost a minute")
     note = "* extrapolated. 1 of 2: one serves, two are wanted."
-    return wording.Table(header, rows, words=0, note=note if rows else "")
+    return formats.Table(header, rows, words=0, note=note if rows else "")
 
 
 def _shown(found: Sequence[PredictedMinute], at_most: int | None) -> Sequence[PredictedMinute]:

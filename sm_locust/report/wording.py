@@ -1,13 +1,12 @@
-"""What a Summary says, in words: one wording and one number format for the terminal, Markdown and the page.
+"""What a Summary says, in words: one wording for the terminal, Markdown and the page.
 
-Nothing is computed that a reader could quote; which rows of a long table are shown is decided here.
+How its numbers look is formats'. Nothing is computed that a reader could quote; which rows of a long table are shown is
+decided here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sm_locust.analysis.capacity import BACKLOG, Capacity
@@ -24,79 +23,26 @@ from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import Step
 from sm_locust.record.observation import alarm_change
 from sm_locust.report import kinds
+from sm_locust.report.formats import (
+    UNKNOWN,
+    Table,
+    clock,
+    count,
+    limits,
+    ms,
+    number,
+    percent,
+    price,
+    printable,
+    rate,
+    slo_limit,
+)
 
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
-
-UNKNOWN = "–"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as text. The first `words` columns are words, the others numbers.
-
-    spare  names of columns that may be left out where there is no room for all, the first one first
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    words: int = 1
-    note: str = ""
-    spare: tuple[str, ...] = ()
-
-
-def printable(text: object) -> str:
-    """A text from outside on one line, without the control characters that would reach a terminal."""
-    return "".join(c if c.isprintable() else "�" for c in " ".join(str(text).split()))
-
-
-def ms(seconds: float | None) -> str:
-    if seconds is None:
-        return UNKNOWN
-    value = seconds * 1e3
-    digits = 2 if value < 10 else 1 if value < 100 else 0
-    return f"{value:,.{digits}f} ms"
-
-
-def number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.0f}"
-
-
-def percent(ratio: float | None, digits: int = 2) -> str:
-    if ratio is None:
-        return UNKNOWN
-    text = f"{ratio:.{digits}%}"
-    # Neither "0.00%" of something nor "100.00%" of not everything.
-    if ratio > 0 and float(text[:-1]) == 0:
-        return f"<{10**-digits:.{digits}f}%"
-    if ratio < 1 and float(text[:-1]) == 100:
-        return f">{100 - 10**-digits:.{digits}f}%"
-    return text
-
-
-def price(usd: float) -> str:
-    """$0.28 for a unit; below a cent three digits, such as $0.0000167."""
-    if usd >= 0.01 or usd == 0:
-        return f"${usd:,.2f}" if round(usd, 2) == usd else f"${usd:,.4g}"
-    return f"${usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
-
-
-def limits(of: Mapping[str, float]) -> str:
-    """An SLO as one text: latency_mean ≤ 15 ms, error_rate ≤ 5%."""
-    return ", ".join(f"{metric} ≤ {slo_limit(metric, limit)}" for metric, limit in of.items())
-
-
-def slo_limit(metric: str, limit: float) -> str:
-    return f"{limit * 100:g}%" if metric == ERROR_RATE else f"{limit * 1e3:g} ms"
 
 
 def _value(metric: str, value: float | None) -> str:
     return percent(value) if metric == ERROR_RATE else ms(value)
-
-
-def clock(at_s: float) -> str:
-    """Schedule seconds as 1:02:03."""
-    whole = int(at_s)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 # -- sentences ---------------------------------------------------------------------------------------------------------
@@ -165,13 +111,6 @@ def limited(found: Capacity) -> str:
 
 def _a_second(value: float | None) -> str:
     return UNKNOWN if value is None else f"{rate(value)} requests a second"
-
-
-def rate(value: float | None) -> str:
-    """A rate a second, with as many digits as anybody needs of it."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:,.0f}" if value >= 1000 else f"{value:,.4g}" if value >= 100 else f"{value:,.3g}"
 
 
 def way(summary: Summary) -> str:
@@ -498,11 +437,6 @@ def lag_steps(lag: Lag) -> list[tuple[str, str]]:
     if lag.latency != BACK:
         parts.append(("latency back", f": {lag.latency}"))
     return parts
-
-
-def count(instances: float | None) -> str:
-    """Instances: whole where they were seen, a mean where CloudWatch tells of them."""
-    return UNKNOWN if instances is None else f"{instances:,.1f}".removesuffix(".0")
 
 
 def scaling(watched: Watched | None) -> str:

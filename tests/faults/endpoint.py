@@ -47,7 +47,7 @@ import json, os
 from locust import task
 from sm_locust import ArrivalUser  # which brings the options
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.users import InvokerUser
+from sm_locust.load.invoker_users import InvokerUser
 
 class Target(InvokerUser):
     abstract = True

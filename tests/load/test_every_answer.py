@@ -12,7 +12,8 @@ from locust.env import Environment
 from sm_locust.config import parse
 from sm_locust.load.generator import Generator
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.users import InvokerUser, Load
+from sm_locust.load.invoker_users import InvokerUser
+from sm_locust.load.users import Load
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval

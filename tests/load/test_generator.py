@@ -15,7 +15,8 @@ from sm_locust.config import RunConfig, parse
 from sm_locust.feeders import Feeder
 from sm_locust.load.generator import Generator
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.users import ArrivalUser, InvokeEndpointUser, InvokerUser
+from sm_locust.load.invoker_users import InvokeEndpointUser, InvokerUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval

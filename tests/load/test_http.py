@@ -20,7 +20,8 @@ import gevent
 import pytest
 
 from sm_locust.load.answer import Answer
-from sm_locust.load.http import Connections, HttpFault
+from sm_locust.load.connection import HttpFault
+from sm_locust.load.http import Connections
 from sm_locust.record.outcome import CERTIFICATE, CONNECT, CONNECT_TIMEOUT, DNS, PROTOCOL, RESET, TIMEOUT, TLS
 from tests.oracles import answers
 from tests.oracles.answers import CLOSE, HANG, AnswerServer, answer, ok, unread
@@ -323,7 +324,7 @@ def test_where_a_name_has_no_address_any_more_the_old_connection_serves_on(names
 
 
 def test_a_connection_that_is_old_and_not_needed_is_not_replaced(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sm_locust.load.http._UNUSED", 0.1)
+    monkeypatch.setattr("sm_locust.load.pool._UNUSED", 0.1)
     with AnswerServer([ok()]) as server:
         connections = named(server, max_age=0.2)
         exchange(connections)
@@ -345,7 +346,7 @@ def test_requests_longer_than_the_age_do_not_have_a_second_connection_opened_for
         most = 0
         while not all(greenlet.ready() for greenlet in asking):
             gevent.sleep(0.02)
-            most = max(most, len(connections._all))
+            most = max(most, len(connections.pool.all))
         connections.close()
     # At least those in flight, and those that stand ready when they end. At a look every 10 ms it was hundreds.
     assert 20 < most <= 20 + 10
@@ -359,7 +360,7 @@ def test_an_address_that_did_not_answer_is_tried_last_for_a_while(names: Names) 
         for _ in range(6):
             received = exchange(connections)
             took.append(received.connected or 0.0)
-            connections._retire(connections._idle[0])
+            connections.pool.retire(connections.pool.idle[0])
         connections.close()
     assert sum(seconds > 0.45 for seconds in took) == 1
 
@@ -370,7 +371,7 @@ def test_a_replacement_takes_no_longer_where_several_addresses_do_not_answer(nam
         exchange(connections)
         names.addresses = ("127.0.0.8", "127.0.0.9")
         began = time.monotonic()
-        connections._replace(connections._idle[0])
+        connections.pool.replace(connections.pool.idle[0])
         assert time.monotonic() - began < 0.9
         assert exchange(connections).connected is None  # the old one serves on
         connections.close()
@@ -379,13 +380,13 @@ def test_a_replacement_takes_no_longer_where_several_addresses_do_not_answer(nam
 def test_replacements_that_get_nowhere_keep_no_other_connection_from_being_closed(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sm_locust.load.http._UNUSED", 0.3)
+    monkeypatch.setattr("sm_locust.load.pool._UNUSED", 0.3)
     with AnswerServer([0.05, ok()]) as server:
         connections = named(server, max_age=0.2)
         gevent.joinall([gevent.spawn(exchange, connections) for _ in range(20)], raise_error=True)
         names.takes = 5.0  # a look-up that hangs
         gevent.sleep(0.7)
-        assert len(connections._all) <= 8
+        assert len(connections.pool.all) <= 8
         connections.close()
 
 
@@ -651,7 +652,8 @@ UNPATCHED = """
 import socket, gevent
 from gevent import monkey
 from sm_locust.load.answer import Answer
-from sm_locust.load.http import Connections, HttpFault
+from sm_locust.load.connection import HttpFault
+from sm_locust.load.http import Connections
 assert not monkey.is_module_patched("socket") and not monkey.is_module_patched("ssl")
 silent = socket.create_server(("127.0.0.1", 0))
 connections = Connections(f"https://127.0.0.1:{silent.getsockname()[1]}", connect_timeout=0.2)

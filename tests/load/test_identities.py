@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from sm_locust.config import parse
 from sm_locust.load.generator import ISOLATED, Generator, Shipment
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.users import ArrivalUser, InvokerUser, Load
+from sm_locust.load.invoker_users import InvokerUser
+from sm_locust.load.users import ArrivalUser, Load
 from sm_locust.plugin.workers import Seen
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock

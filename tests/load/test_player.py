@@ -15,8 +15,9 @@ import pytest
 from sm_locust import tables
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.load.generator import Generator
+from sm_locust.load.invoker_users import ApiGatewayUser, ContainerUser, InvokeEndpointUser
 from sm_locust.load.player import ScenarioUser
-from sm_locust.load.users import ApiGatewayUser, ArrivalUser, ContainerUser, InvokeEndpointUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval
 from sm_locust.record.outcome import CANCELLED

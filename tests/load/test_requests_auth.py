@@ -106,4 +106,5 @@ def test_without_region_or_credentials_one_sentence_says_what_to_set(tmp_path: P
         assert done.returncode == 1
         assert said in done.stderr.splitlines()[-1]
     done = run("http://127.0.0.1/", tmp_path, {}, {"region": "mars"})
-    assert done.stderr.splitlines()[-1].startswith("sm_locust.fields.ConfigError: requests_auth: target.region: 'mars'")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("sm_locust.config_error.ConfigError: requests_auth: target.region: 'mars'")

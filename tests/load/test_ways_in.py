@@ -18,7 +18,7 @@ from sm_locust.aws import session
 from sm_locust.config import ConfigError, parse
 from sm_locust.load.generator import Generator
 from sm_locust.load.invoker import Invoker
-from sm_locust.load.users import ApiGatewayUser, ContainerUser, InvokerUser
+from sm_locust.load.invoker_users import ApiGatewayUser, ContainerUser, InvokerUser
 from sm_locust.local.settings import Settings
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock

@@ -17,9 +17,10 @@ import pytest
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder
+from sm_locust.load.invoker_users import ContainerUser
 from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, ConfigShape, PhasesShape
-from sm_locust.load.users import ArrivalUser, ContainerUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import (
     LARGEST_SENT,

@@ -18,7 +18,8 @@ import pytest
 from sm_locust.config import RunConfig
 from sm_locust.feeders import Feeder
 from sm_locust.load.generator import Generator
-from sm_locust.load.users import ArrivalUser, ContainerUser, InvokerUser
+from sm_locust.load.invoker_users import ContainerUser, InvokerUser
+from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Picked, resolve

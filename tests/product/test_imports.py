@@ -62,6 +62,10 @@ def test_a_run_that_is_read_back_costs_no_more_than_what_it_is_read_with(tmp_pat
     assert loaded_after("from sm_locust import Comparison, Run, Summary", tmp_path) == set()
 
 
+def test_a_feeder_needs_no_model_of_the_configuration(tmp_path: Path) -> None:
+    assert loaded_after("from sm_locust import Feeder, Payload; Feeder([b'1']).check()", tmp_path) == set()
+
+
 def test_plain_values_need_neither_locust_nor_aws(tmp_path: Path) -> None:
     loaded = loaded_after(f"from sm_locust import {', '.join(PURE)}", tmp_path)
     assert loaded.isdisjoint({"locust", "gevent", "geventhttpclient", "boto3", "botocore"})

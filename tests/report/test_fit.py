@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from sm_locust.report.fit import fit, heading
-from sm_locust.report.wording import Table
+from sm_locust.report.formats import Table
 
 TABLE = Table(
     ("phase", "planned/min", "mean service", "errors"),

@@ -16,8 +16,8 @@ from sm_locust.config import RunConfig, load
 from sm_locust.payloads import Payload
 from sm_locust.prices import Price, Prices, Seen
 from sm_locust.report.chart import ROWS, chart
+from sm_locust.report.formats import price
 from sm_locust.report.plan import show, size
-from sm_locust.report.wording import price
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TODAY = datetime.date(2026, 11, 24)

@@ -17,7 +17,7 @@ from sm_locust.analysis.several import Configuration, Near, Several, of_pair
 from sm_locust.analysis.summary import Summary
 from sm_locust.prices import Seen
 from sm_locust.record.run import Run
-from sm_locust.report import compare, compare_page, pair, several, wording
+from sm_locust.report import compare, compare_page, formats, pair, several
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 from tests.analysis.test_several import capacity, one
@@ -77,7 +77,7 @@ def test_the_headline_answers_for_the_load(three: Several) -> None:
 def test_a_capacity_has_the_digits_that_it_has_in_the_report_of_its_run(rps: float, text: str) -> None:
     found = several.capacity(Capacity("ramp", rps, rps, None, instances=1), "the endpoint")
     assert found == f"{text} ({text} or more) for one instance"
-    assert text == wording.rate(rps)
+    assert text == formats.rate(rps)
 
 
 def test_intervals_that_overlap_are_told() -> None:

@@ -13,7 +13,7 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
-from sm_locust.report import wording
+from sm_locust.report import formats, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, played, reference_answer
 
@@ -33,7 +33,7 @@ FLAT = (Phase("flat", 120, 10),)
     ],
 )
 def test_milliseconds_have_three_figures(seconds: float | None, said: str) -> None:
-    assert wording.ms(seconds) == said
+    assert formats.ms(seconds) == said
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_milliseconds_have_three_figures(seconds: float | None, said: str) -> No
     [(None, "–"), (0.0, "0.00%"), (0.000001, "<0.01%"), (0.05, "5.00%"), (0.99999, ">99.99%"), (1.0, "100.00%")],
 )
 def test_a_percentage_is_never_rounded_to_nothing_or_to_all(ratio: float | None, said: str) -> None:
-    assert wording.percent(ratio) == said
+    assert formats.percent(ratio) == said
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_share_of_few_has_as_many_digits_as_it_has(planned: float, sent: int, 
 
 
 def test_printable_text_is_one_line_without_control_characters() -> None:
-    assert wording.printable("a\x1b[31m\n b\x00\u202e") == "a�[31m b��"
+    assert formats.printable("a\x1b[31m\n b\x00\u202e") == "a�[31m b��"
 
 
 def test_the_headline_names_minute_and_rate_at_which_it_broke(tmp_path: Path) -> None:

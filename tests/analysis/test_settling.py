@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sm_locust.plugin.settling import Settling
+from sm_locust.analysis.settling import Settling
 
 ENDED_AT = 1_000_030.0  # half a minute into a period, which ends at 1_000_080 (a whole number of minutes)
 EVERY = 5.0  # real seconds between looks

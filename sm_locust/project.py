@@ -149,11 +149,11 @@ def write(folder: Path, files: Files) -> None:
 
     Raises ProjectError, also where a file of the name is there already.
     """
-    for name in sorted(files):
-        if (there := folder / name).is_symlink() or there.exists():
-            raise ProjectError(f"{there} is there already, and nothing is overwritten: name another folder")
     made: list[Path] = []
     try:
+        for name in sorted(files):
+            if (there := folder / name).is_symlink() or there.exists():
+                raise ProjectError(f"{there} is there already, and nothing is overwritten: name another folder")
         made += _make_folder(folder)
         for name, content in sorted(files.items()):
             path = folder / name

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sm_locust import custody
 from sm_locust.aws.scaling import ScalingState
-from sm_locust.config import RunConfig
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError
+from tests.fuzzing import damaged, examples, spoilt
 
 RESOURCE = "endpoint/trees/variant/AllTraffic"
 STATE = ScalingState(RESOURCE, "d", None, (), (), 1, None, "arn:aws:sagemaker:us-east-1:123456789012:endpoint/trees")
@@ -61,3 +65,42 @@ def test_a_later_record_is_in_the_way_of_one_of_the_same_alone(
             custody.refuse_out_of_order(first)
     else:
         custody.refuse_out_of_order(first)
+
+
+RECORD = {
+    "schema_version": 1,
+    "at": "2026-01-01T00:00:00Z",
+    "resource_id": RESOURCE,
+    "arn": STATE.arn,
+    "config": {"target": {"endpoint": "trees", **DIRECT, **HERE}},
+    "speed": 60,
+    "scaling_before": STATE.as_dict()
+    | {
+        "target": {"MinCapacity": 1, "MaxCapacity": 3, "SuspendedState": {}},
+        "policies": [{"PolicyName": "p", "TargetTrackingScalingPolicyConfiguration": {"TargetValue": 1.0}}],
+        "scheduled_actions": [{"ScheduledActionName": "s", "ScalableTargetAction": {"MinCapacity": 1}}],
+    },
+    "registered_by_us": True,
+    "stages": [{"stage": "before", "at": "2026-01-01T00:00:00Z"}],
+    "locust": ["-L"],
+    "replace": True,
+    "not_restored": "",
+}
+
+
+@examples(80)
+@given(
+    damaged(RECORD).map(lambda found: json.dumps(found).encode()).flatmap(lambda whole: st.just(whole) | spoilt(whole))
+)
+def test_a_damaged_record_is_acted_upon_as_a_whole_or_refused_in_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, found: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "damaged" / "experiment-1"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / EXPERIMENT).write_bytes(found)
+    try:
+        record = Prior.open(folder)
+        custody.refuse_out_of_order(record)
+        assert record.stages is not None and custody.state_of(record).as_dict() and custody.config_of(record)
+    except (PriorError, ConfigError) as error:
+        assert "\n" not in str(error) and len(str(error)) < 1_000

@@ -218,6 +218,7 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     assert refusal(init(tmp_path / "file")) == f"{tmp_path / 'file'} cannot be written: it is not a folder"
     assert refusal(init(tmp_path / "file" / "a" / "b")).endswith("/a cannot be written: Not a directory")
+    assert refusal(init(tmp_path / ("x" * 300))).endswith(" cannot be written: File name too long")
     assert under(tmp_path) == ["file"]
 
 

@@ -33,7 +33,7 @@ def load(path: str | Path, environment: str | None = None, note: Callable[[str],
             content = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        named = shown(str(path)) if "://" in str(path) else path  # an address, which may hold a password
+        named = shown(str(path)) if ":/" in str(path) else path  # an address, which may hold a password
         raise ConfigError(f"{named}: cannot be read: {reason}; accepted: a YAML file") from None
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_FILE_BYTES} bytes; accepted: a YAML file up to that size")

@@ -277,6 +277,9 @@ def _wrong(found: dict[str, Any]) -> str:
         isinstance(target, dict) and all(_whole(target.get(key)) for key in ("MinCapacity", "MaxCapacity"))
     ):
         return "scaling_before.target: not with MinCapacity and MaxCapacity"
+    there = found["config"].get("target")
+    if isinstance(there, dict) and not all(isinstance(there.get(key), str | None) for key in ("url", "api_gateway")):
+        return "config.target: url or api_gateway is no text"
     if instances is not None and not _whole(instances):
         return "scaling_before.instances: no whole number"
     if tags is not None and not isinstance(tags, dict):

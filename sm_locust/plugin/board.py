@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sm_locust.analysis.periods import SHARED
 from sm_locust.analysis.watched import Setting
+from sm_locust.plugin.listener import Listener
 from sm_locust.plugin.so_far import SoFar
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -69,7 +70,7 @@ COLUMNS = (
 )
 
 
-class Board:
+class Board(Listener):
     """One run's.
 
     run_id    as run.json has it
@@ -124,7 +125,6 @@ class Board:
     # -- fed by the live run -----------------------------------------------------------------------------------------
 
     def plan(self, row: Planned) -> None:
-        """The plan of the second past."""
         second = self._second(int(row.second))
         second.planned = (second.planned or 0.0) + row.planned
         self._total["planned"] += row.planned
@@ -132,12 +132,7 @@ class Board:
         self._tell(self._newest - LAG)
         self._take_in(self._newest - 2)
 
-    def add(self, counted: Interval, row: Mapping[str, Any]) -> None:
-        """What was counted of a second, by one process, in part.
-
-        counted  without histograms
-        row      the same as it came, which has them encoded
-        """
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
         phase, second = self._so_far.phase_of(counted.second), self._second(int(counted.second))
         if counted.name == ARRIVALS:
             second.sent += counted.sent
@@ -165,17 +160,15 @@ class Board:
                 self._let_go(self._unread.popleft())
 
     def sample(self, sample: Sample) -> None:
-        """How a process was doing. The most of a second counts."""
         second = self._second(max(0, int(sample.at)))
+        # The most of a second counts.
         second.by_worker[sample.worker] = max(sample.in_flight, second.by_worker.get(sample.worker, 0))
         self._so_far.sample(sample)
 
-    def events(self, events: Iterable[Event]) -> None:
-        """What befell the workers."""
+    def events(self, events: Sequence[Event]) -> None:
         self._so_far.events.extend(events)
 
-    def watched(self, observations: list[Observation], events: list[ScalingEvent]) -> None:
-        """What CloudWatch and the endpoint have said since."""
+    def observed(self, observations: Sequence[Observation], events: Sequence[ScalingEvent]) -> None:
         for found in observations:
             index = _column(found)
             if found.source == self._source and index is not None:

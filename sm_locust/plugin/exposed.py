@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Mapping, Set
 from itertools import accumulate
+from typing import Any
 
+from sm_locust.plugin.listener import Listener
 from sm_locust.record.histogram import Histogram, middle_us
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.ledger import Planned
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.report.formats import printable
 
 OTHER = "(other)"
@@ -23,7 +25,7 @@ LATENCY_SCALE = (*(float(f"{n}e{e}") for e in range(-3, 2) for n in (1, 1.5, 2, 
 LATENESS_SCALE = (*(float(f"{n}e{e}") for e in range(-4, 1) for n in (1, 2, 5)), 10.0)  # seconds
 
 
-class Exposed:
+class Exposed(Listener):
     """Counts since the process began, over all of its runs, and how the one that goes on is doing."""
 
     def __init__(self) -> None:
@@ -61,8 +63,7 @@ class Exposed:
     def plan(self, row: Planned) -> None:
         self.planned += row.planned
 
-    def count(self, counted: Interval, latency: str | None, lateness: str | None) -> None:
-        """What a process has counted; histograms encoded, as they came."""
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
         if counted.name == ARRIVALS:
             self.sent += counted.sent
             for reason, n in counted.dropped_by_reason.items():
@@ -73,13 +74,13 @@ class Exposed:
             self.requests[name, result] += n
         for kind, n in counted.by_kind.items():
             self.failures[name, self._bounded("kind", kind)] += n
-        if latency is not None:
-            self.latency.setdefault(name, Histogram()).merge(Histogram.decode(latency))
-        if lateness is not None:
-            self.lateness.merge(Histogram.decode(lateness))
+        if "latency" in row:
+            self.latency.setdefault(name, Histogram()).merge(Histogram.decode(row["latency"]))
+        if "lateness" in row:
+            self.lateness.merge(Histogram.decode(row["lateness"]))
 
-    def flying(self, process: str, in_flight: int) -> None:
-        self._in_flight[process] = in_flight
+    def sample(self, sample: Sample) -> None:
+        self._in_flight[sample.worker] = sample.in_flight
 
     def tick(self, now: float, gone: Set[str] = frozenset()) -> None:
         """A second is over. `gone` are processes that cannot be heard: nobody knows what they have in flight."""

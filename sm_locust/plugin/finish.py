@@ -65,7 +65,8 @@ def hear_sigterm(environment: Environment, live: LiveRun) -> None:
     """With --headless and a shape, Locust hears SIGTERM only once the shape has ended: it would die without a word."""
 
     def quit_in_order() -> None:
-        started, live.why = live.is_running, live.why or "terminated"
+        started = live.is_running
+        live.ended_by("terminated")
         live.hurry()
         if environment.runner is not None:
             environment.runner.quit()

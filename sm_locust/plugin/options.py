@@ -1,10 +1,13 @@
-"""The options that the plugin adds to `locust`, on the command line and in the web UI's form."""
+"""The options that the plugin adds to `locust`, on the command line and in the web UI's form, and those of Locust's."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from locust.env import Environment
 
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.fields import shown
@@ -12,6 +15,7 @@ from sm_locust.schedule import SPEEDS
 
 RUN_DIR = "runs"
 METRICS_HOST = "127.0.0.1"
+DRAIN_PATIENCE = 10.0  # seconds, where --stop-timeout is not given
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +138,19 @@ def add_options(parser: Any) -> None:
         include_in_web_ui=False,
         help="sm_locust: address that it listens on (default: 127.0.0.1)",
     )
+
+
+def run_time(environment: Environment) -> float:
+    """Seconds that -t gives; infinity without it. A start in the web UI may change it, as it may the next two."""
+    given = getattr(environment.parsed_options, "run_time", None)
+    return float(given) if given else math.inf
+
+
+def patience(environment: Environment) -> float:
+    """Seconds for what is in flight at the end."""
+    given = getattr(environment.parsed_options, "stop_timeout", None)
+    return float(given) if given and float(given) > 0 else DRAIN_PATIENCE
+
+
+def is_headless(environment: Environment) -> bool:
+    return bool(getattr(environment.parsed_options, "headless", False))

@@ -8,13 +8,14 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
 
+from sm_locust.plugin.listener import Listener
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.ledger import Planned
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.report.formats import printable
 from sm_locust.schedule import Schedule
 
@@ -46,7 +47,7 @@ def fitted(parts: Iterable[Part], width: int | None) -> str:
         kept.remove(max(kept, key=lambda part: part.rank))
 
 
-class Progress:
+class Progress(Listener):
     """Collects the last second and says it.
 
     speed     schedule seconds for one real second
@@ -64,24 +65,19 @@ class Progress:
         self._planned = 0.0
         self._over = 1.0
         self._last = Interval(0.0, ARRIVALS)
-        self._latencies: list[str] = []  # of the last second, encoded
+        self._latencies: list[str] = []  # of the last second, encoded: for a line that is shown, and most are not
         self._failed = 0
         self.doing = ""  # what a search is at
         self.instances = ""  # in service, in words; empty where nobody knows
 
     def plan(self, row: Planned) -> None:
-        """The plan of the second past."""
         self._planned, self._over = row.planned, row.until - row.second
 
-    def add(self, counted: Interval, latency: str | None) -> None:
-        """What was counted since the line was last shown.
-
-        latency  the histogram as it came: it is decoded for a line that is shown, and most are not
-        """
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
         self._last.merge(counted)
         self._failed += counted.failed
-        if latency is not None:
-            self._latencies.append(latency)
+        if "latency" in row:
+            self._latencies.append(row["latency"])
 
     def show(self, now: float) -> None:
         """Says it, `now` real seconds after the start."""

@@ -1,15 +1,18 @@
 """When credentials that are refused end a run: once a process has heard nothing else for five seconds.
 
 Pure: it is told what processes have counted, second by second, and says which of them send in vain. Each is looked at
-alone, since a worker's credentials are its own. Ending the run is LiveRun's, the verdict's words are the analysis's.
+alone, since a worker's credentials are its own. Ending the run is Active's, the verdict's words are the analysis's.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
+from sm_locust.plugin.listener import Listener
 from sm_locust.record.interval import Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.outcome import (
     CERTIFICATE,
     CONNECT,
@@ -70,16 +73,18 @@ class _Spell:
         return Refusal(process, min(self.refused), min(kinds, key=lambda kind: (-kinds[kind], kind)))
 
 
-class Refused:
-    """`add` what a process has counted, in any order and in as many parts as it comes."""
+class Refused(Listener):
+    """Told what processes have counted, in any order and in as many parts as it comes.
+
+    A second belongs to the requests that were scheduled in it.
+    """
 
     def __init__(self) -> None:
         # Requests of another name may go to another target, which lets the same credentials in.
         self._spells: dict[str, dict[str, _Spell]] = {}
 
-    def add(self, process: str, counted: Interval) -> None:
-        """counted  of one second and one name; a second belongs to the requests that were scheduled in it"""
-        self._spells.setdefault(process, {}).setdefault(counted.name, _Spell()).add(counted)
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
+        self._spells.setdefault(sample.worker, {}).setdefault(counted.name, _Spell()).add(counted)
 
     def refusals(self) -> list[Refusal]:
         """The processes whose answers to requests of some name have been nothing but refusals for PATIENCE."""

@@ -8,15 +8,15 @@ becomes users is the shape's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 from sm_locust.analysis.search import Search
 from sm_locust.config import ERROR_RATE, RunConfig
 from sm_locust.plugin.encoding import ON_THE_WAY, TAKEN
+from sm_locust.plugin.listener import Listener
 from sm_locust.record.histogram import bucket_of
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.ledger import Step
+from sm_locust.record.ledger import Sample, Step
 
 HISTOGRAMS = ("latency", "service_time", "lateness")
 
@@ -25,7 +25,7 @@ BEYOND = 1.0  # seconds past the longest limit, at the least: what counts at its
 TAIL = 10.0  # times the limit of a mean, at the least: what is cut off there is missing in the mean
 
 
-class Searching:
+class Searching(Listener):
     """The search of one run.
 
     distributed  whether workers send the load
@@ -46,14 +46,12 @@ class Searching:
         self._in_flight = 0
         self._told = 0  # steps that `advance` has returned
 
-    def note(self, rows: Iterable[dict[str, Any]]) -> None:
-        """What a process has counted, as it was shipped."""
-        for row in rows:
-            counted = Interval.decode(row, HISTOGRAMS)
-            self._in_flight += counted.requested if counted.name == ARRIVALS else -_ended(counted)
-            second = int(counted.second)
-            if second >= self._next:
-                self._seconds.setdefault(second, Interval(float(second), ARRIVALS)).merge(counted)
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
+        self._in_flight += counted.requested if counted.name == ARRIVALS else -_ended(counted)
+        second = int(counted.second)
+        if second >= self._next:
+            whole = self._seconds.setdefault(second, Interval(float(second), ARRIVALS))
+            whole.merge(Interval.decode(row, HISTOGRAMS))
 
     def advance(self, now: float) -> list[Step]:
         """Hands on what is whole, `now` real seconds after the start; the steps that this has ended."""

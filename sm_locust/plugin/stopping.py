@@ -1,12 +1,12 @@
 """The rules of `stop_when` while a run goes: hands them what processes ship and what CloudWatch says, in their terms.
 
-Whether a rule has held is analysis.stopping's, ending the run is live's.
+Whether a rule has held is analysis.stopping's, ending the run is active's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sm_locust.analysis.stopping import HISTOGRAMS, Stopping, Tripped
@@ -14,13 +14,14 @@ from sm_locust.analysis.verdict import allowed_off
 from sm_locust.aws import subjects
 from sm_locust.config import RunConfig
 from sm_locust.plugin.encoding import ON_THE_WAY, TAKEN
+from sm_locust.plugin.listener import Listener
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import Planned, Sample
-from sm_locust.record.observation import Observation
+from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.schedule import Schedule
 
 
-class StopWhen:
+class StopWhen(Listener):
     """The rules of one run.
 
     schedule     in real seconds; None without one
@@ -49,17 +50,16 @@ class StopWhen:
             watched = subjects.known(config)
             self._sources = frozenset(watched.source(metric.namespace) for metric in watched.metrics)
 
-    def note(self, rows: Iterable[dict[str, Any]], sample: Sample) -> None:
-        """What a process has counted, as it was shipped, and how it was doing then."""
-        told = max(0, math.floor(sample.at) - 1)
-        for row in rows:
-            self._rules.count(Interval.decode(row, HISTOGRAMS), told)
+    def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
+        self._rules.count(Interval.decode(row, HISTOGRAMS), max(0, math.floor(sample.at) - 1))
+
+    def sample(self, sample: Sample) -> None:
         self._rules.sample(sample)
 
     def plan(self, row: Planned) -> None:
         self._rules.plan(row.second, row.planned)
 
-    def observed(self, observations: Iterable[Observation]) -> None:
+    def observed(self, observations: Sequence[Observation], events: Sequence[ScalingEvent]) -> None:
         self._rules.observed(found for found in observations if found.source in self._sources)
 
     def judge(self, second: int) -> Tripped | None:

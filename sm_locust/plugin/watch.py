@@ -63,12 +63,12 @@ class Watch:
         self._denied: set[str] = set()
         self._over = Event()
         self._hurry = Event()
-        self._left = False
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
         self.unknown = ""  # that SageMaker knows no such endpoint, in its words; empty where it does, or was not asked
         self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
         self.settled = False
+        self.is_left = False  # whether nothing is asked any more
         self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
 
     def look(self) -> None:
@@ -123,7 +123,7 @@ class Watch:
 
     def leave(self) -> None:
         """`settle` asks nothing any more, and waits for no answer."""
-        self._left = True
+        self.is_left = True
         self._hurry.set()
 
     @property
@@ -170,7 +170,7 @@ class Watch:
             self._look_at_scaling()
 
         asking, hurried = gevent.spawn(ask), 0.0
-        while not (self._left or asking.ready()) and hurried < HURRIED_PATIENCE:
+        while not (self.is_left or asking.ready()) and hurried < HURRIED_PATIENCE:
             asking.join(HURRIED_PATIENCE / 10)
             hurried += HURRIED_PATIENCE / 10 if self._hurry.is_set() else 0.0
         asking.kill()

@@ -13,6 +13,7 @@ from sm_locust.analysis.search import Search
 from sm_locust.config import RunConfig
 from sm_locust.plugin.searching import Searching
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.outcome import OK, TIMEOUT, UNAVAILABLE, Outcome
 from tests.oracles.queues import Oracle, poisson
 
@@ -58,7 +59,8 @@ def played(
             kind = TIMEOUT if end - at >= config.request.timeout else OK if well else UNAVAILABLE
             row = rows.setdefault(int(at), Interval(float(int(at)), "e"))
             row.record(Outcome(kind, at, at + ON_TIME, None, end))
-        searching.note([raised.encode(), *(row.encode() for row in rows.values())])
+        for counted in (raised, *rows.values()):
+            searching.count(counted, counted.encode(), Sample(second + 1.0, "w", 0, None))
         second += 1
         searching.advance(second + 0.03)
     return searching.search

@@ -27,6 +27,8 @@ from tests.analysis.folders import SCALED, outcome, played
 PHASES = (Phase("up", 6.5, 40, ramp_to=80), Phase("high", 6, 80))
 CONFIG: dict[str, Any] = {"slo": {"latency_mean": "15ms", "error_rate": "5%"}}
 
+SAMPLE = Sample(1.0, "local", 0, None)  # how a process was doing that has counted
+
 
 def board(phases: tuple[Phase, ...] = PHASES, run: Run | None = None, **more: Any) -> Board:
     limits = {"latency_mean": 0.015, "error_rate": 0.05}
@@ -43,7 +45,7 @@ def replay(run: Run, into: Board, each: Callable[[int], None] = lambda second: N
         into.plan(plans[start])
         for row in rows:
             if "name" in row and int(row["second"]) == second:
-                into.add(Interval.decode(row, histograms=()), row)
+                into.count(Interval.decode(row, histograms=()), row, SAMPLE)
             elif "in_flight" in row and int(row["at"]) == second + 1:
                 into.sample(Sample(**row))
         each(second)
@@ -124,7 +126,7 @@ def test_while_nobody_looks_nothing_is_decoded() -> None:
     for second in range(3):
         one.plan(Planned(second, second + 1.0, 40.0, 40))
         row = {"second": second, "name": "e", "counts": {"ok": 40}, "latency": "no histogram", "lateness": "neither"}
-        one.add(Interval.decode(row, histograms=()), row)
+        one.count(Interval.decode(row, histograms=()), row, SAMPLE)
     with pytest.raises(ValueError, match="not an encoded histogram"):
         one.page(0, 3.0)
 
@@ -139,7 +141,7 @@ def test_what_nobody_looks_at_is_let_go_and_what_is_counted_stays(monkeypatch: p
     for second in range(100):
         one.plan(Planned(second, second + 1.0, 50.0, 50))
         row = {**counted.encode(), "second": second}
-        one.add(Interval.decode(row, histograms=()), row)
+        one.count(Interval.decode(row, histograms=()), row, SAMPLE)
     page.ask(one, 100.0)
     known = [value is not None for value in page.column("p50_ms")]
     assert known == [False] * 90 + [True] * 9, "and one that is still coming"
@@ -157,9 +159,9 @@ def test_two_hours_come_in_small_answers_and_the_next_is_tiny() -> None:
     def a_second(second: int) -> None:
         one.plan(Planned(second, second + 1.0, 50.0, 50))
         for row in encoded:
-            one.add(Interval.decode({**row, "second": second}, histograms=()), row)
+            one.count(Interval.decode({**row, "second": second}, histograms=()), row, SAMPLE)
         one.sample(Sample(second + 1.03, "local", 3, 0.4))
-        one.watched([Observation(second // 60 * 60.0, "AWS/SageMaker", "Invocations", "Sum", 9.0, "count")], [])
+        one.observed([Observation(second // 60 * 60.0, "AWS/SageMaker", "Invocations", "Sum", 9.0, "count")], [])
 
     for second in range(7_300):
         a_second(second)
@@ -195,11 +197,11 @@ def test_whoever_asks_again_and_again_knows_what_one_knows_who_asks_once(parts: 
             for _ in range(n):
                 counted.record(outcome(counted.second, OK, n / 1e3))
             row = counted.encode()
-            one.add(Interval.decode(row, histograms=()), row)
+            one.count(Interval.decode(row, histograms=()), row, SAMPLE)
         elif what == "cloudwatch":
-            one.watched([Observation(at * 60.0, "AWS/SageMaker", "Invocations", "Sum", n, "count")], [])
+            one.observed([Observation(at * 60.0, "AWS/SageMaker", "Invocations", "Sum", n, "count")], [])
         elif what == "scaling":
-            one.watched([], [ScalingEvent(at * 60.0, n, n, "")])
+            one.observed([], [ScalingEvent(at * 60.0, n, n, "")])
         else:
             page.ask(one, float(newest))
     one.ending(float(newest))
@@ -212,10 +214,10 @@ def test_whoever_asks_again_and_again_knows_what_one_knows_who_asks_once(parts: 
 def test_cloudwatch_is_told_as_rates_a_minute_of_real_time() -> None:
     one = Board("a-run", 60, None, period_s=60.0, source="AWS/SageMaker")
     told = [("Invocations", "Sum", 500.0), ("InvocationsPerInstance", "Sum", 250.0), ("ModelLatency", "Average", 8.5)]
-    one.watched([Observation(120.0, "AWS/SageMaker", *told[0], "count")], [])
-    one.watched([Observation(120.0, "AWS/SageMaker", *point, "count") for point in told[1:]], [])
-    one.watched([Observation(120.0, "AWS/SageMaker:other", "Invocations", "Sum", 1.0, "count")], [])
-    one.watched([Observation(120.0, "AWS/SageMaker", "ModelLatency", "p99", 99.0, "ms")], [])
+    one.observed([Observation(120.0, "AWS/SageMaker", *told[0], "count")], [])
+    one.observed([Observation(120.0, "AWS/SageMaker", *point, "count") for point in told[1:]], [])
+    one.observed([Observation(120.0, "AWS/SageMaker:other", "Invocations", "Sum", 1.0, "count")], [])
+    one.observed([Observation(120.0, "AWS/SageMaker", "ModelLatency", "p99", 99.0, "ms")], [])
     one.scaled_by(Setting.of(SCALED))
     answer = one.page(0, 3.0)
     assert answer["cloudwatch"] == [[120.0, 30_000.0, 15_000.0, 8.5]]
@@ -236,7 +238,7 @@ def test_a_search_is_told_step_by_step() -> None:
 
 def test_text_from_outside_comes_on_one_line_without_control_characters() -> None:
     one = board((Phase("a\x1b[2J<script>", 10, 1),))
-    one.watched([], [ScalingEvent(1.0, None, None, "said\n<img src=x>\x07")])
+    one.observed([], [ScalingEvent(1.0, None, None, "said\n<img src=x>\x07")])
     one.settling("waiting\nfor \x1b]0;it")
     answer = one.page(0, 1.0)
     assert answer["phases"][0][0] == "a�[2J<script>"
@@ -270,7 +272,7 @@ def test_a_late_answer_changes_the_percentiles_of_its_second() -> None:
         for took in parted:
             counted.record(outcome(2.0, OK, took))
         row = counted.encode()
-        one.add(Interval.decode(row, histograms=()), row)
+        one.count(Interval.decode(row, histograms=()), row, SAMPLE)
         page.ask(one, 5.0)
     whole = Histogram()
     for took in (*parts[0], *parts[1]):

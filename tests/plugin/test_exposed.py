@@ -12,8 +12,12 @@ from hypothesis import strategies as st
 from sm_locust.plugin.exposed import LATENCY_SCALE, MOST_NAMES, OTHER, Exposed, cumulative
 from sm_locust.record.histogram import Histogram
 from sm_locust.record.interval import ARRIVALS, DROPPED, DUE, Interval
-from sm_locust.record.ledger import Planned
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.outcome import OK, Outcome
+
+
+def sample(process: str, in_flight: int = 0) -> Sample:
+    return Sample(1.0, process, in_flight, None)
 
 
 def arrivals(due: int, **dropped: int) -> Interval:
@@ -24,12 +28,12 @@ def arrivals(due: int, **dropped: int) -> Interval:
     return found
 
 
-def requests(name: str, *kinds: str) -> tuple[Interval, str | None, str | None]:
+def requests(name: str, *kinds: str) -> tuple[Interval, dict[str, Any], Sample]:
     found = Interval(0.0, name)
     for kind in kinds:
         found.record(Outcome(name, 0.0, 0.001, None, 0.01, kind))
     row = found.encode()
-    return Interval.decode(row, histograms=()), row.get("latency"), row.get("lateness")
+    return Interval.decode(row, histograms=()), row, sample("a")
 
 
 def test_counts_go_on_from_one_run_to_the_next_and_what_is_only_now_does_not() -> None:
@@ -37,10 +41,10 @@ def test_counts_go_on_from_one_run_to_the_next_and_what_is_only_now_does_not() -
     for _ in range(2):
         exposed.begin({}, 1)
         exposed.plan(Planned(0.0, 1.0, 12.5, 12))
-        exposed.count(arrivals(12, isolated=2), None, None)
+        exposed.count(arrivals(12, isolated=2), {}, sample("a"))
         exposed.count(*requests("e", OK, OK, "timeout", "unavailable", "cancelled"))
-        exposed.flying("a", 3)
-        exposed.flying("b", 4)
+        exposed.sample(sample("a", 3))
+        exposed.sample(sample("b", 4))
         exposed.desired, exposed.in_service = 2, 1
         assert (exposed.in_flight, exposed.running) == (7, True)
         exposed.end()
@@ -60,7 +64,7 @@ def test_rates_are_those_of_the_last_five_seconds() -> None:
     assert exposed.rates == (0.0, 0.0)
     for second in range(1, 11):
         exposed.plan(Planned(second - 1.0, float(second), 100.0, 100))
-        exposed.count(arrivals(100 if second < 6 else 50), None, None)
+        exposed.count(arrivals(100 if second < 6 else 50), {}, sample("a"))
         exposed.tick(second + 0.03)
         if second == 2:
             assert exposed.rates == pytest.approx((98.5, 98.5), abs=0.1)
@@ -72,8 +76,8 @@ def test_rates_are_those_of_the_last_five_seconds() -> None:
 def test_what_a_lost_process_has_in_flight_is_not_known() -> None:
     exposed = Exposed()
     exposed.begin({}, 1)
-    exposed.flying("a", 3)
-    exposed.flying("b", 4)
+    exposed.sample(sample("a", 3))
+    exposed.sample(sample("b", 4))
     exposed.tick(1.0, {"a", "never heard of"})
     assert exposed.in_flight == 4
 
@@ -94,7 +98,7 @@ def test_limits_of_latency_are_edges_and_no_others() -> None:
             lambda e: {name for name, _ in e.requests} | set(e.latency),
         ),
         (lambda e, n: e.count(*requests("e", f"kind {n}")), lambda e: {kind for _, kind in e.failures}),
-        (lambda e, n: e.count(arrivals(9, **{f"reason {n}": 1}), None, None), lambda e: set(e.dropped)),
+        (lambda e, n: e.count(arrivals(9, **{f"reason {n}": 1}), {}, sample("a")), lambda e: set(e.dropped)),
     ],
     ids=["names", "kinds", "reasons"],
 )

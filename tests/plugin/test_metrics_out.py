@@ -16,6 +16,7 @@ from sm_locust.config import ConfigError
 from sm_locust.plugin.exposed import LATENCY_SCALE, Exposed
 from sm_locust.plugin.metrics_out import Collector, serve
 from sm_locust.record.histogram import Histogram
+from sm_locust.record.ledger import Sample
 from tests.runs.harness import free_port
 
 EVIL = 'a"} 1\\\n# HELP <script>'
@@ -56,7 +57,7 @@ def test_each_number_has_its_name_its_labels_and_its_unit() -> None:
         exposed.latency["e"].record(seconds)
     exposed.lateness.record(0.0004)
     exposed.desired, exposed.in_service = 4, 2
-    exposed.flying("a", 9)
+    exposed.sample(Sample(1.0, "a", 9, None))
     found = told(exposed)
     assert found["sm_locust_arrivals_planned_total"][()] == 12.5
     assert found["sm_locust_arrivals_sent_total"][()] == 12

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from sm_locust.plugin.progress import Part, Progress, fitted
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
-from sm_locust.record.ledger import Planned
+from sm_locust.record.ledger import Planned, Sample
 from sm_locust.record.outcome import OK, UNAVAILABLE, Outcome
 from sm_locust.schedule import Phase, Schedule
 
@@ -30,7 +30,7 @@ def a_second(progress: Progress, second: int) -> None:
     for n in range(599):
         requests.record(Outcome("e", 0.0, 0.0, None, 0.0085, UNAVAILABLE if n < 9 else OK))
     for row in (arrivals.encode(), requests.encode()):
-        progress.add(Interval.decode(row, histograms=()), row.get("latency"))
+        progress.count(Interval.decode(row, histograms=()), row, Sample(second + 1.0, "w", 0, None))
 
 
 def test_it_says_when_how_much_how_fast_how_well_and_on_how_many() -> None:

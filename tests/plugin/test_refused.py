@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sm_locust.plugin.refused import Refusal, Refused
 from sm_locust.record.interval import FAILED, Interval
+from sm_locust.record.ledger import Sample
 from sm_locust.record.outcome import (
     ACCESS_DENIED,
     EXPIRED_TOKEN,
@@ -33,11 +34,15 @@ def second(at: float, *kinds: str, name: str = "invoke") -> Interval:
     return counted
 
 
+def told(refused: Refused, process: str, counted: Interval) -> None:
+    refused.count(counted, {}, Sample(counted.second + 1.0, process, 0, None))
+
+
 def after(*seconds: tuple[str, ...]) -> list[Refusal]:
     """What one process's seconds lead to, each given as the kinds of its answers."""
     refused = Refused()
     for at, kinds in enumerate(seconds):
-        refused.add("w", second(at, *kinds))
+        told(refused, "w", second(at, *kinds))
     return refused.refusals()
 
 
@@ -74,8 +79,8 @@ def test_a_slow_load_needs_a_few_answers() -> None:
 def test_each_process_is_looked_at_alone_and_the_most_frequent_kind_is_told() -> None:
     refused = Refused()
     for at in range(7):
-        refused.add("good", second(at, OK, OK))
-        refused.add("bad", second(at, ACCESS_DENIED, E, E) if at > 1 else second(at, OK))
+        told(refused, "good", second(at, OK, OK))
+        told(refused, "bad", second(at, ACCESS_DENIED, E, E) if at > 1 else second(at, OK))
     assert refused.refusals() == [Refusal("bad", 2, E)]
 
 
@@ -83,19 +88,19 @@ def test_each_name_is_looked_at_alone() -> None:
     """The credentials may be good for another endpoint."""
     refused = Refused()
     for at in range(5):
-        refused.add("w", second(at, OK))
-        refused.add("w", second(at, ACCESS_DENIED, name=OTHER))
+        told(refused, "w", second(at, OK))
+        told(refused, "w", second(at, ACCESS_DENIED, name=OTHER))
     assert refused.refusals() == [Refusal("w", 0, ACCESS_DENIED)]
 
 
 def test_a_late_answer_to_a_request_of_before_does_not_interrupt() -> None:
     refused = Refused()
     for at in range(3, 8):
-        refused.add("w", second(at, E))
-        refused.add("w", second(at - 3, OK))
+        told(refused, "w", second(at, E))
+        told(refused, "w", second(at - 3, OK))
     assert refused.refusals() == []
-    refused.add("w", second(8, E))
-    refused.add("w", second(9, E))
+    told(refused, "w", second(8, E))
+    told(refused, "w", second(9, E))
     assert refused.refusals() == [Refusal("w", 5, E)]
 
 
@@ -110,7 +115,7 @@ def test_the_order_and_the_parts_in_which_counts_come_make_no_difference(
     chance.shuffle(answers)
     refused = Refused()
     for at, kind in answers:
-        refused.add("w", second(at, kind))
+        told(refused, "w", second(at, kind))
     assert refused.refusals() == by_definition(seconds)
 
 

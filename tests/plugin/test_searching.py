@@ -9,7 +9,7 @@ import pytest
 from sm_locust.config import RunConfig
 from sm_locust.plugin.searching import Searching
 from sm_locust.record.interval import ARRIVALS, Interval
-from sm_locust.record.ledger import Step
+from sm_locust.record.ledger import Sample, Step
 from sm_locust.record.outcome import Outcome
 
 
@@ -48,12 +48,17 @@ def answered(second: float, *latencies: float, name: str = "e") -> dict[str, Any
     return interval.encode()
 
 
+def told(found: Searching, *rows: dict[str, Any]) -> None:
+    for row in rows:
+        found.count(Interval.decode(row, histograms=()), row, Sample(row["second"] + 1.0, "w", 0, None))
+
+
 def test_a_second_is_handed_on_once_all_it_sent_has_ended() -> None:
     found, heard = searching()
-    found.note([arrived(0.0, 3), answered(0.0, 0.01, 0.02)])
+    told(found, arrived(0.0, 3), answered(0.0, 0.01, 0.02))
     found.advance(1.1)
     assert heard.seconds == []
-    found.note([answered(0.0, 0.9)])
+    told(found, answered(0.0, 0.9))
     found.advance(1.95)
     (second,) = heard.seconds
     assert (second.second, second.due, second.ok, second.latency.count) == (0.0, 3, 3, 3)
@@ -62,7 +67,7 @@ def test_a_second_is_handed_on_once_all_it_sent_has_ended() -> None:
 
 def test_what_does_not_end_counts_at_its_age() -> None:
     found, heard = searching()
-    found.note([arrived(0.0, 3), answered(0.0, 0.01)])
+    told(found, arrived(0.0, 3), answered(0.0, 0.01))
     found.advance(2.9)
     assert heard.seconds == []
     found.advance(3.1)
@@ -74,9 +79,9 @@ def test_what_does_not_end_counts_at_its_age() -> None:
 
 def test_what_ends_after_its_second_was_handed_on_is_no_longer_in_flight() -> None:
     found, heard = searching()
-    found.note([arrived(0.0, 2), answered(0.0, 0.01)])
+    told(found, arrived(0.0, 2), answered(0.0, 0.01))
     found.advance(3.1)
-    found.note([answered(0.0, 3.0)])
+    told(found, answered(0.0, 3.0))
     found.advance(5.1)
     assert heard.in_flight[0] == 1
     assert set(heard.in_flight[3:]) == {0}
@@ -84,18 +89,18 @@ def test_what_ends_after_its_second_was_handed_on_is_no_longer_in_flight() -> No
 
 def test_seconds_come_in_order_and_empty_ones_too() -> None:
     found, heard = searching()
-    found.note([arrived(2.0, 1), answered(2.0, 0.01)])
-    found.note([arrived(0.0, 1), answered(0.0, 0.01)])
+    told(found, arrived(2.0, 1), answered(2.0, 0.01))
+    told(found, arrived(0.0, 1), answered(0.0, 0.01))
     found.advance(3.5)
     assert [(s.second, s.due) for s in heard.seconds] == [(0.0, 1), (1.0, 0), (2.0, 1)]
 
 
 def test_what_several_workers_ship_of_a_second_is_one() -> None:
     found, heard = searching(distributed=True)
-    found.note([arrived(0.0, 2), answered(0.0, 0.01, 0.01)])
+    told(found, arrived(0.0, 2), answered(0.0, 0.01, 0.01))
     found.advance(1.1)  # the other worker's may still be under way
     assert heard.seconds == []
-    found.note([arrived(0.0, 3), answered(0.0, 0.01, 0.02), answered(0.0, 0.03, name="f")])
+    told(found, arrived(0.0, 3), answered(0.0, 0.01, 0.02), answered(0.0, 0.03, name="f"))
     found.advance(1.5)
     (second,) = heard.seconds
     assert (second.due, second.ok) == (5, 5)
@@ -104,8 +109,8 @@ def test_what_several_workers_ship_of_a_second_is_one() -> None:
 def test_a_shipment_after_its_second_is_not_counted_in_another() -> None:
     found, heard = searching()
     found.advance(2.5)
-    found.note([arrived(0.0, 3), answered(0.0, 0.01, 0.01, 0.01)])
-    found.note([arrived(2.0, 1), answered(2.0, 0.01)])
+    told(found, arrived(0.0, 3), answered(0.0, 0.01, 0.01, 0.01))
+    told(found, arrived(2.0, 1), answered(2.0, 0.01))
     found.advance(3.5)
     assert [(s.second, s.due) for s in heard.seconds] == [(0.0, 0), (1.0, 0), (2.0, 1)]
     assert heard.in_flight[-1] == 0
@@ -113,7 +118,7 @@ def test_a_shipment_after_its_second_is_not_counted_in_another() -> None:
 
 def test_patience_follows_the_longest_limit() -> None:
     found, heard = searching(latency_p99="3s", latency_mean="100ms")
-    found.note([arrived(0.0, 1)])
+    told(found, arrived(0.0, 1))
     found.advance(6.9)
     assert heard.seconds == []
     found.advance(7.1)
@@ -130,7 +135,7 @@ def test_patience_follows_the_longest_limit() -> None:
 )
 def test_nothing_counts_at_an_age_at_which_it_would_count_as_good(slo: dict[str, str], patience: float) -> None:
     found, heard = searching(False, **slo)
-    found.note([arrived(0.0, 1)])
+    told(found, arrived(0.0, 1))
     found.advance(patience + 0.9)
     assert heard.seconds == []
     found.advance(patience + 1.1)
@@ -151,10 +156,10 @@ def test_requests_after_the_first_of_an_arrival_are_waited_for_too() -> None:
     found, heard = searching()
     later = Interval(0.0, ARRIVALS)
     later.add("further", 2)
-    found.note([arrived(0.0, 2), later.encode(), answered(0.0, 0.01, 0.01, 0.01)])
+    told(found, arrived(0.0, 2), later.encode(), answered(0.0, 0.01, 0.01, 0.01))
     found.advance(1.1)
     assert heard.seconds == []
-    found.note([answered(0.0, 0.02)])
+    told(found, answered(0.0, 0.02))
     found.advance(1.2)
     assert [(second.due, second.ok) for second in heard.seconds] == [(2, 4)]
     assert heard.in_flight == [0]

@@ -56,8 +56,15 @@ def start(
     # Locust stops a shape for -t only at its next tick; the arrivals end when they should.
     until = min(schedule.duration, run_time(environment)) if schedule else math.inf
     generator = None
+    if master is None:
+        try:
+            generator = _prepared(environment, order, clock, until)
+        except ConfigError:
+            run.discard()
+            raise
+        environment.generator = generator  # type: ignore[attr-defined]
+    clock.start_on_the_next_second()  # what was prepared is not part of the run
     if master is not None:
-        clock.start_on_the_next_second()
         master.start(
             {
                 **order.message(),
@@ -68,23 +75,6 @@ def start(
                 "until": until if schedule else None,
             }
         )
-    else:
-        generator = Generator(
-            environment,
-            order.config,
-            clock,
-            order.payloads,
-            until=until,
-            boundaries=schedule.boundaries if schedule else (),
-            tables=order.tables,
-        )
-        try:
-            _prepare(generator)
-        except ConfigError:
-            run.discard()
-            raise
-        clock.start_on_the_next_second()  # what was prepared is not part of the run
-        environment.generator = generator  # type: ignore[attr-defined]
     _say_what_is_to_know(environment, order)
 
     config, distributed = order.config, master is not None
@@ -134,15 +124,24 @@ def _meta(environment: Environment, order: Order) -> dict[str, Any]:
     }
 
 
-def _prepare(generator: Generator) -> None:
-    problem = ask_for_descriptors(generator.config.arrivals.max_in_flight)
+def _prepared(environment: Environment, order: Order, clock: RunClock, until: float) -> Generator:
+    """The generator of this process, which has done what would make its first arrivals late. Raises ConfigError."""
+    problem = ask_for_descriptors(order.config.arrivals.max_in_flight)
     if problem:
         logger.warning(problem)
+    schedule = order.real_schedule
+    generator = Generator(
+        *(environment, order.config, clock, order.payloads),
+        until=until,
+        boundaries=schedule.boundaries if schedule else (),
+        tables=order.tables,
+    )
     try:
         generator.prepare()
     except ConfigError:
         generator.close()
         raise
+    return generator
 
 
 def _say_what_is_to_know(environment: Environment, order: Order) -> None:

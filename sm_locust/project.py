@@ -90,7 +90,7 @@ def of_script(script: Path, environment: str | None, note: Callable[[str], objec
             f"{script}: not an artillery script, which has config and scenarios; a configuration of ours "
             "goes into configs/ as it is"
         )
-    converted = artillery.convert(data, environment=environment)
+    converted = artillery.convert(data, environment)
     feeds, beside = _fed(converted.config, script)
     if feeds:
         converted = replace(converted, config={**converted.config, "feeds": feeds})

@@ -24,7 +24,7 @@ from sm_locust.load.answer import Answer
 from sm_locust.load.hiding import Hiding
 from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.opening import proxy_for
-from sm_locust.load.script import Script, plain_numbers
+from sm_locust.load.script import Script
 from sm_locust.load.users import ArrivalUser, Load, tell
 from sm_locust.record.outcome import TASK_ERROR, Outcome
 from sm_locust.shipped import locustfile
@@ -62,7 +62,7 @@ class Player:
         self._script = Script(scenarios)
         self._random = chance(seed, index, "scenarios")
         self._rows = [Rows(table, index, self._random) for table in tables]
-        variables = {name: plain_numbers(value) for name, value in config.variables.items()}
+        variables = {name: templates.plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
         self._constant[templates.ENV] = environment = _environment(config)

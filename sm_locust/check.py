@@ -177,7 +177,7 @@ def probe(config: RunConfig, bodies: tuple[payloads.Payload, ...]) -> tuple[Outc
             return None, Finding(name, FAIL, problem, "correct the configuration")
         sender.check_here(config)
         generator = Generator(Environment(), config, RunClock.start(1), bodies)
-        invoker, body = generator.invoker(sender), generator.next_payload()
+        invoker, body = generator.invoker(sender), generator.payloads_of(sender)()
         outcome = invoker.invoke(body.body, name=name, scheduled_at=generator.now(), content_type=body.content_type)
     except (ConfigError, ValueError) as e:
         return None, Finding(name, FAIL, f"nothing could be sent: {e}", "correct the configuration or the credentials")

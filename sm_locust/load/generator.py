@@ -122,7 +122,6 @@ class Generator:
         self._supplies: dict[Feeder | None, Supply] = {
             None: supply(payloads, config.request.order, seed=seed, index=index)
         }
-        self.next_payload = self._taking(self._supplies[None])
         self.on_used_up: Callable[[float, str], None] | None = None  # told when, and what failed, once nothing is left
         self._payloads_failed = ""  # yet to be shipped
         self._flying: dict[Greenlet, Arrival[ArrivalUser]] = {}

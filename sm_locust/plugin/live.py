@@ -236,6 +236,10 @@ class LiveRun:
     def _start(self) -> None:
         order = self.order()
         check_classes(self._environment.user_classes, order.config)  # again: Locust has left out tasks by --tags
+        watch, self._looking = self._looking or _watch(order), None
+        target = order.config.target
+        if target is not None and target.api_gateway is None and watch is not None and watch.unknown:
+            raise ConfigError(f"{watch.unknown}; correct target.endpoint, now {target.endpoint}, or target.region")
         runner = self._environment.runner
         self.finished, self.summary, self.why, self.failed = None, None, None, ""
         if self._watch is not None:
@@ -246,7 +250,6 @@ class LiveRun:
         # Locust stops a shape for -t only at its next tick; the arrivals end when they should.
         until = min(schedule.duration, self._run_time()) if schedule else math.inf
         generator = None
-        watch, self._looking = self._looking or _watch(order), None
         if isinstance(runner, MasterRunner):
             clock.start_on_the_next_second()
             if self._master is None:

@@ -66,6 +66,7 @@ class Watch:
         self._left = False
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
+        self.unknown = ""  # that SageMaker knows no such endpoint, in its words; empty where it does, or was not asked
         self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
         self.settled = False
         self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
@@ -84,6 +85,9 @@ class Watch:
         self.scaling_at_start = state.as_dict() if state is not None else None
         there = self._describe()
         self.status_at_start = None if there is None else there.status
+        if there is None and NOT_FOUND in self._missing["endpoint"].lower():
+            self.unknown = self._missing["endpoint"]
+            return
         self._find_subjects()
         now = time.time()
         self._told(self._ask("metrics", lambda: self._new_cloudwatch(now).pull(now - self._period, now)))

@@ -1,4 +1,4 @@
-"""What a run folder holds as DataFrames of pandas, for notebooks. pandas is an extra, imported when it is asked for.
+"""Rows of a run as a DataFrame of pandas, for notebooks. pandas is an extra, imported when it is asked for.
 
 Each row says when it was twice: `at`, a UTC timestamp, and `at_s`, seconds of the schedule since the run's start.
 """
@@ -8,15 +8,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sm_locust.record.disk import regular
-from sm_locust.record.run import CLOUDWATCH, COLUMNS, SCALING, TIMELINE, Run, RunError, started_at
 
 if TYPE_CHECKING:
     import pandas
-
-Table = Literal["timeline", "cloudwatch", "scaling", "failures"]
 
 _EXACT = 2**53  # up to here a whole number is one of float's
 _LAST = 253_402_300_799_999  # the end of the year 9999, in Unix milliseconds
@@ -51,46 +49,17 @@ def frame(
     return found.astype(dict(kinds or {}))
 
 
-def of(run: Run, table: Table) -> pandas.DataFrame:
-    """One of a folder's tables: `Run.to_pandas`, which says what each has and what is raised."""
-    kinds: dict[str, str] = {}
-    rows: list[dict[str, Any]]
-    if table == "timeline":
-        rows, columns = _timeline(run)
-        kinds = {name: "int64" for name in columns if _counts(name)}
-    elif table == "cloudwatch":
-        columns = list(COLUMNS[CLOUDWATCH])
-        rows = [{column: getattr(found, column) for column in columns} for found in run.observations()]
-    elif table == "scaling":
-        columns, kinds = list(COLUMNS[SCALING]), {"desired": "Int64", "in_service": "Int64"}
-        rows = [{column: getattr(found, column) for column in columns} for found in run.scaling_events()]
-    elif table == "failures":
-        columns = ["at_s", "worker", "kind", "name", "status", "request_id", "message"]
-        rows = sorted(({**row, "at_s": row["at"] * run.speed} for row in run.failures()), key=lambda row: row["at_s"])
-    else:
-        raise ValueError(f"to_pandas({table!r}) is not accepted: one of {', '.join(get_args(Table))}")
-    began = started_at(run.folder, run.meta)
-    try:
-        return frame(rows, columns, began, run.speed, kinds)
-    except (ValueError, TypeError, OverflowError) as e:  # such as a time that pandas has no date for
-        raise RunError(f"{run.folder}: its {table} is no table: {' '.join(str(e).split()):.200}") from None
-
-
-def _timeline(run: Run) -> tuple[list[dict[str, Any]], list[str]]:
-    path = run.folder / TIMELINE
-    try:
-        with open(regular(path), encoding="utf-8", newline="") as file:
+def read_timeline(path: Path) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+    """The rows of a `timeline.csv`, its columns, and the dtypes of those that count. Raises OSError or ValueError."""
+    with open(regular(path), encoding="utf-8", newline="") as file:
+        try:
             header, *lines = csv.reader(file)
-            if "at_s" not in header:
-                raise ValueError(f"its columns are {','.join(header):.60}")
-            return [
-                {name: _cell(name, cell) for name, cell in zip(header, line, strict=True)} for line in lines
-            ], header
-    except FileNotFoundError:
-        again = f"sm-locust summarize {run.folder} writes it"
-        raise RunError(f"{run.folder}: {TIMELINE} is missing; {again}") from None
-    except (OSError, ValueError, csv.Error) as e:
-        raise RunError(f"{path}: not a timeline: {e}") from None
+        except csv.Error as e:
+            raise ValueError(e) from None
+    if "at_s" not in header:
+        raise ValueError(f"its columns are {','.join(header):.60}")
+    rows = [{name: _cell(name, cell) for name, cell in zip(header, line, strict=True)} for line in lines]
+    return rows, header, {name: "int64" for name in header if _counts(name)}
 
 
 def _counts(column: str) -> bool:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from sm_locust.record.clock import unix
 from sm_locust.record.disk import regular, sync, write_whole
@@ -31,8 +31,6 @@ from sm_locust.record.recorder import FAILURES_KEPT
 if TYPE_CHECKING:
     import pandas
 
-    from sm_locust.record.frames import Table
-
 META, LEDGER, FAILURES = "run.json", "intervals.jsonl", "failures.jsonl"
 CLOUDWATCH, SCALING = "cloudwatch.csv", "scaling.csv"
 TIMELINE = "timeline.csv"  # derived from the ledger, a row a second
@@ -42,6 +40,7 @@ COLUMNS = {
     SCALING: ("at_s", "desired", "in_service", "event"),
 }
 
+Table = Literal["timeline", "cloudwatch", "scaling", "failures"]
 T = TypeVar("T")
 
 
@@ -286,7 +285,37 @@ class Run:
         """
         from sm_locust.record import frames
 
-        return frames.of(self, table)
+        kinds: dict[str, str] = {}
+        rows: list[dict[str, Any]]
+        if table == "timeline":
+            rows, columns, kinds = self._timeline()
+        elif table == "cloudwatch":
+            columns = list(COLUMNS[CLOUDWATCH])
+            rows = [{column: getattr(found, column) for column in columns} for found in self.observations()]
+        elif table == "scaling":
+            columns, kinds = list(COLUMNS[SCALING]), {"desired": "Int64", "in_service": "Int64"}
+            rows = [{column: getattr(found, column) for column in columns} for found in self.scaling_events()]
+        elif table == "failures":
+            columns = ["at_s", "worker", "kind", "name", "status", "request_id", "message"]
+            rows = sorted(({**row, "at_s": row["at"] * self.speed} for row in self.failures()), key=lambda r: r["at_s"])
+        else:
+            raise ValueError(f"to_pandas({table!r}) is not accepted: one of {', '.join(get_args(Table))}")
+        try:
+            return frames.frame(rows, columns, started_at(self.folder, self.meta), self.speed, kinds)
+        except (ValueError, TypeError, OverflowError) as e:  # such as a time that pandas has no date for
+            raise RunError(f"{self.folder}: its {table} is no table: {' '.join(str(e).split()):.200}") from None
+
+    def _timeline(self) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+        from sm_locust.record import frames
+
+        path = self.folder / TIMELINE
+        try:
+            return frames.read_timeline(path)
+        except FileNotFoundError:
+            again = f"sm-locust summarize {self.folder} writes it"
+            raise RunError(f"{self.folder}: {TIMELINE} is missing; {again}") from None
+        except (OSError, ValueError) as e:
+            raise RunError(f"{path}: not a timeline: {e}") from None
 
     def _rows(self, name: str, read: Callable[[Sequence[str]], T]) -> Iterator[T]:
         for number, text in self._whole_lines(name):

@@ -80,9 +80,9 @@ def capacity(summary: Summary) -> Answer:
         ("what limits it", limit),
     ]
     if summary.on_sagemaker:
-        known = f"{count(found.instances)} in service" if found.instances else "nobody knows how many"
+        known = f"{count(found.instances)} in service" if found.instances else "not known how many"
         rows.append(("as CloudWatch counts", f"{at_least}{number(found.per_minute)} a minute"))
-        rows.append(("measured with", known))
+        rows.append(("instances measured", known))
     if found.saturates_at is not None:
         rows.append(("a queue grows past", f"{rate(found.saturates_at)} a second"))
     figure = f"{at_least}{rate(found.max_rps)} requests a second"
@@ -100,7 +100,7 @@ def setting(summary: Summary) -> Answer:
             why = "the configuration names nothing that can be scaled"
         return Answer(title, "not known", (_sentence(printable(why)),))
     rows = [
-        _row("target, a minute for each", found, lambda o: UNKNOWN if o.target is None else f"{o.target:,.10g}"),
+        _row("target, requests a minute each", found, lambda o: UNKNOWN if o.target is None else f"{o.target:,.10g}"),
         _row("minimum", found, lambda option: f"{option.min_instances:,}"),
         _row("maximum", found, lambda option: f"{option.max_instances:,}"),
         _row("the maximum sustains", found, lambda option: _sustains(found, option)),
@@ -176,7 +176,7 @@ def left(summary: Summary) -> Answer:
 
 
 def _changed(summary: Summary) -> str:
-    who = "nothing by the run" if summary.borrowed is None else "scaling, by the experiment around it"
+    who = "nothing by the run" if summary.borrowed is None else "automatic scaling, by the experiment"
     found = summary.watched.instances if summary.watched is not None else None
     if found is None:
         return f"{who}; how many instances there were is not known"

@@ -524,8 +524,8 @@ LATENCY = (
     "they part, requests left late."
 )
 FAILED_APART = (
-    "Failures but for timeouts are in neither, so that a fast error improves no percentile; timeouts and cancelled "
-    "requests are in both, at their age."
+    "Both are of good answers, and of timeouts and cancelled requests at their age; other failures stand apart, so "
+    "that a fast error improves no percentile."
 )
 
 DISTRIBUTIONS = (

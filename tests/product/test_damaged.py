@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 
 from sm_locust.analysis.verdict import CLOCK_CORRECTED, CREDENTIALS_REFUSED, CUT_SHORT
 from sm_locust.cli import main
-from sm_locust.record.frames import Table
 from sm_locust.record.ledger import Event, Step
 from sm_locust.record.meta import PAYLOADS_FAILED
 from sm_locust.record.observation import ScalingEvent
 from sm_locust.record.outcome import INVALID_SIGNATURE, OK
-from sm_locust.record.run import Run, RunError
+from sm_locust.record.run import Run, RunError, Table
 from sm_locust.report import folder
 from sm_locust.schedule import Phase
 from tests.analysis.folders import borrowed, played, watch

@@ -72,6 +72,18 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
     assert rule["value"] == pytest.approx(found["cloudwatch"]["model_latency_ms"]["mean"] / 1e3)
 
 
+def test_an_endpoint_that_is_not_there_is_sent_nothing(tmp_path: Path, fast: Endpoint) -> None:
+    somewhere = {"endpoint": "decision-tree-sample", "region": "us-east-1", "url": fast.url}
+    path = config(tmp_path, fast.url, SIX_MINUTES, cloudwatch=MINUTES, target=somewhere)
+    with locust(tmp_path, "-f", STARTERS, "--sm-config", str(path), "--sm-speed", SPEED, "--headless") as run:
+        assert run.wait() == 2
+    said = "nothing is sent: SageMaker DescribeEndpoint was refused: ValidationException: Could not find endpoint"
+    assert said in run.output
+    assert "; correct target.endpoint, now decision-tree-sample, or target.region" in run.output
+    assert fast.counts()["invocations"] == 0
+    assert run.folders() == []
+
+
 def test_metrics_that_may_not_be_read_are_a_sentence_and_the_run_goes_on(tmp_path: Path, fast: Endpoint) -> None:
     refuse(fast.url, service="monitoring", next=1000, error="AccessDeniedException")
     refuse(fast.url, service="application-autoscaling", next=2)  # throttled twice: asked again, and no word of it

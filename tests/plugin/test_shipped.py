@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.messages import AGAIN, CANNOT, CLOCK, DRAINED, HELLO, SHIP
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.workers import AGAIN, CANNOT, CLOCK, DRAINED, HELLO, SHIP
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
 from sm_locust.record.run import Run
 from sm_locust.report import folder

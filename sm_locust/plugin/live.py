@@ -39,6 +39,7 @@ from sm_locust.plugin.board import Board
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.exposed import Exposed
+from sm_locust.plugin.master_side import MasterSide
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
@@ -47,7 +48,6 @@ from sm_locust.plugin.searching import Searching
 from sm_locust.plugin.shipped import Shipped
 from sm_locust.plugin.stopping import StopWhen
 from sm_locust.plugin.watch import Watch
-from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event, Planned, Sample

@@ -24,7 +24,7 @@ from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin import finish, metrics_out, orphan, tab, web
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import RUN_DIR, Options, add_options
-from sm_locust.plugin.workers import WorkerSide
+from sm_locust.plugin.worker_side import WorkerSide
 
 WORKERS_PATIENCE = 5.0  # seconds for workers that --processes has started to connect, so that they can be told to quit
 

@@ -17,7 +17,7 @@ from gevent.event import Event
 
 from sm_locust.analysis.settling import Settling
 from sm_locust.aws import scaling, serving, subjects
-from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
+from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled, period
 from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.events import Alarms, activities
 from sm_locust.aws.metrics import COUNT
@@ -52,7 +52,7 @@ class Watch:
         self._config = config
         self._clock = RunClock.start(speed)
         self._found: Found = lambda observations, events: None
-        self._period = config.cloudwatch.period / speed  # real seconds
+        self._period = period(config, speed)  # real seconds
         self._subjects: Subjects | None = None  # what has metrics, once it was asked for
         self._cloudwatch: CloudWatch | None = None
         self._points: dict[tuple[float, str, str, str], Observation] = {}

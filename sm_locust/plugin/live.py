@@ -109,9 +109,13 @@ class LiveRun:
         return self._options
 
     def look(self) -> None:
-        """Asks the endpoint to come what there is before the load: to be called where waiting does no harm."""
+        """Asks the endpoint to come what there is before the load: to be called where waiting does no harm.
+
+        Raises ConfigError, as the start will, where SageMaker has no such endpoint: all of the load would be refused.
+        """
         if self._looking is not None:
             self._looking.look()
+            _is_there(self.order(), self._looking)
 
     # -- what shapes and pages ask -----------------------------------------------------------------------------------
 
@@ -169,10 +173,9 @@ class LiveRun:
     def _start(self) -> None:
         order, runner = self.order(), self._environment.runner
         check_classes(self._environment.user_classes, order.config)  # again: Locust has left out tasks by --tags
-        watch, self._looking = self._looking or _watch(order), None
-        target = order.config.target
-        if target is not None and target.api_gateway is None and watch is not None and watch.unknown:
-            raise ConfigError(f"{watch.unknown}; correct target.endpoint, now {target.endpoint}, or target.region")
+        watch = self._looking or _watch(order)
+        _is_there(order, watch)
+        self._looking = None
         self.finished, self.summary, self.failed = None, None, ""
         if self._watch is not None:
             self._watch.hurry()  # what CloudWatch still owes the run before is left to `summarize`
@@ -216,9 +219,11 @@ class LiveRun:
                 return
             self.finished = self.runs[active.run.run_id] = active.run
             self._concluding = True  # and nothing can begin: writing lets others have a turn
-            ending.complete(active)
+            try:
+                ending.complete(active)
+            finally:
+                self._concluding = False
             self._take_over(active)
-            self._concluding = False
             if active.watch is not None:
                 self._watch = active.watch
                 if self._left:
@@ -269,6 +274,12 @@ class LiveRun:
             self._watch.leave()
         if self._active is not None and self._active.over:
             ending.leave(self._active)
+
+
+def _is_there(order: Order, watch: Watch | None) -> None:
+    """Raises ConfigError for an endpoint that nobody could invoke. One behind an API is only watched."""
+    if order.invokes and watch is not None and watch.unknown:
+        raise ConfigError(watch.unknown)
 
 
 def _watch(order: Order) -> Watch | None:

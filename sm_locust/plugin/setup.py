@@ -6,6 +6,7 @@ shape of ours.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -130,6 +131,12 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
         web.check_starts(web_ui, environment, live)
         web.keep_asking(web_ui)
         tab.add(web_ui, live)
+        if (
+            environment.parsed_options and environment.parsed_options.autostart
+        ):  # nobody asks for the first run in the page
+            with contextlib.suppress(ConfigError):  # its start says it
+                live.order()
+                live.look()
         return
     finish.hear_sigterm(environment, live)
     orphan.end_with_parent()

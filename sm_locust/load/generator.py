@@ -17,7 +17,6 @@ from typing import Any
 
 import gevent
 from gevent import Greenlet, GreenletExit, getcurrent
-from gevent.threadpool import ThreadPool
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
@@ -25,6 +24,7 @@ from sm_locust.aws.runtime import Keys, Runtime, runtime
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder, Supply, UsedUp, chance, supply
 from sm_locust.load.arrival import Arrival
+from sm_locust.load.beside import Beside
 from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
@@ -134,7 +134,7 @@ class Generator:
         self._ends_at = clock.wall(until)
         self._renewal: Renewal | None = None
         self._keeper: Greenlet | None = None
-        self._beside = ThreadPool(1)  # where botocore's own work is done: reading certificates takes it 30 ms
+        self._beside = Beside()  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
         self._said: set[object] = set()  # of what tasks raised
         self._is_stopped = self._is_closed = False
@@ -231,10 +231,7 @@ class Generator:
         with gevent.Timeout(_CREDENTIALS_PATIENCE, TimeoutError()):
             if self.runtime.starts_a_process:
                 return self.runtime.keys()
-            found: Keys | Exception = self._beside.apply(_caught, (self.runtime.keys,))
-        if isinstance(found, Exception):
-            raise found
-        return found
+            return self._beside.do(self.runtime.keys)
 
     def _warn_of_expiry(self, keys: Keys) -> None:
         if not self.runtime.renews and keys.expires_at is not None and keys.expires_at < self._ends_at < math.inf:
@@ -525,14 +522,6 @@ def _less_preparation(arrival: Arrival[Any], outcome: Outcome) -> None:
 
 def _credentials(keys: Keys) -> Credentials:
     return Credentials(keys.access_key, keys.secret_key, keys.token)
-
-
-def _caught(ask: Callable[[], Keys]) -> Keys | Exception:
-    """What was raised is handed on as a value: gevent would print what a thread raises."""
-    try:
-        return ask()
-    except Exception as e:
-        return e
 
 
 def _utc(unix: float) -> str:

@@ -99,6 +99,7 @@ class Board(Listener):
         self._speed = speed
         self._schedule = schedule
         self._source = source
+        self._period = period_s
         self._per_minute = 60.0 * speed / period_s  # of a count of one period, in real time
         self._setting: Setting | None = None
         self._so_far = SoFar(speed, schedule, limits or {}, meta or {})
@@ -109,6 +110,7 @@ class Board(Listener):
         self._unread: deque[_Second] = deque()  # those with something encoded, in the order in which it came
         self._unread_size = 0
         self._points: dict[float, list[float | None]] = {}
+        self._growing: set[float] = set()  # periods that are still counted
         self._scaling: list[ScalingEvent] = []
         self._steps: list[Step] = []
         self._doing: dict[str, Any] | None = None
@@ -174,9 +176,12 @@ class Board(Listener):
             if found.source == self._source and index is not None:
                 point = self._points.setdefault(found.at_s, [None, None, None])
                 point[index] = round(found.value * (self._per_minute if index < 2 else 1.0), 3)
+                self._growing.add(found.at_s)
                 self._change("cloudwatch", found.at_s)
         while len(self._points) > SECONDS:
-            self._points.pop(min(self._points))
+            oldest = min(self._points)
+            del self._points[oldest]
+            self._growing.discard(oldest)
         for event in events:
             if len(self._scaling) < ENTRIES:
                 self._scaling.append(event)
@@ -287,6 +292,7 @@ class Board(Listener):
         pause  called after each histogram, some tenths of a millisecond of work
         """
         now = now if self._ended_at is None else self._ended_at
+        self._grow_up(now * self._speed)
         fresh, more = self._fresh(since)
         ready = self._seconds.get(self._newest - (LAG if self.state == RUNNING else 0))
         for what, key, _ in fresh:
@@ -329,7 +335,7 @@ class Board(Listener):
         if what == "seconds":
             return self._seconds[int(key)].as_row() if int(key) in self._seconds else None
         if what == "cloudwatch":
-            return [key, *self._points[key]] if key in self._points else None
+            return [key, *self._points[key], key not in self._growing] if key in self._points else None
         if what == "scaling":
             event = self._scaling[int(key)]
             return [int(key), event.at_s, event.desired, event.in_service, formats.printable(event.event)]
@@ -344,6 +350,18 @@ class Board(Listener):
             found.append((what, key, version))
         found.reverse()
         return found[:ROWS], len(found) > ROWS
+
+    def _grow_up(self, now_s: float) -> None:
+        """A period is whole once it is over, and CloudWatch has gone on to the next one or has had the time to.
+
+        The one in which the load ends never is: a count of a part of it is no rate.
+        """
+        for at_s in sorted(self._growing):
+            waited = now_s - at_s - self._period
+            went_on = self.state != RUNNING or at_s < max(self._points) or waited >= self._period
+            if waited >= -1e-6 and went_on:
+                self._growing.remove(at_s)
+                self._change("cloudwatch", at_s)
 
     def _judge(self) -> dict[str, Any]:
         if self._judged < 0:

@@ -279,7 +279,8 @@
     const of = (index) => seconds.filter((row) => row[0] < last.elapsed).map((row) => [row[0] * speed, row[index]]);
     const rates = seconds.filter((row) => row[0] + 1 <= last.elapsed + 1e-6);
     const rate = (index) => rates.map((row) => [row[0] * speed, row[index]]);
-    const told_of = (index) => told.filter((row) => row[0] >= first - 1e-6).map((row) => [row[0], row[index]]);
+    // The count of a period that is not whole would be drawn as a collapse; its mean is a mean.
+    const told_of = (index) => told.filter((row) => row[0] >= first - 1e-6 && (index === 3 || row[4])).map((row) => [row[0], row[index]]);
     const level = (index) => {
       const points = levels.map((row) => [Math.max(row[1], first), row[index]]);
       return points.length ? [...points, [at, points[points.length - 1][1]]] : [];

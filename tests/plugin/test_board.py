@@ -219,10 +219,31 @@ def test_cloudwatch_is_told_as_rates_a_minute_of_real_time() -> None:
     one.observed([Observation(120.0, "AWS/SageMaker:other", "Invocations", "Sum", 1.0, "count")], [])
     one.observed([Observation(120.0, "AWS/SageMaker", "ModelLatency", "p99", 99.0, "ms")], [])
     one.scaled_by(Setting.of(SCALED))
-    answer = one.page(0, 3.0)
-    assert answer["cloudwatch"] == [[120.0, 30_000.0, 15_000.0, 8.5]]
+    answer = one.page(0, 4.0)
+    assert answer["cloudwatch"] == [[120.0, 30_000.0, 15_000.0, 8.5, True]]
     assert answer["target"] == 25_000.0
     assert answer["compressed"].startswith("Compressed 60 times")
+
+
+def test_a_period_is_whole_once_it_is_over_and_cloudwatch_has_gone_on_and_the_last_one_never_is() -> None:
+    one, page = Board("a-run", 1, None, period_s=60.0, source="AWS/SageMaker"), Page()
+
+    def whole(now: float, at: float | None = None, count: float = 0.0) -> list[float]:
+        if at is not None:
+            one.observed([Observation(at, "AWS/SageMaker", "Invocations", "Sum", count, "count")], [])
+        page.ask(one, now)
+        return [at for at, row in page.rows["cloudwatch"].items() if row[4]]
+
+    assert whole(30.0, 0.0, 400.0) == []
+    assert whole(61.0) == [], "over, and perhaps not told in full"
+    assert whole(65.0, 0.0, 800.0) == []
+    assert whole(70.0, 60.0, 10.0) == [0.0], "the next one has begun"
+    assert whole(179.0) == [0.0]
+    assert whole(180.0) == [0.0, 60.0], "another one has passed without a word"
+    whole(190.0, 120.0, 700.0)
+    one.ending(200.0)
+    assert whole(205.0, 180.0, 60.0) == [0.0, 60.0, 120.0]
+    assert whole(400.0) == [0.0, 60.0, 120.0], "of a period in which the load ended"
 
 
 def test_a_search_is_told_step_by_step() -> None:

@@ -38,6 +38,8 @@ from sm_locust.report.formats import (
     slo_limit,
 )
 
+_A_WHISKER = 0.005  # of an arrival: what sums of rates are off by
+
 TABLE_ROWS = 24  # of the minutes: fits a screen, and still shows where it broke
 
 
@@ -225,25 +227,23 @@ def judgement(found: Judgement) -> tuple[str, str, str, str, str]:
 
 
 def planned(span: Span) -> str:
-    """Arrivals: few may be a part of one, 2.76, where a plan is a rate for some time."""
-    n = span.planned
-    if n >= 1000 or _is_whole(n):
-        return number(n)
-    return f"{n:.3g}" if n < 100 else f"{n:.1f}"
+    """Arrivals, which are whole: a plan of 347.5, a rate for some time, is kept by 347 of them and by 348."""
+    return number(span.delivered if _kept(span) else span.planned)
 
 
 def delivered(span: Span) -> str:
     """The share that was sent, to as many digits as it has where the plan is a few and a part of one."""
     n = span.planned
-    if span.delivered_ratio is None or n >= 1000 or _is_whole(n):
+    if span.delivered_ratio is None or _kept(span):
+        return percent(None if span.delivered_ratio is None else 1.0)
+    if n >= 1000 or abs(n - round(n)) < _A_WHISKER:
         return percent(span.delivered_ratio)
-    if abs(span.delivered - n) < 1:
-        return "100%"  # nearer to the plan there is no number of arrivals but one
     return percent(span.delivered_ratio, 1 if n >= 100 else 0)
 
 
-def _is_whole(n: float) -> bool:
-    return abs(n - round(n)) < 0.005
+def _kept(span: Span) -> bool:
+    """Whether no whole number of arrivals but one is nearer to the plan."""
+    return abs(span.delivered - span.planned) < 1 - _A_WHISKER
 
 
 def arrivals(span: Span) -> list[tuple[str, str]]:

@@ -47,16 +47,20 @@ def test_a_percentage_is_never_rounded_to_nothing_or_to_all(ratio: float | None,
 @pytest.mark.parametrize(
     ("planned", "sent", "said"),
     [
-        (2.763, 3, ("2.76", "100%")),
-        (6.9, 5, ("6.9", "72%")),
-        (387.5, 387, ("387.5", "100%")),
-        (387.5, 380, ("387.5", "98.1%")),
+        (2.763, 3, ("3", "100.00%")),
+        (2.763, 2, ("2", "100.00%")),
+        (6.9, 5, ("7", "72%")),
+        (387.5, 387, ("387", "100.00%")),
+        (387.5, 388, ("388", "100.00%")),
+        (387.5, 380, ("388", "98.1%")),
         (200.0, 199, ("200", "99.50%")),
         (48756.979, 48757, ("48,757", "100.00%")),
         (0.0, 0, ("0", "–")),
     ],
 )
-def test_a_share_of_few_has_as_many_digits_as_it_has(planned: float, sent: int, said: tuple[str, str]) -> None:
+def test_a_plan_is_of_whole_arrivals_and_a_share_of_few_has_as_many_digits_as_it_has(
+    planned: float, sent: int, said: tuple[str, str]
+) -> None:
     span = Span(0.0, planned=planned, delivered=sent)
     assert (wording.planned(span), wording.delivered(span)) == said
 

@@ -81,7 +81,7 @@ def speak_for_workers(port: int) -> None:
     import locust
     from locust.stats import RequestStats
 
-    from sm_locust.plugin.workers import HELLO, RUN, SHIP
+    from sm_locust.plugin.messages import HELLO, RUN, SHIP
     from sm_locust.record.outcome import Outcome
     from sm_locust.record.recorder import Recorder
 

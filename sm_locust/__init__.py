@@ -89,8 +89,8 @@ _LOCUST = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load one public name; ImportError when boto3 (or another HTTP library) came before Locust."""
+def _loaded(name: str) -> Any:
+    """One public name; ImportError when boto3 (or another HTTP library) came before Locust."""
     if name == "__version__":
         from importlib.metadata import version
 
@@ -105,6 +105,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sm_locust' has no attribute {name!r}; it has {', '.join(sorted(__all__))}")
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # a checker sees the names above, and refuses any other
+    __getattr__ = _loaded
 
 
 def __dir__() -> list[str]:

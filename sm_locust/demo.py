@@ -22,11 +22,12 @@ import yaml
 from sm_locust.analysis.compare import Comparison
 from sm_locust.analysis.summary import EXIT_FAILED, EXIT_GOOD, EXIT_NOT_VALID
 from sm_locust.config import load
-from sm_locust.experiment import STARTERS, Experiment, end, play
+from sm_locust.experiment import Experiment, end, play
 from sm_locust.fields import format_duration
 from sm_locust.interrupts import Interrupts
 from sm_locust.report import compare
 from sm_locust.schedule import Phase, Schedule
+from sm_locust.shipped import STARTERS
 
 SPEED = 60
 WORST_MEAN = 0.016  # seconds: "always less than 16 ms", with scaling, in the blog

@@ -38,13 +38,12 @@ from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
 from sm_locust.record.run import LEDGER, META, Run, RunError
 from sm_locust.report.under_way import progress, say
 from sm_locust.schedule import SPEEDS
+from sm_locust.shipped import STARTERS, locustfile
 
 # YAML, the analysis and the report are imported by who comes to them, hours later: whoever only names run_experiment
 # in a program does not wait for them.
 if TYPE_CHECKING:
     from sm_locust.analysis.compare import Comparison
-
-STARTERS = Path(__file__).parent / "starters"
 
 BEFORE, AFTER = "before", "after"
 RESUMED = "resumed.json"  # the configuration of the record, as a file for Locust; JSON is YAML
@@ -427,11 +426,11 @@ class _Conductor:
         folder = experiment.folder
         log = folder / f"locust-{side}.log"
         known = {path for path in folder.iterdir() if path.is_dir()}
-        locustfile = "api_gateway" if self._config.target and self._config.target.api_gateway else "invoke_endpoint"
+        plays = STARTERS / locustfile(self._config.as_dict()["target"])
         given = {"endpoint": experiment.endpoint, "region": experiment.region, "url": experiment.url}
         command = [
             *(sys.executable, "-m", "locust"),
-            *("-f", f"{STARTERS / 'locustfiles' / locustfile}.py,{STARTERS / 'shapes/from_config.py'}"),
+            *("-f", f"{plays},{STARTERS / 'shapes/from_config.py'}"),
             *("--sm-config", str(experiment.config), "--sm-speed", str(experiment.speed)),
             *(f"--sm-{name}={value}" for name, value in given.items() if value),
             *("--sm-run-dir", str(folder), "--headless", "--only-summary", "--logfile", str(log)),

@@ -18,8 +18,8 @@ import yaml
 
 from sm_locust import artillery
 from sm_locust.config import ConfigError, load
+from sm_locust.shipped import STARTERS, locustfile
 
-STARTERS = Path(__file__).parent / "starters"
 SCRIPT = "configs/script.yaml"  # what a script becomes
 
 # What is copied as it is: the starters, and what a project has of its own, by where it goes.
@@ -56,7 +56,7 @@ class Load:
     where: str
 
 
-ACCOUNT = Load("configs/account.yaml", "locustfiles/invoke_endpoint.py", True, "Against your endpoint")
+ACCOUNT = Load("configs/account.yaml", locustfile({"endpoint"}), True, "Against your endpoint")
 
 
 # What is in the folder
@@ -90,7 +90,7 @@ def of_script(script: Path, environment: str | None, note: Callable[[str], objec
             f"{script}: not an artillery script, which has config and scenarios; a configuration of ours "
             "goes into configs/ as it is"
         )
-    converted = artillery.convert(data, environment=environment)
+    converted = artillery.convert(data, environment)
     feeds, beside = _fed(converted.config, script)
     if feeds:
         converted = replace(converted, config={**converted.config, "feeds": feeds})
@@ -101,11 +101,7 @@ def of_script(script: Path, environment: str | None, note: Callable[[str], objec
 def _load(config: Mapping[str, Any]) -> Load:
     """What plays a script: the locustfile that signs, for what is signed; that of the target, where there is one."""
     target = config.get("target", {})
-    where = "With the script"
-    if "endpoint" in target:
-        return Load(SCRIPT, "locustfiles/invoke_endpoint.py", True, where)
-    kind = next((kind for kind in ("api_gateway", "container") if kind in target), "artillery")
-    return Load(SCRIPT, f"locustfiles/{kind}.py", False, where)
+    return Load(SCRIPT, locustfile(target), "endpoint" in target, "With the script")
 
 
 def _fed(config: Mapping[str, Any], script: Path) -> tuple[list[dict[str, Any]], Files]:

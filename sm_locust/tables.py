@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from sm_locust import templates
 from sm_locust.config import ConfigError
 from sm_locust.config.scenarios import Feed
 
@@ -26,7 +27,6 @@ ACCEPTED = "a CSV file in UTF-8, a value in each row for each of fields"
 LARGEST_FILE, LARGEST_VALUE = 128 << 20, 32 << 20  # bytes, characters
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
-_EXACT = 2**53  # up to here JavaScript's numbers are exact as well
 # Workers that began side by side would use up the same rows at the same time; see pacer for the number.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -148,9 +148,7 @@ def _cast(cell: str) -> Any:
     if not _NUMBER.fullmatch(cell):
         return cell
     number = float(cell)
-    if not math.isfinite(number):
-        return cell
-    return int(number) if number == int(number) and abs(number) < _EXACT else number
+    return templates.plain_numbers(number) if math.isfinite(number) else cell
 
 
 def _refused(number: int, file: str, reason: str) -> ConfigError:

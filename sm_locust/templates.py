@@ -166,6 +166,17 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def plain_numbers(value: Any) -> Any:
+    """Whole numbers without a point, as JavaScript has them; up to 2**53 its numbers are exact as well."""
+    if isinstance(value, float):
+        return int(value) if value == int(value) and abs(value) < 2**53 else value
+    if isinstance(value, Mapping):
+        return {key: plain_numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_numbers(inner) for inner in value]
+    return value
+
+
 def _text(text: str) -> Template:
     parts: list[str | _Lookup | _Call] = []
     end = 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -40,7 +42,8 @@ def script(config: dict[str, Any] | None = None, flow: list[Any] | None = None, 
 
 def converted(data: dict[str, Any], environment: str | None = None, **variables: str) -> artillery.Converted:
     """What it becomes, which our own models accept, and which survives being written as YAML."""
-    found = artillery.convert(data, environment=environment, variables=variables)
+    with patch.dict(os.environ, variables, clear=True):
+        found = artillery.convert(data, environment)
     config = RunConfig.from_dict(found.config, "script.yml", found.place)
     again = parse(artillery.as_yaml(found), "written.yaml")
     if again.target is None:
@@ -55,9 +58,9 @@ def steps(*flow: Any, config: dict[str, Any] | None = None, **variables: str) ->
     return found
 
 
-def refusal(data: object, environment: str | None = None, **variables: str) -> str:
-    with pytest.raises(ConfigError) as error:
-        found = artillery.convert(data, environment=environment, variables=variables)
+def refusal(data: object, environment: str | None = None) -> str:
+    with pytest.raises(ConfigError) as error, patch.dict(os.environ, clear=True):
+        found = artillery.convert(data, environment)
         RunConfig.from_dict(found.config, "script.yml", found.place)
     message = str(error.value).removeprefix("script.yml: ")
     assert "\n" not in message
@@ -833,7 +836,7 @@ FULL = script(
 
 def read_or_refuse(data: Any, environment: str | None) -> None:
     try:
-        found = artillery.convert(data, environment=environment, variables={})
+        found = artillery.convert(data, environment)
         RunConfig.from_dict(found.config, "x.yml", found.place)
     except ConfigError as error:
         assert "\n" not in str(error)

@@ -1,19 +1,19 @@
 """An artillery or serverless-artillery script → the shape of our YAML: mapping in, mapping out, nothing read or sent.
 
-`settings` converts `config`, `flow` converts `scenarios`, `plain` finds out that a script only sends one request,
-`written` writes the result as YAML with comments. What a key means, and what it is by default, is as artillery 2 has
-it. What has no equal here is refused by its name, in the script's own words; what has no effect is a note.
+`environments` and `settings` convert `config`, `flow` converts `scenarios`, `one_request` finds out that a script only
+sends one, `written` writes the result as YAML with comments. What a key means, and what it is by default, is as
+artillery 2 has it. What has no equal here is refused by its name, in the script's own words; what has no effect is a
+note.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sm_locust.artillery import flow, plain, settings
-from sm_locust.artillery.reading import KIND, VALUE, WITHOUT_EQUAL, Reading
+from sm_locust.artillery import environments, flow, one_request, settings
+from sm_locust.artillery.reading import KIND, Reading
 from sm_locust.artillery.written import as_yaml as as_yaml
 from sm_locust.config_error import ConfigError
 from sm_locust.fields import Loc, shown
@@ -51,8 +51,7 @@ class Converted:
         """Where in the script stands what is at `loc` in `config`."""
         for end in range(len(loc), 0, -1):
             if loc[:end] in self._places:
-                rest = loc[end:]
-                return (*self._places[loc[:end]], *rest)
+                return (*self._places[loc[:end]], *loc[end:])
         return loc
 
 
@@ -68,26 +67,27 @@ def is_script(data: object) -> bool:
     )
 
 
-def convert(data: object, *, environment: str | None = None, variables: Mapping[str, str] | None = None) -> Converted:
+def convert(data: object, environment: str | None = None) -> Converted:
     """Our YAML's shape of a script.
 
     environment  the one of config.environments that is merged over config; None for none
-    variables    those of the process, os.environ by default: what `{{ $env.NAME }}` stands for in config.target and
-                 the like. In requests it is looked up when the run starts, so that no file of ours holds it
+
+    In config.target and the like `{{ $env.NAME }}` stands for what this process's environment holds. In requests it is
+    looked up when the run starts, so that no file of ours holds it.
 
     Raises ConfigError that names the script's key, its value and what is accepted or what to do instead, and the names
     of what else is wrong.
     """
-    read = Reading(os.environ if variables is None else variables, environment)
+    read = Reading(environment)
     try:
-        converted = _converted(read, data, environment)
+        converted = _converted(read, data)
     except RecursionError:
         raise ConfigError("nested too deeply; accepted: an artillery script") from None
     read.raise_for_faults()
     return converted
 
 
-def _converted(read: Reading, data: object, environment: str | None) -> Converted:
+def _converted(read: Reading, data: object) -> Converted:
     script = read.mapping((), data, "an artillery script, a mapping of config and scenarios")
     if read.faults:
         return Converted({}, ())
@@ -95,11 +95,7 @@ def _converted(read: Reading, data: object, environment: str | None) -> Converte
     _of_slsart(read, script)
     for hook in ("before", "after"):
         if hook in script:
-            read.refuse(
-                (hook,),
-                f"what runs once {hook} a test has no equal here: do it {hook} `locust` runs",
-                WITHOUT_EQUAL,
-            )
+            read.no_equal((hook,), f"what runs once {hook} a test has no equal here: do it {hook} `locust` runs")
     if "config" not in script:
         read.refuse(
             ("config",),
@@ -107,26 +103,26 @@ def _converted(read: Reading, data: object, environment: str | None) -> Converte
             KIND,
         )
         return Converted({}, ())
-    config = settings.merged(read, read.mapping(("config",), script.get("config", {}), "a mapping"), environment)
+    config = environments.merged(read, read.mapping(("config",), script["config"], "a mapping"))
     if "scenarios" not in script:
         read.refuse(
             ("scenarios",), "missing; required: a list of one scenario or more, in the same file as config", KIND
         )
     found = settings.converted(read, config)
-    scenarios = flow.converted(read, script.get("scenarios", []), config, found)
+    scenarios = flow.converted(read, script.get("scenarios", []), found)
     ours: dict[str, Any] = {}
     if not read.faults:
         flow.check_names(read, scenarios, found)
     if not read.faults:
         read.note((), _DIFFERENCES)
-        ours = plain.with_target(read, found.sections | {"scenarios": scenarios}, found.target)
+        ours = one_request.with_target(read, found.sections | {"scenarios": scenarios}, found.target)
     return Converted(ours, read.notes, read.places)
 
 
 def _of_slsart(read: Reading, script: Mapping[Any, Any]) -> None:
     for key, why in _OF_SLSART.items():
         if key in script:
-            read.note((key,), f"no effect here: {why}")
+            read.no_effect((key,), why)
     if script.get("_simulation"):
         read.refuse(
             ("_simulation",),
@@ -142,4 +138,4 @@ def _of_slsart(read: Reading, script: Mapping[Any, Any]) -> None:
             KIND,
         )
     elif mode not in (None, "perf", "performance"):
-        read.wrong(("mode",), mode, "perf or performance", VALUE)
+        read.wrong(("mode",), mode, "perf or performance")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -38,15 +39,17 @@ class Reading:
     """What is known of a script so far.
 
     environment  the name of the chosen one of config.environments
+    faults       what is wrong: rank, place and text of each
     places       where in the script stands what is at a place of our configuration
+    known        values of templates that are known before a run
     """
 
-    def __init__(self, variables: Mapping[str, str], environment: str | None) -> None:
+    def __init__(self, environment: str | None) -> None:
         self.environment = environment
         self.faults: list[tuple[int, Loc, str]] = []
         self._notes: dict[str, list[Loc]] = {}
         self.places: dict[Loc, Loc] = {}
-        self.known: dict[str, Any] = {templates.ENV: variables, "$dirname": "."}
+        self.known: dict[str, Any] = {templates.ENV: os.environ, "$dirname": "."}
         if environment is not None:
             self.known["$environment"] = environment
 
@@ -55,6 +58,12 @@ class Reading:
 
     def wrong(self, place: Loc, value: object, accepted: str, rank: int = VALUE) -> None:
         self.refuse(place, f"{shown(value)} is not accepted: {accepted}", rank)
+
+    def no_equal(self, place: Loc, text: str) -> None:
+        self.refuse(place, text, WITHOUT_EQUAL)
+
+    def no_effect(self, place: Loc, why: str) -> None:
+        self.note(place, f"no effect here: {why}")
 
     def note(self, place: Loc, text: str) -> None:
         places = self._notes.setdefault(text, [])
@@ -105,7 +114,7 @@ class Reading:
                 listed = ", ".join(name for name in known if not name.startswith("_"))
                 self.refuse((*place, at), f"unknown key{meant}; accepted: {listed}")
 
-    def resolved(self, place: Loc, value: Any) -> Any:
+    def _resolved(self, place: Loc, value: Any) -> Any:
         """A value of `config` with its templates filled in from the environment, as artillery does before a run."""
         try:
             template = templates.compile(value)
@@ -118,61 +127,63 @@ class Reading:
             )
             return None
 
-    def number(self, place: Loc, value: object, accepted: str, least: float = 0.0) -> float | None:
-        """A number, also one in quotes, as artillery casts them. None where it is refused."""
-        found = self.resolved(place, value)
+    def _wrong_if_found(self, place: Loc, value: object, found: object, accepted: str) -> None:
+        if found is not None or value is None:  # otherwise `_resolved` has refused it
+            self.wrong(place, value, accepted)
+
+    def number(
+        self, place: Loc, value: object, accepted: str, fits: Callable[[float], bool] = lambda number: number >= 0
+    ) -> float | None:
+        """A number that fits, also one in quotes, as artillery casts them. None where it is refused."""
+        found = self._resolved(place, value)
         if isinstance(found, str) and _NUMBER.fullmatch(found.strip()):
             found = float(found.strip())
-        if not isinstance(found, int | float) or isinstance(found, bool) or not _finite(found) or found < least:
-            if found is not None or value is None:
-                self.wrong(place, value, accepted)
-            return None
-        return float(found)
+        if _is_number(found) and fits(float(found)):
+            return float(found)
+        self._wrong_if_found(place, value, found, accepted)
+        return None
 
     def seconds(self, place: Loc, value: object, accepted: str = A_DURATION) -> float | None:
         """A duration in seconds, 0 or more. None where it is refused."""
-        found = self.resolved(place, value)
-        if isinstance(found, int | float) and not isinstance(found, bool) and _finite(found) and found >= 0:
+        found = self._resolved(place, value)
+        if _is_number(found) and found >= 0:
             return float(found)
         parts = _DURATION.fullmatch(found.strip()) if isinstance(found, str) else None
-        if parts is None or parts[2].lower() not in _UNITS:
-            if found is not None or value is None:
-                self.wrong(place, value, accepted)
-            return None
-        return round(float(parts[1]) * _UNITS[parts[2].lower()], 6)
+        if parts is not None and parts[2].lower() in _UNITS:
+            return round(float(parts[1]) * _UNITS[parts[2].lower()], 6)
+        self._wrong_if_found(place, value, found, accepted)
+        return None
 
     def text(self, place: Loc, value: object, accepted: str) -> str | None:
-        found = self.resolved(place, value)
+        found = self._resolved(place, value)
         if isinstance(found, str) and found:
             return found
-        if found is not None or value is None:
-            self.wrong(place, value, accepted)
+        self._wrong_if_found(place, value, found, accepted)
         return None
 
     def flag(self, place: Loc, value: object) -> bool | None:
-        found = self.resolved(place, value)
+        found = self._resolved(place, value)
         if found in ("true", "false"):
             found = found == "true"
         if isinstance(found, bool):
             return found
-        if found is not None or value is None:
-            self.wrong(place, value, "true or false")
+        self._wrong_if_found(place, value, found, "true or false")
         return None
 
 
-def _finite(number: float) -> bool:
+def _is_number(value: Any) -> bool:
     try:
-        return math.isfinite(number)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False
 
 
-def names(keys: Iterable[object]) -> str:
+def shown_names(keys: Iterable[object]) -> str:
     """Names of somebody's own in a row, as they may be printed."""
     plain = (str(key) if re.fullmatch(r"[$\w. -]{1,60}", str(key)) else shown(key) for key in keys)
     return ", ".join(sorted(plain)) or "none"
 
 
-def name(value: object, otherwise: str) -> str:
+def named(value: object, otherwise: str) -> str:
     """A name of something, which artillery takes as it comes."""
     return value if isinstance(value, str) and value else otherwise if value in (None, "") else str(value)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sm_locust.shipped import locustfile
+
 if TYPE_CHECKING:
     from sm_locust.artillery import Converted
 
@@ -17,14 +19,9 @@ _COMMENTS = {
     "phases": "The schedule: arrivals a second; a pause is a phase without any, and judge: false keeps it out of slo.",
     "arrivals": "How arrivals are spread, and how many may be under way in one process.",
     "slo": "What each phase must keep.",
-    "scenarios": "One arrival is one run of one of these, picked by weight. Run it with locustfiles/artillery.py.",
+    "scenarios": "One arrival is one run of one of these, picked by weight. Run it with {locustfile}.",
     "feeds": "CSV files whose rows give {{ templates }} their values: one row for each run of a scenario.",
     "variables": "Values of {{ templates }}: of a list, one at random for each run of a scenario.",
-}
-_LOCUSTFILES = {
-    "endpoint": "locustfiles/invoke_endpoint.py",
-    "api_gateway": "locustfiles/api_gateway.py",
-    "container": "locustfiles/container.py",
 }
 _SAID_BY_TARGET = ("scenarios", "feeds", "variables")
 
@@ -43,9 +40,8 @@ def as_yaml(converted: Converted) -> str:
     for key, comment in _COMMENTS.items():
         if key not in config or (plain and key in _SAID_BY_TARGET):
             continue
-        locustfile = next((name for kind, name in _LOCUSTFILES.items() if kind in config.get("target", {})), "")
-        lines += ["", f"# {comment.replace('{locustfile}', locustfile)}"]
-        lines.append(_section(key, config[key]))
+        comment = comment.replace("{locustfile}", locustfile(config.get("target", ())))
+        lines += ["", f"# {comment}", _section(key, config[key])]
     return "\n".join(lines) + "\n"
 
 

@@ -55,9 +55,13 @@ _FROM = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def _loaded(name: str) -> Any:
     """Each when it is asked for: the models take 100 ms to import and YAML 15, and a Summary's import needs neither."""
     if name not in __all__:
         raise AttributeError(f"module 'sm_locust.config' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_FROM.get(name, "sm_locust.config.sections")), name)
     return value
+
+
+if not TYPE_CHECKING:  # a checker sees the names above, and refuses any other
+    __getattr__ = _loaded

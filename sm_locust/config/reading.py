@@ -68,7 +68,7 @@ def parse(
 
 def _of_script(data: Any, source: str, environment: str | None, note: Callable[[str], object]) -> RunConfig:
     try:
-        script = artillery.convert(data, environment=environment)
+        script = artillery.convert(data, environment)
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     config = RunConfig.from_dict(script.config, source, script.place)

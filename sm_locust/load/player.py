@@ -24,9 +24,10 @@ from sm_locust.load.answer import Answer
 from sm_locust.load.hiding import Hiding
 from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.opening import proxy_for
-from sm_locust.load.script import Script, plain_numbers
+from sm_locust.load.script import Script
 from sm_locust.load.users import ArrivalUser, Load, tell
 from sm_locust.record.outcome import TASK_ERROR, Outcome
+from sm_locust.shipped import locustfile
 from sm_locust.tables import Rows, Table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Player:
         self._script = Script(scenarios)
         self._random = chance(seed, index, "scenarios")
         self._rows = [Rows(table, index, self._random) for table in tables]
-        variables = {name: plain_numbers(value) for name, value in config.variables.items()}
+        variables = {name: templates.plain_numbers(value) for name, value in config.variables.items()}
         self._drawn = [(name, value) for name, value in variables.items() if isinstance(value, list)]
         self._constant = {name: value for name, value in variables.items() if not isinstance(value, list)}
         self._constant[templates.ENV] = environment = _environment(config)
@@ -239,5 +240,5 @@ def _otherwise(config: RunConfig) -> str:
     target = config.target
     if target is None:
         return "the configuration has none: give scenarios in --sm-config FILE"
-    name = "container" if target.container else "api_gateway" if target.api_gateway else "invoke_endpoint"
-    return f"the configuration, or what became of a script, is a target with one request: run locustfiles/{name}.py"
+    fits = locustfile(target.model_dump(exclude_none=True))
+    return f"the configuration, or what became of a script, is a target with one request: run {fits}"

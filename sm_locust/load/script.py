@@ -165,24 +165,13 @@ class _Unused(Random):
 _NONE = _Unused(0)
 
 
-def plain_numbers(value: Any) -> Any:
-    """Whole numbers without a point, as JSON of JavaScript has them."""
-    if isinstance(value, float):
-        return int(value) if value == int(value) and abs(value) < 2**53 else value
-    if isinstance(value, Mapping):
-        return {key: plain_numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_numbers(inner) for inner in value]
-    return value
-
-
 def _bodies(step: Step) -> dict[str, Any]:
     return {"body": step.body, "json": step.json_body, "form": step.form}
 
 
 def _body(step: Step, kind: str | None) -> tuple[Template | None, Callable[[Any], bytes]]:
     if kind == "json":
-        return templates.compile(plain_numbers(step.json_body)), _json
+        return templates.compile(templates.plain_numbers(step.json_body)), _json
     if kind == "form":
         pairs = [[name, value] for name, value in (step.form or {}).items()]
         return templates.compile(pairs), lambda rendered: _form(rendered).encode()

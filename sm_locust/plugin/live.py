@@ -39,6 +39,7 @@ from sm_locust.plugin.board import Board
 from sm_locust.plugin.commanded import Commanded, observed
 from sm_locust.plugin.encoding import encoded
 from sm_locust.plugin.exposed import Exposed
+from sm_locust.plugin.master_side import MasterSide
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Order, Picked, check_classes, resolve
 from sm_locust.plugin.progress import Progress
@@ -47,7 +48,6 @@ from sm_locust.plugin.searching import Searching
 from sm_locust.plugin.shipped import Shipped
 from sm_locust.plugin.stopping import StopWhen
 from sm_locust.plugin.watch import Watch
-from sm_locust.plugin.workers import MasterSide
 from sm_locust.record.clock import RunClock, iso
 from sm_locust.record.interval import Interval
 from sm_locust.record.ledger import WORKER_BACK, WORKER_LOST, Event, Planned, Sample
@@ -180,9 +180,13 @@ class LiveRun:
         return self._options
 
     def look(self) -> None:
-        """Asks the endpoint to come what there is before the load: to be called where waiting does no harm."""
+        """Asks the endpoint to come what there is before the load: to be called where waiting does no harm.
+
+        Raises ConfigError, as the start will, where SageMaker has no such endpoint: all of the load would be refused.
+        """
         if self._looking is not None:
             self._looking.look()
+            _is_there(self.order(), self._looking)
 
     def schedule_to_play(self) -> Schedule:
         """The schedule in real seconds, for a shape that has one."""
@@ -236,10 +240,9 @@ class LiveRun:
     def _start(self) -> None:
         order = self.order()
         check_classes(self._environment.user_classes, order.config)  # again: Locust has left out tasks by --tags
-        watch, self._looking = self._looking or _watch(order), None
-        target = order.config.target
-        if target is not None and target.api_gateway is None and watch is not None and watch.unknown:
-            raise ConfigError(f"{watch.unknown}; correct target.endpoint, now {target.endpoint}, or target.region")
+        watch = self._looking or _watch(order)
+        _is_there(order, watch)
+        self._looking = None
         runner = self._environment.runner
         self.finished, self.summary, self.why, self.failed = None, None, None, ""
         if self._watch is not None:
@@ -699,17 +702,19 @@ class LiveRun:
             ended = iso(active.clock.wall(active.clock.now()))
             if active.watch is not None:
                 active.watch.end()
-            self._conclude(
-                active,
-                last=active.watch is None,
-                ended_at=ended,
-                ended_s=active.ended_at,
-                ended=active.why,
-                started_at=iso(active.clock.started_at),
-                workers=self._master.workers if self._master is not None else [LOCAL],
-                **({"search": active.searching.as_dict()} if active.searching is not None else {}),
-            )
-            self._concluding = False
+            try:
+                self._conclude(
+                    active,
+                    last=active.watch is None,
+                    ended_at=ended,
+                    ended_s=active.ended_at,
+                    ended=active.why,
+                    started_at=iso(active.clock.started_at),
+                    workers=self._master.workers if self._master is not None else [LOCAL],
+                    **({"search": active.searching.as_dict()} if active.searching is not None else {}),
+                )
+            finally:
+                self._concluding = False
             if active.watch is not None:
                 self._watch = active.watch
                 self._settling = gevent.spawn(self._settle, active, active.watch)
@@ -782,6 +787,12 @@ def _board(active: Active) -> Board:
     if active.watch is not None and active.watch.scaling_at_start is not None:
         board.scaled_by(Setting.of(active.watch.scaling_at_start))
     return board
+
+
+def _is_there(order: Order, watch: Watch | None) -> None:
+    """Raises ConfigError for an endpoint that nobody could invoke. One behind an API is only watched."""
+    if order.invokes and watch is not None and watch.unknown:
+        raise ConfigError(watch.unknown)
 
 
 def _watch(order: Order) -> Watch | None:

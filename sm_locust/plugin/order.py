@@ -26,7 +26,7 @@ from sm_locust.aws.cloudwatch import period
 from sm_locust.aws.session import addresses
 from sm_locust.config import ConfigError, RunConfig, load
 from sm_locust.fields import A_METRIC
-from sm_locust.load.invoker_users import InvokerUser
+from sm_locust.load.invoker_users import InvokeEndpointUser, InvokerUser
 from sm_locust.load.player import ScenarioUser
 from sm_locust.load.shapes import CapacityShape, PhasesShape
 from sm_locust.load.users import ArrivalUser
@@ -47,6 +47,7 @@ class Order:
 
     schedule  in schedule seconds; None when Locust's own user count is the plan
     source    where the schedule comes from: `shape NAME`, `config FILE` or `users`
+    invokes   whether any of the load goes to the endpoint itself
     searches  whether the shape searches for capacity
     tables    of the configuration's feeds, in their order
     notes     what of an artillery script has no effect, a sentence each
@@ -60,6 +61,7 @@ class Order:
     payloads: tuple[Payload, ...]
     base: Path  # where the configuration's relative paths start
     run_dir: str
+    invokes: bool = False
     searches: bool = False
     notes: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -166,7 +168,10 @@ def resolve(environment: Environment, options: Options, picked: Picked | None = 
     elif searches:
         cost.check_load(config, _longest(config), 1, payloads)
     _can_be_made(options)
-    return Order(config, schedule, source, options.speed, payloads, base, options.run_dir, searches, notes, tables)
+    invokes = any(issubclass(user_class, InvokeEndpointUser) for user_class in arrival_classes)
+    return Order(
+        config, schedule, source, options.speed, payloads, base, options.run_dir, invokes, searches, notes, tables
+    )
 
 
 def _configuration(options: Options) -> tuple[RunConfig, Path, tuple[str, ...]]:

@@ -6,6 +6,7 @@ shape of ours.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -23,7 +24,7 @@ from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin import finish, metrics_out, orphan, tab, web
 from sm_locust.plugin.live import LiveRun
 from sm_locust.plugin.options import RUN_DIR, Options, add_options
-from sm_locust.plugin.workers import WorkerSide
+from sm_locust.plugin.worker_side import WorkerSide
 
 WORKERS_PATIENCE = 5.0  # seconds for workers that --processes has started to connect, so that they can be told to quit
 
@@ -130,6 +131,12 @@ def _on_init(environment: Environment, web_ui: Any = None, **_: Any) -> None:
         web.check_starts(web_ui, environment, live)
         web.keep_asking(web_ui)
         tab.add(web_ui, live)
+        if (
+            environment.parsed_options and environment.parsed_options.autostart
+        ):  # nobody asks for the first run in the page
+            with contextlib.suppress(ConfigError):  # its start says it
+                live.order()
+                live.look()
         return
     finish.hear_sigterm(environment, live)
     orphan.end_with_parent()

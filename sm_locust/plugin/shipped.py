@@ -1,7 +1,7 @@
 """What a worker ships, as its master takes it: looked at as a whole before anything of it is counted.
 
 Whoever reaches the master's port can send one, and a ledger with a line that nobody can read is no ledger any more. So
-what none of ours has sent is refused here, in a few words. Which are new is workers', what they mean is live's.
+what none of ours has sent is refused here, in a few words. Which are new is master_side's, what they mean Active's.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from gevent.event import Event
 
 from sm_locust.analysis.settling import Settling
 from sm_locust.aws import scaling, serving, subjects
-from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled
+from sm_locust.aws.cloudwatch import INVOCATIONS, REQUESTS_TO_API, CloudWatch, Pulled, period
 from sm_locust.aws.endpoint import NOT_FOUND
 from sm_locust.aws.events import Alarms, activities
 from sm_locust.aws.metrics import COUNT
-from sm_locust.aws.session import AwsFault
+from sm_locust.aws.session import AwsFault, region_of
 from sm_locust.aws.subjects import Subjects
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.prices import Seen
@@ -52,7 +52,7 @@ class Watch:
         self._config = config
         self._clock = RunClock.start(speed)
         self._found: Found = lambda observations, events: None
-        self._period = config.cloudwatch.period / speed  # real seconds
+        self._period = period(config, speed)  # real seconds
         self._subjects: Subjects | None = None  # what has metrics, once it was asked for
         self._cloudwatch: CloudWatch | None = None
         self._points: dict[tuple[float, str, str, str], Observation] = {}
@@ -66,7 +66,7 @@ class Watch:
         self._left = False
         self.scaling_at_start: dict[str, Any] | None = None
         self.status_at_start: str | None = None  # of the endpoint, as SageMaker names it
-        self.unknown = ""  # that SageMaker knows no such endpoint, in its words; empty where it does, or was not asked
+        self.unknown = ""  # that SageMaker knows nothing of what is watched; empty where it does, or was not asked
         self.hosted: Seen | None = None  # instances as they were first seen; None where copies are watched
         self.settled = False
         self.asked_at: float | None = None  # Unix seconds at which the whole run was last asked for
@@ -86,7 +86,9 @@ class Watch:
         there = self._describe()
         self.status_at_start = None if there is None else there.status
         if there is None and NOT_FOUND in self._missing["endpoint"].lower():
-            self.unknown = self._missing["endpoint"]
+            what, region = serving.scaled(self._config), region_of(self._config)
+            key = "request.inference_component" if what.copies else "target.endpoint"
+            self.unknown = f"{key}: SageMaker has no {what.name} in {region}; correct it, or target.region"
             return
         self._find_subjects()
         now = time.time()

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 
@@ -20,7 +21,8 @@ def sync(folder: Path) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a file whole or not at all: no reader sees half of it, and it is on disk on return. Raises OSError."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")  # somebody else may be writing the same
+    # Another process may be writing the same, and the thread that waits for the disk.
+    beside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)

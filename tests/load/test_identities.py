@@ -19,7 +19,7 @@ from sm_locust.load.generator import ISOLATED, Generator, Shipment
 from sm_locust.load.invoker import Invoker
 from sm_locust.load.invoker_users import InvokerUser
 from sm_locust.load.users import ArrivalUser, Load
-from sm_locust.plugin.workers import Seen
+from sm_locust.plugin.master_side import ShipmentsSeen
 from sm_locust.record import outcome as kinds
 from sm_locust.record.clock import RunClock
 from sm_locust.record.interval import ARRIVALS, Interval
@@ -160,7 +160,7 @@ def test_every_arrival_is_accounted_for_in_every_second_and_under_every_name(loa
         sent_by_worker += reported.sent
 
         # To the master: in any order, some of it more than once.
-        chance, seen = random.Random(load.seed), Seen()
+        chance, seen = random.Random(load.seed), ShipmentsSeen()
         parcels = [
             (seq, [interval.encode() for interval in shipment.intervals]) for seq, shipment in enumerate(shipments, 1)
         ]

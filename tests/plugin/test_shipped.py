@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import gevent
 from locust import __version__ as locust_version
 from locust import task
 from locust.env import Environment
@@ -20,8 +21,8 @@ from hypothesis import strategies as st
 
 from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.messages import AGAIN, CANNOT, CLOCK, DRAINED, HELLO, SHIP
 from sm_locust.plugin.options import Options
-from sm_locust.plugin.workers import AGAIN, CANNOT, CLOCK, DRAINED, HELLO, SHIP
 from sm_locust.record.interval import ARRIVALS, DUE, Interval
 from sm_locust.record.run import Run
 from sm_locust.report import folder
@@ -61,6 +62,7 @@ class Master:
         self.hear("client_ready", locust_version)
         self.hear(HELLO, {"version": version("sm-locust")})
         environment.events.test_start.fire(environment=environment)
+        gevent.sleep(0.3)  # what begins beside the load has begun, and run.json says so
         (path,) = (path for path in parent.iterdir() if path.is_dir())
         self.run = Run(path, {"run_id": path.name, "speed": 1})
         self.seq = 0

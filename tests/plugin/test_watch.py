@@ -50,6 +50,28 @@ def test_copies_are_no_instances() -> None:
     assert looked(answers, request={"inference_component": "trees"}).hosted is None
 
 
+@pytest.mark.parametrize(
+    ("operation", "request_", "at_fault"),
+    [
+        ("DescribeEndpoint", {}, "target.endpoint: SageMaker has no decision-trees-sample"),
+        (
+            "DescribeInferenceComponent",
+            {"inference_component": "trees"},
+            "request.inference_component: SageMaker has no trees",
+        ),
+    ],
+)
+def test_what_sagemaker_does_not_know_is_named_with_its_key(
+    operation: str, request_: dict[str, str], at_fault: str
+) -> None:
+    watch = looked({operation: refused("ValidationException", 'Could not find it "arn:aws:…"')}, request=request_)
+    assert watch.unknown == f"{at_fault} in us-east-1; correct it, or target.region"
+
+
+def test_what_could_not_be_asked_may_be_there() -> None:
+    assert not looked({"DescribeEndpoint": refused("AccessDeniedException", "no")}).unknown
+
+
 def test_what_cannot_be_asked_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)

@@ -21,10 +21,12 @@ from sm_locust.load.generator import Generator
 from sm_locust.load.invoker_users import ContainerUser, InvokerUser
 from sm_locust.load.users import ArrivalUser
 from sm_locust.plugin.live import LiveRun
+from sm_locust.plugin.master_side import MasterSide
+from sm_locust.plugin.messages import HELLO
 from sm_locust.plugin.options import Options
 from sm_locust.plugin.order import Picked, resolve
 from sm_locust.plugin.setup import setup
-from sm_locust.plugin.workers import HELLO, ISOLATED_AFTER, MasterSide, WorkerSide
+from sm_locust.plugin.worker_side import ISOLATED_AFTER, WorkerSide
 from tests.plugin.harness import shut, until
 
 PREPARES = 0.8  # seconds

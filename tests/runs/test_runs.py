@@ -77,6 +77,9 @@ def test_the_web_ui_starts_runs_one_after_the_other_and_each_has_its_folder(tmp_
         refused = post(f"{page}/swarm", **{**form, "sm_config": str(tmp_path / "absent.yaml")})
         assert refused["success"] is False
         assert "absent.yaml" in refused["message"]
+        refused = post(f"{page}/swarm", **{**form, "sm_endpoint": "nobodys"})
+        assert refused["success"] is False
+        assert "SageMaker has no nobodys" in refused["message"]
         assert run.folders() == []
         assert local.served() == 0
 

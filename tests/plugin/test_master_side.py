@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_locust.plugin.live import LiveRun
-from sm_locust.plugin.options import Options, add_options
-from sm_locust.plugin.workers import (
+from sm_locust.plugin.master_side import MasterSide, ShipmentsSeen
+from sm_locust.plugin.messages import (
     ACK,
     AGAIN,
     CANNOT,
@@ -32,21 +32,20 @@ from sm_locust.plugin.workers import (
     REFUSED,
     RUN,
     SHIP,
-    MasterSide,
-    Seen,
 )
+from sm_locust.plugin.options import Options, add_options
 from tests.plugin.harness import shut, until
 
 
 @given(st.lists(st.integers(1, 30)))
 def test_a_shipment_is_new_once_in_whatever_order_they_come(numbers: list[int]) -> None:
-    seen = Seen()
+    seen = ShipmentsSeen()
     fresh = [seq for seq in numbers if seen.add(seq, float(seq))]
     assert fresh == list(dict.fromkeys(numbers))
 
 
 def test_what_is_known_of_a_worker_does_not_grow_with_the_run() -> None:
-    seen = Seen()
+    seen = ShipmentsSeen()
     tracemalloc.start()
     for seq in range(1, 20_001):
         swapped = seq + 1 if seq % 2 else seq - 1  # each two in the wrong order

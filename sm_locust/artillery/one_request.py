@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sm_locust import templates
-from sm_locust.artillery.reading import WITHOUT_EQUAL, Reading
+from sm_locust.artillery.reading import Reading
 
 _RUNTIME = re.compile(r"runtime\.sagemaker(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?", re.IGNORECASE)
 _INVOCATIONS = re.compile(r"/+endpoints/([^/?#]+)/invocations")
@@ -35,12 +35,11 @@ def with_target(read: Reading, ours: dict[str, Any], target: str | None) -> dict
     place = None if request is None else _target_of(request["url"])
     if request is None or place is None:
         if runtime:
-            read.refuse(
+            read.no_equal(
                 ("scenarios",),
                 "InvokeEndpoint takes signed requests alone, which are sent here where each scenario is one and the "
                 "same POST to /endpoints/NAME/invocations, with a fixed body and SageMaker's own headers: write "
                 "request.payloads for several bodies",
-                WITHOUT_EQUAL,
             )
         return ours
     with_both = {"target": place, **ours, "request": {**_request(request), **ours["request"]}}

@@ -13,7 +13,7 @@ from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
-from sm_locust.report import formats, wording
+from sm_locust.report import formats, tables, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, played, reference_answer
 
@@ -127,22 +127,22 @@ def test_one_request_is_one() -> None:
 
 def test_the_table_of_minutes_is_thinned_but_keeps_both_ends_and_where_it_broke(tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, REFERENCE, reference_answer, speed=60, config=SLO))
-    shown = [row[0] for row in wording.minutes(summary).rows]
-    assert len(shown) <= wording.TABLE_ROWS
+    shown = [row[0] for row in tables.minutes(summary).rows]
+    assert len(shown) <= tables.TABLE_ROWS
     assert {"0", "34", "40", "119"} <= set(shown)
-    assert len(wording.minutes(summary, at_most=None).rows) == 120
+    assert len(tables.minutes(summary, at_most=None).rows) == 120
 
 
 @pytest.mark.parametrize("minutes", [1, 23, 24, 25, 26, 47, 49, 300])
 def test_no_table_of_minutes_is_longer_than_a_screen(minutes: int, tmp_path: Path) -> None:
     summary = Summary.of(Run.create(tmp_path, meta(speed=60, ended_s=float(minutes))))
-    shown = [row[0] for row in wording.minutes(summary).rows]
-    assert len(shown) == minutes if minutes <= wording.TABLE_ROWS else 12 <= len(shown) <= wording.TABLE_ROWS
+    shown = [row[0] for row in tables.minutes(summary).rows]
+    assert len(shown) == minutes if minutes <= tables.TABLE_ROWS else 12 <= len(shown) <= tables.TABLE_ROWS
     assert (shown[0], shown[-1]) == ("0", str(minutes - 1))
 
 
 def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
-    table = wording.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
+    table = tables.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
     assert [row[0] for row in table.rows] == ["0", "1*"]
     assert table.note == "* not a whole minute"
 

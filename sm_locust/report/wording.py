@@ -402,10 +402,11 @@ def _target(setting: Setting) -> str:
 
 
 def gaps(watched: Watched | None) -> list[str]:
-    """What CloudWatch and scaling did not say, a sentence each."""
+    """What CloudWatch and scaling did not say, a sentence each; none that another begins with."""
     if watched is None:
         return []
-    found = [printable(sentence) for sentence in watched.missing]
+    told = [printable(sentence) for sentence in watched.missing]
+    found = [each for each in told if not any(other.startswith(f"{each}:") for other in told)]
     if not watched.known and not found:
         found.append("CloudWatch has no metrics of this run.")
     if watched.settled is False and watched.known:

@@ -11,6 +11,7 @@ import pytest
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
 from sm_locust.report import formats, tables, wording
@@ -175,3 +176,10 @@ def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
 def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str, tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, (Phase("flat", 1, 1),), config={"target": {"endpoint": "e"}}))
     assert wording.capacity(replace(summary, capacity=found)) == said
+
+
+def test_a_gap_that_another_says_more_of_is_said_once() -> None:
+    refused = "SageMaker DescribeEndpoint was refused: ValidationException: Could not find endpoint"
+    more = f"{refused}: metrics of other variants, if it has any, are missing"
+    watched = Watched(60.0, True, (refused, more, f"{refused} twice"), (), (), None, {}, None)
+    assert wording.gaps(watched) == [more, f"{refused} twice"]

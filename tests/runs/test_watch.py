@@ -69,7 +69,7 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
     assert Run.open(folder).meta["endpoint"] == {"instance_type": "ml.m4.xlarge", "instances": 1}
     (rule,) = found["slo"]["rules"]
     assert rule["passed"] is True
-    assert rule["value"] == pytest.approx(found["cloudwatch"]["model_latency_ms"]["mean"] / 1e3)
+    assert rule["value"] == pytest.approx(found["cloudwatch"]["model_latency_ms"]["mean"] / 1e3, abs=1e-6)
 
 
 def test_an_endpoint_that_is_not_there_is_sent_nothing(tmp_path: Path, fast: Endpoint) -> None:

@@ -26,16 +26,18 @@ PYTEST := $(BIN)/python -m pytest
 
 # Hundreds of processes are started, and none should compile again what the one before it has compiled.
 test: .venv/.test  ## run the tests
-	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$rooms $$runs $$product 2>/dev/null; rm -rf $$logs' EXIT; \
-	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/runs tests/local tests/browser $(PRODUCT)) > $$logs/rooms 2>&1 & rooms=$$!; \
+	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$analysis $$rooms $$runs $$product 2>/dev/null; rm -rf $$logs' EXIT; \
+	$(IDLE) $(PYTEST) tests/analysis > $$logs/analysis 2>&1 & analysis=$$!; \
+	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/analysis tests/runs tests/local tests/browser $(PRODUCT)) > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(NICE) $(PYTEST) $(RUNS) > $$logs/runs 2>&1 & runs=$$!; \
 	$(NICE) $(PYTEST) $(PRODUCT) $(ALONE:%=--ignore=%) > $$logs/product 2>&1 & product=$$!; \
 	$(PYTEST) $(IN_FRONT); code=$$?; \
 	wait $$product || code=$$?; product=; \
 	wait $$runs || code=$$?; runs=; \
 	$(PYTEST) $(ALONE) || code=$$?; \
+	wait $$analysis || code=$$?; analysis=; \
 	wait $$rooms || code=$$?; rooms=; \
-	cat $$logs/product $$logs/runs $$logs/rooms; exit $$code
+	cat $$logs/product $$logs/runs $$logs/analysis $$logs/rooms; exit $$code
 
 lint: .venv/.dev  ## ruff, mypy, bandit, the rules of who may import whom, and hadolint on the Dockerfile
 	@$(BIN)/ruff check .

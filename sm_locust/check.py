@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,18 +87,21 @@ class Check:
         schedule = config.schedule()
         real = None if schedule is None else schedule.at_speed(self.speed)
         yield _plan(real, self.speed, config.requests_each)
+        said = set()
         if config.target is not None and config.target.container is None:
-            yield from preflight.findings(config, self.speed, *_lasts(config, real, self.speed))
+            for found in preflight.findings(config, self.speed, *_lasts(config, real, self.speed)):
+                said.add(found.text)
+                yield found
             yield from _unrestored(config, self.run_dir)
         if real is not None:
             yield from _cost(config, bodies, self.speed)
-        outcome, found = probe(config, bodies)
+        outcome, found = probe(config, bodies, said)
         yield found
         takes = outcome.service_time - (outcome.connected or 0.0) if outcome is not None and outcome.ok else None
         yield from quotas.of_the_way(config, None if real is None else real.peak * config.requests_each, takes)
 
 
-# The plan
+# -- the plan ----------------------------------------------------------------------------------------------------------
 
 
 def _plan(real: Schedule | None, speed: int, each: float) -> Finding:
@@ -163,11 +166,16 @@ def _unrestored(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
         )
 
 
-# One request
+# -- one request -------------------------------------------------------------------------------------------------------
 
 
-def probe(config: RunConfig, bodies: tuple[payloads.Payload, ...]) -> tuple[Outcome | None, Finding]:
-    """Sends one request by the user class, signature and connections of the load; None when nothing was sent."""
+def probe(
+    config: RunConfig, bodies: tuple[payloads.Payload, ...], said: Container[str] = ()
+) -> tuple[Outcome | None, Finding]:
+    """Sends one request by the user class, signature and connections of the load; None when nothing was sent.
+
+    said  what stands in a finding before it, and is not said again
+    """
     name, sender = "probe", _sender(config)
     if not bodies:
         return None, not_available(name, "the configuration has nothing to send (request.body, request.payloads)")
@@ -180,6 +188,8 @@ def probe(config: RunConfig, bodies: tuple[payloads.Payload, ...]) -> tuple[Outc
         invoker, body = generator.invoker(sender), generator.payloads_of(sender)()
         outcome = invoker.invoke(body.body, name=name, scheduled_at=generator.now(), content_type=body.content_type)
     except (ConfigError, ValueError) as e:
+        if str(e) in said:
+            return None, Finding(name, FAIL, "nothing could be sent", "see above")
         return None, Finding(name, FAIL, f"nothing could be sent: {e}", "correct the configuration or the credentials")
     finally:
         if generator is not None:

@@ -49,8 +49,8 @@ def refuse_owed(run_dir: Path, config: RunConfig, state: ScalingState) -> None:
         raise PriorError(
             f"{path}: cannot be read, so whether scaling has yet to be put back is not known: mend it, or move it away"
         )
-    for owed in prior.unrestored(run_dir):
-        if not owed.is_of(state.arn, state.resource_id, _address(config)):
+    for owed in _not_put_back(run_dir, config, state):
+        if not owed.owed:
             continue
         owed.claim()  # or whoever is at work on it is named
         owed.release()
@@ -61,8 +61,9 @@ def refuse_owed(run_dir: Path, config: RunConfig, state: ScalingState) -> None:
         )
 
 
-def _address(config: RunConfig) -> str | None:
-    return stand_in(config.target.url, config.target.api_gateway) if config.target else None
+def _not_put_back(run_dir: Path, config: RunConfig, state: ScalingState) -> list[Prior]:
+    address = stand_in(config.target.url, config.target.api_gateway) if config.target else None
+    return prior.not_put_back(run_dir, state.arn, state.resource_id, address)
 
 
 def take(path: Path, config: RunConfig, state: ScalingState, speed: int, **more: Any) -> Prior:
@@ -165,21 +166,17 @@ def remove(found: Found, run_dir: Path) -> list[str]:
 
 
 def _registrations(found: Found, run_dir: Path) -> list[Prior]:
-    return prior.of_our_registration(run_dir, found.state.arn, found.state.resource_id, _address(found.config))
+    """Those by which it is we who registered it."""
+    return [record for record in _not_put_back(run_dir, found.config, found.state) if record.registered_by_us]
 
 
 def replaced(found: Found, run_dir: Path) -> list[str]:
     """What `remove` does not put back, since `apply` replaced it: the commands that do, in sentences."""
-    kept = [each for each in prior.records(run_dir) if each.restored_at is None and _is_of(each, found)]
     return [
         f"What there was before {each.folder} was applied is put back by: sm-locust scaling restore {each.folder}"
-        for each in kept
+        for each in _not_put_back(run_dir, found.config, found.state)
         if state_of(each).target is not None
     ]
-
-
-def _is_of(record: Prior, found: Found) -> bool:
-    return record.is_of(found.state.arn, found.state.resource_id, _address(found.config))
 
 
 def refuse_out_of_order(record: Prior) -> None:
@@ -187,10 +184,8 @@ def refuse_out_of_order(record: Prior) -> None:
 
     Raises PriorError.
     """
-    for later in prior.records(record.folder.parent):
-        same = later.is_of(record.arn, record.resource_id, record.address)
-        newer = (later.at, later.folder.name) > (record.at, record.folder.name)
-        if same and newer and later.restored_at is None:
+    for later in prior.not_put_back(record.folder.parent, record.arn, record.resource_id, record.address):
+        if (later.at, later.folder.name) > (record.at, record.folder.name):
             raise PriorError(
                 f"{later.folder} changed scaling of {record.resource_id} later, at {later.at}: put that back first: "
                 f"sm-locust scaling restore {later.folder}"

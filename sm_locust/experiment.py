@@ -20,28 +20,30 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sm_locust import custody, payloads, tables
 from sm_locust.analysis import cost
-from sm_locust.analysis.compare import Comparison
-from sm_locust.analysis.summary import EXIT_NOT_VALID, Summary
 from sm_locust.aws import scaling, serving
 from sm_locust.aws.endpoint import STEADY
 from sm_locust.aws.runtime import runtime_urls
 from sm_locust.aws.scaling import ScalingState
 from sm_locust.aws.session import AwsFault, addresses
-from sm_locust.config import ConfigError, RunConfig, load
+from sm_locust.config import ConfigError, RunConfig
 from sm_locust.interrupts import HEARD, Interrupts
 from sm_locust.kept import NOT_KEPT
 from sm_locust.loopback import only_loopback
 from sm_locust.record.meta import ENDS_OF_ITSELF
 from sm_locust.record.prior import EXPERIMENT, Prior, PriorError
 from sm_locust.record.run import LEDGER, META, Run, RunError
-from sm_locust.report import compare, text, wording
-from sm_locust.report import folder as report
 from sm_locust.report.under_way import progress, say
 from sm_locust.schedule import SPEEDS
 from sm_locust.shipped import STARTERS, locustfile
+
+# YAML, the analysis and the report are imported by who comes to them, hours later: whoever only names run_experiment
+# in a program does not wait for them.
+if TYPE_CHECKING:
+    from sm_locust.analysis.compare import Comparison
 
 BEFORE, AFTER = "before", "after"
 RESUMED = "resumed.json"  # the configuration of the record, as a file for Locust; JSON is YAML
@@ -80,6 +82,8 @@ class Experiment:
 
     def resolved(self) -> RunConfig:
         """The configuration, checked for what an experiment needs. Raises ConfigError."""
+        from sm_locust.config import load
+
         config = load(self.config)
         config = config.with_overrides(self.endpoint, self.region, self.url, prefix=self.prefix)
         named = self.name or self.config
@@ -351,9 +355,12 @@ class _Conductor:
         return not_restored
 
     def compare(self) -> Comparison:
+        from sm_locust.report import compare
+        from sm_locust.report.folder import write
+
         folder = self._experiment.folder
         for side in (BEFORE, AFTER):
-            report.write(Run.open(folder / side))  # what was put back is known only now
+            write(Run.open(folder / side))  # what was put back is known only now
         return compare.write(Run.open(folder / BEFORE), Run.open(folder / AFTER), folder)
 
     # -- the steps ---------------------------------------------------------------------------------------------------
@@ -411,7 +418,9 @@ class _Conductor:
 
     def _locust(self, side: str) -> None:
         """Plays one side to its end and names its folder."""
+        from sm_locust.analysis.summary import Summary
         from sm_locust.plugin.orphan import PARENT  # gevent comes with it, and nobody else here needs that
+        from sm_locust.report import text, wording
 
         experiment = self._experiment
         folder = experiment.folder
@@ -468,6 +477,8 @@ def exit_code(comparison: Comparison) -> int:
 
     BEFORE may fail its SLO, and be ended by `stop_when`: that shows what it cannot take.
     """
+    from sm_locust.analysis.summary import EXIT_NOT_VALID
+
     before, after = comparison.before.summary, comparison.after.summary
     if not (before.verdict.valid and after.verdict.valid):
         return EXIT_NOT_VALID

@@ -73,17 +73,11 @@ def load(feeds: Sequence[Feed], base_dir: str | Path) -> tuple[Table, ...]:
     for i, feed in enumerate(feeds):
         path = Path(base_dir, feed.file)
         try:
-            if path.stat().st_size > LARGEST_FILE:
-                raise _refused(
-                    i,
-                    feed.file,
-                    f"{path.stat().st_size / 2**20:,.0f} MiB are too much: {LARGEST_FILE >> 20} at the most",
-                )
-            contents.append(path.read_bytes())
-        except ConfigError:
-            raise
+            size = path.stat().st_size
+            contents.append(path.read_bytes() if size <= LARGEST_FILE else b"")
         except (OSError, ValueError) as error:
             raise _refused(i, str(path), getattr(error, "strerror", None) or str(error)) from None
+        _check_size(i, feed, size)
     return parse(feeds, contents)
 
 
@@ -106,10 +100,7 @@ def sha256(tables: Iterable[Table]) -> str:
 
 
 def _table(number: int, feed: Feed, content: bytes) -> Table:
-    if len(content) > LARGEST_FILE:
-        raise _refused(
-            number, feed.file, f"{len(content) / 2**20:,.0f} MiB are too much: {LARGEST_FILE >> 20} at the most"
-        )
+    _check_size(number, feed, len(content))
     try:
         content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -149,6 +140,11 @@ def _cast(cell: str) -> Any:
         return cell
     number = float(cell)
     return templates.plain_numbers(number) if math.isfinite(number) else cell
+
+
+def _check_size(number: int, feed: Feed, size: int) -> None:
+    if size > LARGEST_FILE:
+        raise _refused(number, feed.file, f"{size / 2**20:,.0f} MiB are too much: {LARGEST_FILE >> 20} at the most")
 
 
 def _refused(number: int, file: str, reason: str) -> ConfigError:

@@ -115,7 +115,7 @@ class Instances:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Action:
     """The last action of a policy, from whose end cooldowns count.
 
     added     instances; negative when they were removed; those of a scale-out that another took over included
@@ -146,7 +146,7 @@ def step(
     policies: Sequence[tuple[TargetTracking, Points]],
     instances: Instances,
     bounds: Bounds,
-    last: Change | None,
+    last: Action | None,
     at: float,
 ) -> Decision:
     """What the policies, each with its metric's points up to `at`, do now. Call it once a period.
@@ -169,7 +169,7 @@ def step(
 
 
 def _scale_out(
-    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Change | None, at: float
+    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Action | None, at: float
 ) -> Decision:
     if bounds.scale_out_suspended:
         return Decision(policy=n, held=Held.SUSPENDED)
@@ -185,7 +185,7 @@ def _scale_out(
 
 
 def _scale_in(
-    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Change | None, at: float
+    n: int, policy: TargetTracking, points: Points, instances: Instances, bounds: Bounds, last: Action | None, at: float
 ) -> Decision:
     if bounds.scale_in_suspended:
         return Decision(policy=n, scale_in=True, held=Held.SUSPENDED)

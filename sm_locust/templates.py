@@ -1,5 +1,5 @@
 """`{{ templates }}`: texts with places for values, as artillery writes them. What is rendered here is a value; what it
-is for, and where values come from, is scenario's and the load's.
+is for is config's to say, and where values come from the load's.
 
 A place holds a name (`{{ id }}`, `{{{ id }}}`), a path into a value (`{{ user.names[0] }}`, `{{ user['name'] }}`) or a
 call: `{{ $randomNumber(1, 100) }}`, `{{ $randomString(10) }}`. A text that is one name and nothing else renders as the

@@ -154,8 +154,13 @@ def test_no_credentials_are_a_failure_and_nothing_is_sent(
     before = counts(url)["invocations"]
     findings = found(written(tmp_path, at(url)))
     assert counts(url)["invocations"] == before
-    assert {findings[name].level for name in ("identity", "credentials", "probe")} == {FAIL}
-    assert "no AWS credentials were found" in findings["probe"].text
+    assert {name for name, finding in findings.items() if finding.level == FAIL} == {"credentials", "probe"}
+    assert [name for name in findings if "no AWS credentials were found" in findings[name].text] == ["credentials"]
+    not_asked = {name: f.text for name, f in findings.items() if f.level == UNKNOWN}
+    assert not_asked == dict.fromkeys(
+        ("identity", "endpoint", "scaling", "cloudwatch", "live-traffic"),
+        "not available here: it takes credentials",
+    )
 
 
 def test_the_guard_is_what_a_start_refuses(tmp_path: Path) -> None:

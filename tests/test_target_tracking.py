@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_locust.target_tracking import (
+    Action,
     AlarmState,
     Bounds,
-    Change,
     Decision,
     Held,
     Instances,
@@ -129,25 +129,25 @@ def test_without_an_alarm_nothing_is_decided() -> None:
     [
         pytest.param(28_000, Instances(2, 1), None, 0, Held.COOLDOWN, id="what is provisioned is counted"),
         pytest.param(50_000, Instances(2, 1), None, 0, Held.COOLDOWN, id="exactly what is provisioned is enough"),
-        pytest.param(47_000, Instances(3, 2), Change(2, math.inf), 0, Held.COOLDOWN, id="a mixed minute adds no more"),
+        pytest.param(47_000, Instances(3, 2), Action(2, math.inf), 0, Held.COOLDOWN, id="a mixed minute adds no more"),
         pytest.param(51_000, Instances(2, 1), None, 0, 3, id="while provisioning, what exceeds it is added"),
         pytest.param(
-            28_000, Instances(2, 2), Change(1, 100), 399.9, Held.COOLDOWN, id="cooldown: one more is the same one"
+            28_000, Instances(2, 2), Action(1, 100), 399.9, Held.COOLDOWN, id="cooldown: one more is the same one"
         ),
         pytest.param(
-            51_000, Instances(2, 2), Change(1, 100), 399.9, 4, id="cooldown: three more, of which one was added"
+            51_000, Instances(2, 2), Action(1, 100), 399.9, 4, id="cooldown: three more, of which one was added"
         ),
         pytest.param(
-            38_000, Instances(2, 2), Change(1, 100), 399.9, 3, id="cooldown: two more, of which one was added"
+            38_000, Instances(2, 2), Action(1, 100), 399.9, 3, id="cooldown: two more, of which one was added"
         ),
-        pytest.param(28_000, Instances(2, 2), Change(1, 100), 400.0, 3, id="cooldown over"),
-        pytest.param(28_000, Instances(2, 2), Change(-1, 100), 100.0, 3, id="a scale-in's cooldown does not hold it"),
+        pytest.param(28_000, Instances(2, 2), Action(1, 100), 400.0, 3, id="cooldown over"),
+        pytest.param(28_000, Instances(2, 2), Action(-1, 100), 100.0, 3, id="a scale-in's cooldown does not hold it"),
         pytest.param(28_000, Instances(4, 4), None, 0, Held.AT_MAX, id="all there can be"),
         pytest.param(28_000, Instances(4, 1), None, 0, Held.AT_MAX, id="all there can be are coming"),
     ],
 )
 def test_a_scale_out_adds_only_what_exceeds_what_was_added(
-    per_instance: float, instances: Instances, last: Change | None, at: float, expected: int | Held
+    per_instance: float, instances: Instances, last: Action | None, at: float, expected: int | Held
 ) -> None:
     decided = step([(POLICY, high(per_instance))], instances, ONE_TO_FOUR, last, at)
     if isinstance(expected, Held):
@@ -171,13 +171,13 @@ def test_an_alarm_that_stays_high_while_instances_come_does_not_go_on_adding_the
     [
         pytest.param(Instances(4, 3), None, 0, Held.IN_PROGRESS, id="a scale-out in progress blocks it"),
         pytest.param(
-            Instances(4, 4), Change(-1, 100), 399.9, Held.COOLDOWN, id="the last scale-in's cooldown holds it"
+            Instances(4, 4), Action(-1, 100), 399.9, Held.COOLDOWN, id="the last scale-in's cooldown holds it"
         ),
-        pytest.param(Instances(4, 4), Change(-1, 100), 400.0, 1, id="until it is over"),
-        pytest.param(Instances(4, 4), Change(2, 100), 100.0, 1, id="a scale-out's cooldown does not"),
+        pytest.param(Instances(4, 4), Action(-1, 100), 400.0, 1, id="until it is over"),
+        pytest.param(Instances(4, 4), Action(2, 100), 100.0, 1, id="a scale-out's cooldown does not"),
     ],
 )
-def test_when_a_scale_in_is_held(instances: Instances, last: Change | None, at: float, expected: int | Held) -> None:
+def test_when_a_scale_in_is_held(instances: Instances, last: Action | None, at: float, expected: int | Held) -> None:
     decided = step([(POLICY, low(1000))], instances, ONE_TO_FOUR, last, at)
     if isinstance(expected, Held):
         assert decided == Decision(policy=0, scale_in=True, held=expected)
@@ -218,7 +218,7 @@ class TestSeveralPolicies:
         assert decided == Decision(3, policy=1)
 
     def test_one_that_may_scale_out_is_not_held_by_one_that_cools_down(self) -> None:
-        last = Change(1, 0)
+        last = Action(1, 0)
         decided = step([(POLICY, high(30_000)), (self.other, high(11))], Instances(2, 2), ONE_TO_FOUR, last, 60)
         assert decided == Decision(3, policy=1)
 
@@ -244,7 +244,7 @@ class TestSeveralPolicies:
     in_service=st.integers(1, 20),
     coming=st.integers(0, 20),
     limits=st.tuples(st.integers(1, 20), st.integers(0, 20)),
-    last=st.none() | st.builds(Change, st.integers(-5, 5), st.floats(0, 1000)),
+    last=st.none() | st.builds(Action, st.integers(-5, 5), st.floats(0, 1000)),
     at=st.floats(0, 2000),
 )
 def test_no_step_leaves_the_bounds_or_goes_against_its_alarm(
@@ -252,7 +252,7 @@ def test_no_step_leaves_the_bounds_or_goes_against_its_alarm(
     in_service: int,
     coming: int,
     limits: tuple[int, int],
-    last: Change | None,
+    last: Action | None,
     at: float,
 ) -> None:
     bounds = Bounds(limits[0], limits[0] + limits[1])

@@ -86,8 +86,8 @@ class Curve:
         """
         if minutes.whole.further:
             raise CurveError("its arrivals were several requests each, and no rate of arrivals is one of requests")
-        level = _Level(watched, instances)
-        windows = list(_windows(minutes, level))
+        seen_by = watched if watched is not None and watched.instances is not None else None
+        windows = list(_windows(minutes, seen_by, instances))
         answered = [window for window in windows if window.latency is not None]
         if not answered:
             raise CurveError(
@@ -114,7 +114,7 @@ class Curve:
             ceiling=ceiling,
             full=median(full) if full else None,
             instances=median(window.instances for window in answered),
-            assumed=level.assumed,
+            assumed=seen_by is None,
             even=even,
         )
 
@@ -227,15 +227,19 @@ class _Window:
         return self.rate > 0 and self.served(failing) < self.rate * (1 - SHORT)
 
 
-def _windows(minutes: Minutes, level: _Level) -> Iterable[_Window]:
-    """In order of time, those in which the number of instances is known and does not change."""
+def _windows(minutes: Minutes, watched: Watched | None, otherwise: int) -> Iterable[_Window]:
+    """In order of time, those in which the number of instances is known and does not change.
+
+    otherwise  how many served, where nobody watched them
+    """
     length = min(WINDOW, 60 / minutes.speed)
     windows: list[_Window] = []
     seconds = [span for span in minutes.seconds if span.seconds > 0 and span.start < minutes.end]
     for _, group in groupby(seconds, lambda span: int((span.start + 1e-6) // length)):
         spans = list(group)
         lasted = sum(span.seconds for span in spans)
-        instances = level.during(spans[0].at_s, (spans[0].start + lasted) * minutes.speed)
+        start_s, until_s = spans[0].at_s, (spans[0].start + lasted) * minutes.speed
+        instances = float(otherwise) if watched is None else watched.served(start_s, until_s)
         # What is left of a window at the end of the run says little of a rate.
         if instances and lasted > length / 2:
             windows.append(_window(spans, lasted, instances))
@@ -256,35 +260,6 @@ def _window(spans: Sequence[Span], lasted: float, instances: float) -> _Window:
     middle = spans[0].start + lasted / 2
     mean = total / count if count and ok else None  # a timeout counts at its age, and alone is no answer
     return _Window(middle, instances, sent * share, ok * share, failed * share, sent, mean)
-
-
-class _Level:
-    """How many instances served when."""
-
-    def __init__(self, watched: Watched | None, otherwise: int) -> None:
-        events = [] if watched is None else [event for event in watched.events if event.in_service is not None]
-        self._at = [event.at_s for event in events]
-        self._levels = [event.in_service or 0 for event in events]
-        # A first sample holds for the time before it, too; what was noted as a change does not.
-        self._first = self._levels[0] if events and not events[0].event else None
-        self._periods = () if watched is None or events else watched.periods
-        self._otherwise = otherwise
-        self.assumed = not events and not any(period.instances for period in self._periods)
-
-    def during(self, start_s: float, until_s: float) -> float | None:
-        """From one schedule second to another; None where it changed meanwhile, or is not known."""
-        if self.assumed:
-            return float(self._otherwise)
-        if self._at:
-            first, last = self._of(start_s), self._of(until_s - 1e-6)
-            return float(first) if first is not None and first == last else None
-        middle = (start_s + until_s) / 2
-        found = (p.instances for p in self._periods if p.at_s <= middle < p.at_s + p.seconds * p.client.speed)
-        return next(found, None)
-
-    def _of(self, at_s: float) -> int | None:
-        index = bisect_right(self._at, at_s) - 1
-        return self._first if index < 0 else self._levels[index]
 
 
 # -- which of them had a queue -----------------------------------------------------------------------------------------

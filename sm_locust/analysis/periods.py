@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sm_locust.analysis.in_service import InService
 from sm_locust.analysis.minutes import Minutes, Span
+from sm_locust.config.metrics import STATISTICS
 from sm_locust.record.histogram import PERCENTILES
 from sm_locust.record.observation import API_GATEWAY, LAMBDA, SAGEMAKER, Observation, ScalingEvent, source_of
 from sm_locust.record.outcome import (
@@ -55,8 +57,6 @@ NEVER_ARRIVED = frozenset(
 # Nobody on our side knows how far these came.
 MAY_HAVE_ARRIVED = frozenset({TIMEOUT, GATEWAY_TIMEOUT, RESET, PROTOCOL, TASK_ERROR, FUNCTION_ERROR, CANCELLED})
 
-_STATISTICS = {"mean": "Average", **{name: f"p{q * 100:g}" for name, q in PERCENTILES.items()}, "max": "Maximum"}
-
 
 @dataclass(frozen=True, slots=True)
 class ModelLatency:
@@ -89,7 +89,7 @@ class ModelLatency:
             return None
         of = {
             statistic: max(values)
-            for statistic in _STATISTICS
+            for statistic in STATISTICS
             if (values := [one.of[statistic] for one in known if statistic in one.of])
         }
         count = sum(one.count for one in known)
@@ -336,7 +336,7 @@ def _joined(
             of_period.setdefault(way or found.source, {})[found.metric, found.statistic] = found.value
     run = range(math.floor(-anchor / period_s), math.ceil((end_s - anchor) / period_s - 1e-6))
     starts = [span.at_s for span in minutes.seconds]
-    levels = [event for event in events if event.in_service is not None]
+    seen = InService(events)
     ours = _Ours(minutes.seconds)
     for index in sorted({*run, *points}):
         at_s = anchor + index * period_s
@@ -356,7 +356,7 @@ def _joined(
             partial=partial,
             client=client,
             **_counts(told.get(sources.watched, {}), client),
-            in_service=_level(levels, until_s),
+            in_service=seen.at(until_s - 1e-6),
             counted=counted,
             foreign=foreign,
             before=_before(told.get(API_GATEWAY, {}), told.get(LAMBDA, {})),
@@ -428,7 +428,7 @@ def _counts(told: _Told, client: Span) -> dict[str, Any]:
     none_counted = None if invocations is None else 0.0  # as in Counted
     latency = {
         name: value / 1e3
-        for name, statistic in _STATISTICS.items()
+        for name, statistic in STATISTICS.items()
         if (value := told.get(("ModelLatency", statistic))) is not None
     }
     measured = round(told.get(("ModelLatency", "SampleCount"), 0.0))
@@ -440,11 +440,3 @@ def _counts(told: _Told, client: Span) -> dict[str, Any]:
         "model_errors": told.get(("InvocationModelErrors", "Sum"), none_counted),
         "model_latency": ModelLatency(latency, measured, client.requests.ok) if latency else None,
     }
-
-
-def _level(levels: Sequence[ScalingEvent], at_s: float) -> int | None:
-    """Instances in service up to a moment, as last said before it. A first sample holds for the time before it too."""
-    index = bisect_left(levels, at_s - 1e-6, key=lambda event: event.at_s) - 1
-    if index >= 0:
-        return levels[index].in_service
-    return levels[0].in_service if levels and not levels[0].event else None

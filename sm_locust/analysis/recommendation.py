@@ -343,29 +343,20 @@ def _now(config: RunConfig, watched: Watched | None) -> tuple[Option | None, str
     """What the run found at its start, where that scales by invocations; else what the configuration sets up; else the
     instances that nothing scales."""
     setting, scaling = None if watched is None else watched.setting, config.scaling
-    state: Mapping[str, Any] = (watched.state if watched is not None else None) or {}
     if setting is not None and setting.per_minute is not None:
-        cooldowns = _cooldowns(state)
-        found = Option(NOW, setting.per_minute, setting.min_instances, setting.max_instances, *cooldowns)
+        bounds = setting.min_instances, setting.max_instances
+        cooldowns = setting.scale_out_cooldown, setting.scale_in_cooldown
+        found = Option(NOW, setting.per_minute, *bounds, *cooldowns)
         return found, "found at the start" + (", suspended" if setting.suspended else "")
     if scaling is not None and scaling.per_minute is not None:
         given = (scaling.scale_out_cooldown, scaling.scale_in_cooldown)
         out, in_ = (DEFAULT_COOLDOWN if seconds is None else float(seconds) for seconds in given)
         bounds = scaling.min_instances, scaling.max_instances
         return Option(NOW, scaling.per_minute, *bounds, out, in_), "scaling of the configuration"
-    instances = state.get("instances")
+    instances = None if watched is None or watched.state is None else watched.state.get("instances")
     if setting is None and isinstance(instances, int) and instances > 0:
         return Option(NOW, None, instances, instances, DEFAULT_COOLDOWN, DEFAULT_COOLDOWN), "no scaling"
     return None, ""
-
-
-def _cooldowns(state: Mapping[str, Any]) -> tuple[float, float]:
-    """Of the first target tracking policy, as Setting takes it."""
-    tracking = (policy.get("TargetTrackingScalingPolicyConfiguration") for policy in state.get("policies") or ())
-    first: Mapping[str, Any] = next(filter(None, tracking), {})
-    keys = ("ScaleOutCooldown", "ScaleInCooldown")
-    out, in_ = (float(first.get(key, DEFAULT_COOLDOWN)) for key in keys)
-    return out, in_
 
 
 # -- what would become of the planned load -----------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from sm_locust.target_tracking import (
     DEFAULT_COOLDOWN,
     LOW_PERIODS,
     PERIOD,
+    Action,
     Bounds,
-    Change,
     Instances,
     TargetTracking,
     step,
@@ -264,7 +264,7 @@ class _World:
         self._coming: deque[tuple[float, int]] = deque()  # when they are ready, and how many
         self._points: deque[float | None] = deque(maxlen=LOW_PERIODS)
         self._adding = 0
-        self._last: Change | None = None
+        self._last: Action | None = None
         self.instance_seconds = 0.0
         self.requests = 0.0
         self.errors = 0.0
@@ -346,7 +346,7 @@ class _World:
             ready, instances = self._coming.popleft()
             self._serving.append(_Cohort(instances))
             if not self._coming:
-                self._last, self._adding = Change(self._adding, ready), 0
+                self._last, self._adding = Action(self._adding, ready), 0
             found = True
         return found
 
@@ -357,7 +357,7 @@ class _World:
         """
         in_service, desired = self._in_service, self._desired
         # Until all that was added serves it must be known, or it would be added again.
-        last = Change(self._adding, math.inf) if self._coming else self._last
+        last = Action(self._adding, math.inf) if self._coming else self._last
         points = list(self._points)
         decision = step([(self._rule, points)], Instances(desired, in_service), self._bounds, last, at)
         if decision.desired is None:
@@ -368,7 +368,7 @@ class _World:
             self._adding += added
         else:
             self._remove(-added)
-            self._last = Change(added, at)
+            self._last = Action(added, at)
 
     def _remove(self, instances: int) -> None:
         """The last that came go first; what waits for them is still answered, which no figure here shows."""

@@ -7,7 +7,7 @@ the number of instances stood. Where along the rates the limit lies is ramp's an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -25,7 +25,7 @@ from sm_locust.analysis.watched import Watched
 WINDOWS = 120  # at the most: about a minute each, of the reference experiment
 OVERLOADED = ("late", "cpu")  # what the verdict calls a generator that is asked for too much
 MOST_FOREIGN = 0.5  # of the windows
-_SETTLED = 2  # real seconds around a change of the instances: the moment at which it was seen is not the moment it was
+_SEEN_LATE = 2  # real seconds by which a change of the instances may have been earlier than it was seen
 
 
 def sustained(
@@ -91,7 +91,7 @@ def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | No
     inside = [p.instances for p in watched.periods if p.instances is not None and p.middle_s >= 0]
     # What scaling did once the load was over, while CloudWatch was waited for, is no part of the search.
     end = minutes.end * minutes.speed
-    levels = {float(level) for at_s, level in _levels(watched) if at_s <= end} or set(inside)
+    levels = {float(e.in_service) for e in watched.events if e.in_service and e.at_s <= end} or set(inside)
     if not levels:
         return told
     if max(levels) > min(levels) * 1.001:
@@ -102,11 +102,6 @@ def _searched(search: Mapping[str, Any], minutes: Minutes, watched: Watched | No
         )
     instances = next(iter(levels))
     return told.shared_among(instances)
-
-
-def _levels(watched: Watched) -> list[tuple[float, int]]:
-    """Schedule seconds and the instances that served from then on, as they were seen."""
-    return [(max(0.0, e.at_s), e.in_service) for e in watched.events if e.in_service]
 
 
 # -- a load that was planned -------------------------------------------------------------------------------------------
@@ -126,18 +121,18 @@ def _from_the_load(
     if spans and sum(disturbed) > MOST_FOREIGN * len(spans):
         return Capacity(RAMP, refused=f"somebody else used the endpoint in {sum(disturbed)} of {len(spans)} stretches")
     rules = [Rule(metric, limit) for metric, limit in limits.items()]
-    levels = [] if watched is None else _levels(watched)
+    seen = watched if watched is not None and watched.instances is not None else None
     gone = math.inf if watched is None or watched.gone_at_s is None else watched.gone_at_s
-    known = bool(levels) or (watched is not None and any(p.instances is not None for p in watched.periods))
     windows, serving = [], []
     for span, by_others in zip(spans, disturbed, strict=True):
-        instances = _instances(span, watched, levels) if known else 1.0
-        counts = (
+        until_s = span.at_s + span.seconds * span.speed
+        instances = 1.0 if seen is None else seen.served(span.at_s, until_s + _SEEN_LATE * span.speed)
+        counts = bool(
             valid.get(span.phase, True)
             and minutes.is_judged(span)
             and not by_others
-            and instances is not None
-            and span.at_s + span.seconds * span.speed <= gone
+            and instances
+            and until_s <= gone
             and span.arrivals.due > 0
         )
         window = _window(span, rules, watched, instances or 1.0, counts)
@@ -145,7 +140,9 @@ def _from_the_load(
         if counts and instances is not None:
             serving.append(instances)
     found = read(windows, length)
-    return replace(found, instances=max(serving, key=serving.count)) if known and not found.refused else found
+    if seen is None or found.refused:
+        return found
+    return replace(found, instances=max(serving, key=serving.count))
 
 
 def _length(minutes: Minutes) -> int:
@@ -175,20 +172,6 @@ def _windows(minutes: Minutes, length: int) -> Iterable[Span]:
 def _overlap(span: Span, period: Period) -> bool:
     until = span.at_s + span.seconds * span.speed
     return period.at_s < until and span.at_s < period.at_s + period.seconds * span.speed
-
-
-def _instances(span: Span, watched: Watched | None, levels: Sequence[tuple[float, int]]) -> float | None:
-    """Those that served for the whole stretch; None where their number changed, or nobody knows."""
-    if watched is None:
-        return None
-    start, until = span.at_s, span.at_s + span.seconds * span.speed
-    if levels:
-        before = [level for at_s, level in levels if at_s <= start] or [levels[0][1]]
-        around = _SETTLED * span.speed
-        near = [level for at_s, level in levels if start - around < at_s < until + around and at_s > 0]
-        return float(before[-1]) if all(level == before[-1] for level in near) else None
-    among = [p.instances for p in watched.periods if _overlap(span, p) and p.instances is not None]
-    return among[0] if among and max(among) <= min(among) * 1.01 else None
 
 
 def _window(span: Span, rules: Iterable[Rule], watched: Watched | None, instances: float, counts: bool) -> Window:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from sm_locust.analysis.in_service import InService
 from sm_locust.analysis.minutes import Minutes, Span
 from sm_locust.analysis.periods import (
     FOREIGN_SHARE,
@@ -26,6 +27,7 @@ from sm_locust.record.outcome import CANCELLED
 from sm_locust.record.rounding import in_ms, rounded
 from sm_locust.record.run import Run
 from sm_locust.scaled import OF_COPIES, PER_COPY, PER_INSTANCE
+from sm_locust.target_tracking import DEFAULT_COOLDOWN
 
 PERIOD = 60.0  # schedule seconds, where run.json does not say
 
@@ -36,6 +38,7 @@ class Setting:
 
     target  of `metric`, as its target tracking policy has it; None without such a policy
     copies  whether it counts those of an inference component, and not instances
+    scale_out_cooldown, scale_in_cooldown   of that policy, in schedule seconds
     """
 
     min_instances: int
@@ -44,6 +47,8 @@ class Setting:
     metric: str | None
     target: float | None
     copies: bool = False
+    scale_out_cooldown: float = DEFAULT_COOLDOWN
+    scale_in_cooldown: float = DEFAULT_COOLDOWN
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Setting | None:
@@ -66,6 +71,8 @@ class Setting:
             specification.get("PredefinedMetricType") or specification.get("MetricName"),
             first.get("TargetValue"),
             state.get("dimension") == OF_COPIES,
+            float(first.get("ScaleOutCooldown", DEFAULT_COOLDOWN)),
+            float(first.get("ScaleInCooldown", DEFAULT_COOLDOWN)),
         )
 
     @property
@@ -167,6 +174,22 @@ class Watched:
     @cached_property
     def _middles(self) -> list[float]:
         return [period.middle_s for period in self.periods]
+
+    @cached_property
+    def _in_service(self) -> InService:
+        return InService(self.events)
+
+    def served(self, start_s: float, until_s: float) -> float | None:
+        """Instances that served from one schedule second to another; None where that changed, or is not known.
+
+        Where they were not seen, they are told from what CloudWatch counted.
+        """
+        if self._in_service:
+            level = self._in_service.during(start_s, until_s)
+            return None if level is None else float(level)
+        around = [p for p in self.periods if p.at_s < until_s and start_s < p.at_s + p.seconds * p.client.speed]
+        found = [period.instances for period in around if period.instances is not None]
+        return found[0] if found and max(found) <= min(found) * 1.01 else None
 
     def within(self, start_s: float, until_s: float) -> Sequence[Period]:
         """The periods whose middle lies in a stretch of the schedule: each belongs to one minute, and to one phase."""

@@ -41,9 +41,16 @@ def findings(config: RunConfig, speed: int, lasts: float | None, what: str) -> I
         return
     deadline = time.monotonic() + PATIENCE
     yield _region(sagemaker)
+    named = config.target is not None and config.target.endpoint is not None
+    if (missing := whoami.missing(config)) is not None:  # said once, and not by each question
+        yield missing
+        not_asked = ["identity", *(["endpoint", "scaling", "cloudwatch", "live-traffic"] if named else [])]
+        for name in not_asked if stays_here(config) else [*not_asked, "prices"]:
+            yield not_available(name, whoami.NEEDED)
+        return
     yield from whoami.identity(config)
     yield whoami.credentials(config, lasts, what)
-    if config.target is None or config.target.endpoint is None:
+    if not named:
         yield Finding(
             "endpoint",
             WARN,

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from sm_locust.aws import whoami
 from sm_locust.aws.api import RestApi, function, integration
 from sm_locust.aws.endpoint import Endpoint
 from sm_locust.aws.session import AwsFault, ask, ask_all, client
@@ -66,6 +67,10 @@ def of_the_way(config: RunConfig, peak: float | None, takes: float | None) -> It
     """
     url = config.target.api_gateway if config.target is not None else None
     if url is None:
+        return
+    if whoami.missing(config) is not None:
+        yield not_available("api-rate", whoami.NEEDED)
+        yield from _nothing_behind(whoami.NEEDED)
         return
     yield _rate(config, peak)
     api = RestApi.of(url)

@@ -36,6 +36,7 @@ _NOT_RENEWED = {
     "env": "are variables of this process, which nobody renews",
     "assume-role": "are renewed only by a code of MFA, which nobody types in the midst of a run",
 }
+NEEDED = "it takes credentials"  # why a question was not asked
 _RENEWABLE = "use a source that renews itself: a profile with a role, credential_process, or the role of this machine"
 
 
@@ -54,8 +55,6 @@ def identity(config: RunConfig) -> Iterator[Finding]:
 def _unidentified(e: AwsFault) -> Finding:
     if e.code.startswith(REFUSED):
         return Finding("identity", FAIL, str(e), "check the keys, the session token and this machine's clock")
-    if e.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
-        return Finding("identity", FAIL, str(e), "set AWS_PROFILE, or any other source that the AWS CLI accepts")
     return not_available("identity", e)
 
 
@@ -72,16 +71,23 @@ def _clock(date: str) -> Iterator[Finding]:
     yield Finding("clock", FAIL, text, "have NTP set it")
 
 
-def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:
-    """Whether they outlast `what`, which lasts `lasts` real seconds; None where nobody knows for how long."""
+def missing(config: RunConfig) -> Finding | None:
+    """Why there are no credentials to ask AWS anything with; None where there are some."""
     name = "credentials"
     try:
-        found = runtime(config)
-        keys = found.keys()
+        runtime(config).keys()
     except ConfigError as e:  # its sentence says what to do
         return Finding(name, FAIL, str(e))
     except Exception as e:  # what a source raises when it is asked again
         return Finding(name, FAIL, f"none could be had: {' '.join(str(e).split()) or type(e).__name__}", _RENEWABLE)
+    return None
+
+
+def credentials(config: RunConfig, lasts: float | None, what: str) -> Finding:
+    """Whether those that there are outlast `what`, which lasts `lasts` real seconds; None where nobody knows."""
+    name = "credentials"
+    found = runtime(config)
+    keys = found.keys()
     origin = f"from {found.source}"
     needed = f"{what} lasts {_about(lasts)}" if lasts is not None else f"how long {what} lasts is not known here"
     if keys.expires_at is None:

@@ -8,3 +8,11 @@ DROP_RATE = "drop_rate"  # of the arrivals due, the share that was dropped
 SHORTFALL = "throughput_shortfall"  # of the arrivals due, the share that no good answers came for meanwhile
 NOT_VALID = "not_valid"  # what the verdict would not accept of our side
 OVERHEAD = "OverheadLatency"
+
+# Of a latency, and what CloudWatch calls the same.
+STATISTICS = {
+    "mean": "Average",
+    **{name: name for name in ("p50", "p90", "p95", "p99")},
+    "p999": "p99.9",
+    "max": "Maximum",
+}

@@ -31,8 +31,6 @@ from sm_locust.fields import (
 )
 from sm_locust.kept import without_secrets
 
-BODIES = ("body", "json", "form")
-
 A_STEP_URL = (
     "an http:// or https:// URL whose scheme and host hold no {{ template }}, without user, password or fragment"
 )
@@ -171,9 +169,8 @@ class Step(Section):
             if getattr(self, key) is None:
                 accepted = self.__class__.model_fields[key].description
                 raise refused(str(accepted), key)
-        given = [key for key in BODIES if getattr(self, "json_body" if key == "json" else key) is not None]
-        if len(given) > 1:
-            raise refused(f"one of {', '.join(BODIES)}", given[1])
+        if len(given := list(self.bodies)) > 1:
+            raise refused("one of body, json, form", given[1])
         return self
 
     @property
@@ -181,6 +178,12 @@ class Step(Section):
         """Scheme and host, with its port; None of a pause."""
         found = None if self.url is None else _ADDRESS.match(self.url)
         return None if found is None else found[1]
+
+    @property
+    def bodies(self) -> dict[str, Any]:
+        """What is sent, by the key that it is given under: one at most, once the step is checked."""
+        each = {"body": self.body, "json": self.json_body, "form": self.form}
+        return {key: value for key, value in each.items() if value is not None}
 
     def texts(self) -> list[tuple[tuple[str, ...], Any]]:
         """What may hold templates, each with the keys that lead to it."""

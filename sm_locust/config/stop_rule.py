@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
-from sm_locust.config.metrics import DROP_RATE, ERROR_RATE, NOT_VALID, OVERHEAD, SHORTFALL
+from sm_locust.config.metrics import DROP_RATE, ERROR_RATE, NOT_VALID, OVERHEAD, SHORTFALL, STATISTICS
 from sm_locust.config.sections import Slo
 from sm_locust.fields import (
     A_DURATION,
@@ -35,7 +35,6 @@ _OF_COPIES = (
     *("CPUUtilizationNormalized", "MemoryUtilizationNormalized"),
     *("GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized"),
 )
-_STATISTICS = {"mean": "Average", "max": "Maximum", "p999": "p99.9"}  # as CloudWatch names ours
 
 A_STOP_METRIC = (
     f"{DROP_RATE}, {SHORTFALL}, {NOT_VALID}, {A_METRIC}; of CloudWatch {OVERHEAD}, {', '.join(_OF_INSTANCES)}, or of "
@@ -92,8 +91,7 @@ class StopRule(Section):
     def cloudwatch(self) -> tuple[str, str] | None:
         """The metric and the statistic of CloudWatch that it asks for; None where we measure it."""
         if self.metric.startswith("model_latency_"):
-            statistic = self.metric.removeprefix("model_latency_")
-            return "ModelLatency", _STATISTICS.get(statistic, statistic)
+            return "ModelLatency", STATISTICS[self.metric.removeprefix("model_latency_")]
         return (self.metric, "Average") if self.metric in (OVERHEAD, *_OF_INSTANCES, *_OF_COPIES) else None
 
     def accepted_of(self, *, endpoint: bool, component: bool) -> str:

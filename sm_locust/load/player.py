@@ -2,25 +2,22 @@
 
 A run of a scenario goes on after an answer that is an error and ends with a request that was not answered, as a virtual
 user of artillery's does. It keeps the cookies that answers set, for itself alone; a pause keeps no connection. How a
-request is written is script's, sending it the invoker's, counting it the generator's.
+request is written is script's, sending it the invoker's, counting it the generator's, what becomes of cookies theirs.
 """
 
 from __future__ import annotations
 
-import email.message
 import os
-import urllib.request
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from sm_locust import templates
 from sm_locust.config import ConfigError
 from sm_locust.feeders import chance
 from sm_locust.load.answer import Answer
+from sm_locust.load.cookies import Cookies
 from sm_locust.load.hiding import Hiding
 from sm_locust.load.invoker import EXCERPT, StepInvoker
 from sm_locust.load.opening import proxy_for
@@ -88,7 +85,7 @@ class Player:
             load.ended(arrival, arrival.outcome)
         flow = self._script.pick(self._random)
         values = self._values(flow.names)
-        cookies: _Cookies | None = None
+        cookies: Cookies | None = None
         due = arrival.claim()
         is_first = True
         for call in flow.calls:
@@ -112,7 +109,7 @@ class Player:
             if not outcome.status:
                 return
             if set_cookies := answer.cookies:
-                cookies = cookies or _Cookies()
+                cookies = cookies or Cookies()
                 cookies.take(call.address + target, set_cookies)
             due = outcome.ended_at
 
@@ -130,51 +127,6 @@ class Player:
         if templates.UUID in names:
             values[templates.UUID] = str(uuid.uuid4())
         return values
-
-
-class _Cookies:
-    """Those that answers set in one run of a scenario, by the rules of the standard library."""
-
-    def __init__(self) -> None:
-        self._jar = CookieJar()
-
-    def of(self, address: str, target: str) -> str:
-        """What to send to a path and query; empty for nothing."""
-        request = urllib.request.Request(address + target)
-        self._jar.add_cookie_header(request)
-        return str(request.get_header("Cookie", ""))
-
-    def take(self, url: str, set_cookies: Iterable[str]) -> None:
-        headers = email.message.Message()
-        host = urlsplit(url).hostname or ""
-        for value in set_cookies:
-            headers["Set-Cookie"] = _less_domain(value, host)  # one more
-        response: Any = _Head(headers)
-        self._jar.extract_cookies(response, urllib.request.Request(url))
-
-
-def _less_domain(set_cookie: str, host: str) -> str:
-    """Without a Domain that is empty, or is all of a host without a dot: a CookieJar would refuse the cookie for it.
-
-    Source: RFC 6265, 5.2.3 and 5.3.5: it is then one of that host alone.
-    """
-    first, *attributes = set_cookie.split(";")
-    for attribute in attributes:
-        name, _, value = attribute.partition("=")
-        domain = value.strip().lower().removeprefix(".")
-        if name.strip().lower() != "domain" or domain not in ("", host) or "." in domain:
-            first += f";{attribute}"
-    return first
-
-
-class _Head:
-    """As much of an answer as a CookieJar asks for."""
-
-    def __init__(self, headers: email.message.Message) -> None:
-        self._headers = headers
-
-    def info(self) -> email.message.Message:
-        return self._headers
 
 
 def _not_sent(name: str, due: float, now: float, why: ValueError) -> Outcome:
@@ -231,8 +183,7 @@ class ScenarioUser(ArrivalUser):
 
     @classmethod
     def addresses(cls, config: RunConfig) -> Iterable[str]:
-        steps = (step.address for each in config.scenarios or () for step in each.steps)
-        return tuple(dict.fromkeys(filter(None, steps)))
+        return config.urls()
 
 
 def _otherwise(config: RunConfig) -> str:

@@ -2,7 +2,7 @@
 
 What a request looks like on the wire is decided here, as artillery has it: URLs are escaped, `json`, `form` and `query`
 encoded, their media type named where no header does. Which values go into the places, and when a request leaves, is
-scenario's business; the bytes are http's.
+the player's business; sending the bytes is http's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _OF_THE_CONNECTION = frozenset({"connection", "content-length", "keep-alive", "t
 _CLEAN = re.compile(r"[!$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]*")  # what stands in a path and query as it is
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
+_NONE = Random(0)  # for what holds no template: nothing is drawn
+
 Values = Mapping[str, Any]
 Cookie = Callable[[str], str]
 
@@ -54,7 +56,7 @@ class Call:
         self.is_head = method == "head"
         self.label = step.name or path.partition("?")[0] or "/"
         self.name = step.name or f"{self.method} {self.label}"
-        kind = next((key for key, given in _bodies(step).items() if given is not None), None)
+        kind = next(iter(step.bodies), None)
         headers = {"User-Agent": "sm-locust", **step.headers}
         if kind in _CONTENT_TYPES and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = _CONTENT_TYPES[kind]
@@ -64,16 +66,19 @@ class Call:
             raise ValueError(f"header {named[name]!r}: the connection sets it itself, leave it out")
         compiled = {named[name.lower()]: templates.compile(text) for name, text in headers.items()}
         self._cookie = compiled.pop(named.get("cookie", ""), None)  # the only one that an answer may replace
-        self._fixed_headers = b"".join(_line(name, text.render({}, _NONE)) for name, text in _fixed(compiled))
+        self._fixed_headers = b"".join(
+            _line(name, text.render({}, _NONE)) for name, text in compiled.items() if text.fixed
+        )
         self._headers = [(name, text) for name, text in compiled.items() if not text.fixed]
         self._path = templates.compile(path)
         self._query = [(templates.compile(name), templates.compile(value)) for name, value in step.query.items()]
         self._body, self._encode = _body(step, kind)
         self._says_length = kind is not None or method not in _BARE
-        texts = [self._path, *(text for _, text in self._headers), *(part for pair in self._query for part in pair)]
+        of_target = [self._path, *(part for pair in self._query for part in pair)]
+        texts = [*of_target, *(text for _, text in self._headers)]
         texts += [text for text in (self._body, self._cookie) if text is not None]
         self.names = frozenset[str]().union(*(text.names for text in texts))
-        self._target = self._render_target({}, _NONE) if all(text.fixed for text in self._parts_of_target()) else None
+        self._target = self._render_target({}, _NONE) if all(text.fixed for text in of_target) else None
         self._fixed_body = self._render_body({}, _NONE) if self._body is None or self._body.fixed else None
         self._whole: tuple[str, bytes, bytes] | None = None
         if all(text.fixed for text in texts):
@@ -101,9 +106,6 @@ class Call:
             lines.append(_line("Cookie", templates.as_text(self._cookie.render(values, random))))
         lines.append(b"Content-Length: %d\r\n\r\n" % len(body) if self._says_length else b"\r\n")
         return target, b"".join(lines), body
-
-    def _parts_of_target(self) -> list[Template]:
-        return [self._path, *(part for pair in self._query for part in pair)]
 
     def _render_target(self, values: Values, random: Random) -> str:
         target = templates.as_text(self._path.render(values, random)).partition("#")[0]
@@ -158,17 +160,6 @@ class Script:
         return self.flows[min(bisect_right(self._up_to, at), len(self.flows) - 1)]
 
 
-class _Unused(Random):
-    """For what holds no template: nothing is drawn."""
-
-
-_NONE = _Unused(0)
-
-
-def _bodies(step: Step) -> dict[str, Any]:
-    return {"body": step.body, "json": step.json_body, "form": step.form}
-
-
 def _body(step: Step, kind: str | None) -> tuple[Template | None, Callable[[Any], bytes]]:
     if kind == "json":
         return templates.compile(templates.plain_numbers(step.json_body)), _json
@@ -191,10 +182,6 @@ def _form(pairs: Sequence[Sequence[Any]]) -> str:
 
 def _plus(value: Any) -> str:
     return quote_plus(templates.as_text(value), safe="*").replace("~", "%7E")
-
-
-def _fixed(compiled: Mapping[str, Template]) -> list[tuple[str, Template]]:
-    return [(name, text) for name, text in compiled.items() if text.fixed]
 
 
 def _line(name: str, value: str, encoding: str = "utf-8") -> bytes:

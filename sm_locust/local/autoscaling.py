@@ -27,8 +27,8 @@ from sm_locust.local.shapes import invalid
 from sm_locust.target_tracking import (
     LOW_PERIODS,
     PERIOD,
+    Action,
     Bounds,
-    Change,
     Decision,
     Held,
     Instances,
@@ -91,7 +91,7 @@ class AutoScaling:
         self._actions: dict[str, ScheduledAction] = {}
         self._actions_until = -math.inf  # those due before have been carried out
         self._progress: _Progress | None = None
-        self._last: Change | None = None  # in schedule seconds
+        self._last: Action | None = None  # in schedule seconds
         self._activities: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)  # newest first, as are:
         self._history: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
         self._not_scaled: tuple[str, Held] | None = None  # the alarm and reason last written down, once for as long
@@ -375,7 +375,7 @@ class AutoScaling:
             instances = Instances(self._fleet.desired, self._fleet.in_service)
             # A minute in which instances began to serve counts for fewer than there are now: until all are there, what
             # was added must be known, or it would be added again.
-            last = Change(self._progress.added, math.inf) if self._progress else self._last
+            last = Action(self._progress.added, math.inf) if self._progress else self._last
             self._act(step(tracked, instances, self._target.bounds, last, now * self._speed), now)
 
     def _points(self, watched: Watched, end: int, now: float) -> list[float | None]:
@@ -460,7 +460,7 @@ class AutoScaling:
             + ". Change successfully fulfilled by sagemaker.",
         )
         if progress.by_policy:
-            self._last = Change(progress.added, ended_at * self._speed)
+            self._last = Action(progress.added, ended_at * self._speed)
         self._progress = None
 
     def _activity(self, description: str, cause: str, now: float) -> dict[str, Any]:

@@ -233,10 +233,10 @@ def unrestored(run_dir: str | Path) -> list[Prior]:
     return [record for record in records(run_dir) if record.owed]
 
 
-def of_our_registration(run_dir: str | Path, arn: str, resource_id: str, address: str | None) -> list[Prior]:
-    """The records in a folder of runs by which it is we who registered a scalable target; see `Prior.is_of`."""
+def not_put_back(run_dir: str | Path, arn: str, resource_id: str, address: str | None) -> list[Prior]:
+    """The records of one resource whose scaling is not as it was, meant to stay so or not; see `Prior.is_of`."""
     found = [record for record in records(run_dir) if record.is_of(arn, resource_id, address)]
-    return [record for record in found if record.registered_by_us and record.restored_at is None]
+    return [record for record in found if record.restored_at is None]
 
 
 def records(run_dir: str | Path) -> list[Prior]:

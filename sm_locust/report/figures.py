@@ -14,7 +14,7 @@ from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import CPU_WINDOW, LATENESS_SHARE, MAX_CPU, MIN_LATENESS_BUDGET
 from sm_locust.analysis.watched import Watched
 from sm_locust.record.observation import ScalingEvent
-from sm_locust.report import formats, wording
+from sm_locust.report import formats, tables, wording
 from sm_locust.report.curves import Chart, Curve, as_ms, in_seconds, is_short, label, middle, phases, plotted, slo_lines
 
 ERRORS = "Errors"  # the title under which the first failures stand
@@ -234,7 +234,7 @@ class _Figures:
             curves=curves,
             range=(0.0, top + 0.6),
             marks=marks,
-            table=wording.events(self._summary),
+            table=tables.events(self._summary),
             missing=self._unwatched("instances"),
         )
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from sm_locust.analysis.summary import Summary
-from sm_locust.report import formats, recommendation, wording
+from sm_locust.report import formats, recommendation, tables, wording
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$@-])")
 
@@ -39,19 +39,19 @@ def render(summary: Summary) -> str:
         table(formats.Table(tuple(label for label, _ in counts), (tuple(value for _, value in counts),), words=0))
     )
     parts += [
-        table(wording.failures(summary)),
+        table(tables.failures(summary)),
         _facts("CloudWatch", wording.cloudwatch(summary)),
         items(wording.gaps(summary.watched)),
         _facts("Instances", wording.instances(summary)),
         items(wording.lags(summary)),
-        table(wording.distributions(whole)),
-        phases("Phases", wording.phases(summary)),
-        _folded("Search", wording.steps(summary)),
+        table(tables.distributions(whole)),
+        phases("Phases", tables.phases(summary)),
+        _folded("Search", tables.steps(summary)),
         items(reason.text for reason in wording.phase_reasons(summary)),
-        _folded("Requests by name", wording.names(whole)),
-        _folded("Minutes", wording.minutes(summary)),
-        _folded("Processes", wording.workers(summary)),
-        _folded("CloudWatch and us", wording.periods(summary)),
+        _folded("Requests by name", tables.names(whole)),
+        _folded("Minutes", tables.minutes(summary)),
+        _folded("Processes", tables.workers(summary)),
+        _folded("CloudWatch and us", tables.periods(summary)),
         _recommendation(summary),
         _folded("What ran", formats.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         _billing(summary),

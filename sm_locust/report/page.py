@@ -16,7 +16,7 @@ from importlib.resources import files
 from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
-from sm_locust.report import answers, figures, formats, recommendation, wording
+from sm_locust.report import answers, figures, formats, recommendation, tables, wording
 from sm_locust.report.answers import Answer
 from sm_locust.report.curves import Chart
 
@@ -41,13 +41,13 @@ def render(summary: Summary) -> str:
         _tiles(summary),
         *_figures(summary, charts),
         _recommendation(summary),
-        section("Search", wording.steps(summary)),
+        section("Search", tables.steps(summary)),
         _aws(summary),
-        section("Percentiles", wording.distributions(whole)),
-        section("Phases", wording.phases(summary), _reasons(wording.phase_reasons(summary))),
-        section("Requests", wording.names(whole)),
-        folded("Every minute", wording.minutes(summary, at_most=None)),
-        section("Processes", wording.workers(summary)),
+        section("Percentiles", tables.distributions(whole)),
+        section("Phases", tables.phases(summary), _reasons(wording.phase_reasons(summary))),
+        section("Requests", tables.names(whole)),
+        folded("Every minute", tables.minutes(summary, at_most=None)),
+        section("Processes", tables.workers(summary)),
         section("What ran", formats.Table(("", ""), tuple(wording.facts(summary)), words=2)),
         section("Still billing", formats.Table(("", ""), tuple(wording.billing(summary.billing)), words=2)),
     ]
@@ -169,8 +169,8 @@ def _figures(summary: Summary, charts: list[Chart]) -> Iterator[str]:
         numbers = folded("In numbers", chart.table) if chart.table else ""
         more = ""
         if chart.title == figures.ERRORS:
-            found = wording.failures(summary)
-            more = table(found) + folded("The first of each kind", wording.examples(summary))
+            found = tables.failures(summary)
+            more = table(found) + folded("The first of each kind", tables.examples(summary))
         yield f"<section>{chart_title(chart)}{drawn}{more}{numbers if chart.drawn else ''}</section>"
 
 
@@ -205,13 +205,13 @@ def _aws(summary: Summary) -> str:
     gaps = "".join(f'<li class="warn">{escape(gap)}</li>' for gap in wording.gaps(summary.watched))
     if not pairs and not gaps:
         return ""
-    events = wording.events(summary)
+    events = tables.events(summary)
     return (
         "<section><h2>CloudWatch and instances</h2>"
         + (f'<ul class="gaps">{gaps}</ul>' if gaps else "")
         + (table(formats.Table(("", ""), tuple(pairs), words=2)) if pairs else "")
         + "".join(f'<p class="sub">{escape(line)}</p>' for line in wording.lags(summary))
-        + folded("CloudWatch and us, period by period", wording.periods(summary))
+        + folded("CloudWatch and us, period by period", tables.periods(summary))
         + folded("What became of the instances", events)
         + "</section>"
     )

@@ -14,7 +14,7 @@ from sm_locust.analysis.differences import CAPACITY, DELIVERED, RATIOS, Differen
 from sm_locust.analysis.fail_if import Judged, State
 from sm_locust.analysis.rules import MODEL_LATENCY
 from sm_locust.config import ERROR_RATE
-from sm_locust.report import formats, several, wording
+from sm_locust.report import formats, several, tables, wording
 from sm_locust.report.formats import UNKNOWN, Table, clock, count, ms, number, percent, printable
 
 SIDES = ("BEFORE", "AFTER")
@@ -236,7 +236,7 @@ def _worst(found: tuple[int, float] | None) -> str:
     return UNKNOWN if found is None else f"{ms(found[1])} (minute {found[0]})"
 
 
-def minutes(comparison: Comparison, at_most: int | None = wording.TABLE_ROWS) -> Table:
+def minutes(comparison: Comparison, at_most: int | None = tables.TABLE_ROWS) -> Table:
     """Minute by minute, thinned evenly to `at_most` rows; where either began to break always stays.
 
     Empty where there is but one minute, or a part of it: the totals say that.

@@ -14,7 +14,7 @@ from sm_locust.report.formats import UNKNOWN, Table, ms, percent, rate, slo_limi
 
 TITLE = "By offered rate"
 SUBTITLE = (
-    "requests a second that the schedule wanted of the whole endpoint in judged phases, however many instances served; "
+    "requests a second that the schedule wanted in judged phases, in all, however many instances served; "
     "latency from the scheduled time, by the load generator"
 )
 OF_TWO = ("before", "after")

@@ -21,7 +21,7 @@ from sm_locust.analysis.rules import Judgement
 from sm_locust.analysis.summary import Summary
 from sm_locust.analysis.verdict import Reason
 from sm_locust.record.billing import Billing
-from sm_locust.report import formats, recommendation, wording
+from sm_locust.report import formats, recommendation, tables, wording
 from sm_locust.report.fit import fit, heading
 
 LOG_WIDTH = 110  # columns where there is no terminal to ask
@@ -59,7 +59,7 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     console.print()
     _pairs(console, "arrivals", wording.arrivals(whole))
     _pairs(console, "requests", wording.requests(whole))
-    for kind, what, said, _ in wording.failures(summary).rows:
+    for kind, what, said, _ in tables.failures(summary).rows:
         line = Text.assemble(
             (kind, WARN), f": {what}", (f" (the first said: {said})" if said != formats.UNKNOWN else "", DIM)
         )
@@ -70,14 +70,14 @@ def show(summary: Summary, folder: Path, stream: TextIO) -> None:
     _pairs(console, "instances", wording.instances(summary))
     for lag in wording.lags(summary):
         console.print(Padding(Text(lag), (0, 0, 0, 11), expand=False))
-    print_table(console, wording.distributions(whole))
-    print_table(console, wording.phases(summary))
-    print_table(console, wording.steps(summary))
+    print_table(console, tables.distributions(whole))
+    print_table(console, tables.phases(summary))
+    print_table(console, tables.steps(summary))
     _reasons(console, wording.phase_reasons(summary))
     if len(whole.by_name) > 1:
-        print_table(console, wording.names(whole))
-    print_table(console, wording.minutes(summary))
-    print_table(console, wording.workers(summary))
+        print_table(console, tables.names(whole))
+    print_table(console, tables.minutes(summary))
+    print_table(console, tables.workers(summary))
     _recommendation(console, summary)
     print_billing(console, summary.billing)
     print_end(console, {"": summary}, folder, "report.html, summary.md, summary.json, junit.xml")

@@ -13,7 +13,7 @@ from rich.text import Text
 from sm_locust.analysis.cost import dollars
 from sm_locust.analysis.replay import PredictedMinute, Prediction
 from sm_locust.analysis.whatif import WhatIf
-from sm_locust.report import formats, wording
+from sm_locust.report import formats, tables
 from sm_locust.report.curves import Chart, Curve
 from sm_locust.report.page import chart_place, chart_title, document, folded, prose, section
 from sm_locust.report.text import DIM, LOG_WIDTH, WARN, console_for, print_table
@@ -183,7 +183,7 @@ def _dollars(usd: float | None) -> str:
     return formats.UNKNOWN if usd is None else dollars(usd)
 
 
-def minutes(whatif: WhatIf, at_most: int | None = wording.TABLE_ROWS) -> formats.Table:
+def minutes(whatif: WhatIf, at_most: int | None = tables.TABLE_ROWS) -> formats.Table:
     """The asked policy, minute by minute; thinned to `at_most` rows, in which those where instances change stay."""
     found = whatif.asked.minutes
     price = None if whatif.price is None else whatif.price.usd

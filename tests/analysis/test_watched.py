@@ -450,6 +450,18 @@ OTHER = {
     ],
 }
 
+SLOW = {
+    **SCALED,
+    "policies": [
+        {
+            "TargetTrackingScalingPolicyConfiguration": {
+                **SCALED["policies"][0]["TargetTrackingScalingPolicyConfiguration"],
+                "ScaleOutCooldown": 60,
+            }
+        }
+    ],
+}
+
 COPIES: dict[str, Any] = {
     **SCALED,
     "dimension": "sagemaker:inference-component:DesiredCopyCount",
@@ -473,10 +485,15 @@ COPIES: dict[str, Any] = {
         (SCALED, Setting(1, 4, False, "SageMakerVariantInvocationsPerInstance", 25_000.0), 25_000.0),
         (SUSPENDED, Setting(1, 4, True, "SageMakerVariantInvocationsPerInstance", 25_000.0), None),
         (OTHER, Setting(1, 4, False, "CPUUtilization", 60.0), None),
+        (
+            SLOW,
+            Setting(1, 4, False, "SageMakerVariantInvocationsPerInstance", 25_000.0, scale_out_cooldown=60.0),
+            25_000.0,
+        ),
         ({**SCALED, "policies": []}, Setting(1, 4, False, None, None), None),
         (COPIES, Setting(1, 4, False, "SageMakerInferenceComponentInvocationsPerCopy", 1000.0, copies=True), 1000.0),
     ],
-    ids=["none", "tracking", "suspended", "another metric", "without a policy", "copies"],
+    ids=["none", "tracking", "suspended", "another metric", "a cooldown", "without a policy", "copies"],
 )
 def test_the_scaling_that_a_run_started_with(
     state: dict[str, Any], setting: Setting | None, per_instance: float | None

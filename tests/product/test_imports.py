@@ -62,6 +62,11 @@ def test_a_run_that_is_read_back_costs_no_more_than_what_it_is_read_with(tmp_pat
     assert loaded_after("from sm_locust import Comparison, Run, Summary", tmp_path) == set()
 
 
+def test_an_experiment_that_is_only_named_waits_for_no_report(tmp_path: Path) -> None:
+    loaded = loaded_after("from sm_locust import ExperimentError, run_experiment", tmp_path)
+    assert loaded == {"pydantic"}
+
+
 def test_a_feeder_needs_no_model_of_the_configuration(tmp_path: Path) -> None:
     assert loaded_after("from sm_locust import Feeder, Payload; Feeder([b'1']).check()", tmp_path) == set()
 

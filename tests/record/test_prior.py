@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError, of_our_registration, unrestored
+from sm_locust.record.prior import APPLIED, EXPERIMENT, Prior, PriorError, not_put_back, unrestored
 
 RESOURCE = "endpoint/trees/variant/AllTraffic"
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/trees"
@@ -68,13 +68,13 @@ def test_what_is_owed_is_found_among_strangers_oldest_first(tmp_path: Path) -> N
     assert unrestored(tmp_path / "nowhere") == []
 
 
-def test_whether_a_registration_is_ours_is_what_a_record_says_of_the_same_resource(tmp_path: Path) -> None:
-    record(tmp_path / "a", APPLIED).write(registered_by_us=True, kept=True)
-    record(tmp_path / "b").write(registered_by_us=True, restored_at="2026-01-01T00:00:00Z")
+def test_what_is_not_put_back_is_of_the_same_resource_and_may_be_meant_to_stay(tmp_path: Path) -> None:
+    record(tmp_path / "a", APPLIED).write(kept=True)
+    record(tmp_path / "b").write(restored_at="2026-01-01T00:00:00Z")
     record(tmp_path / "c")
-    assert [found.folder.name for found in of_our_registration(tmp_path, ARN, RESOURCE, None)] == ["a"]
-    assert of_our_registration(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE, None) == []
-    assert of_our_registration(tmp_path, ARN, RESOURCE, "http://127.0.0.1:8500") == []  # which has the same ARN
+    assert {found.folder.name for found in not_put_back(tmp_path, ARN, RESOURCE, None)} == {"a", "c"}
+    assert not_put_back(tmp_path, ARN.replace("123456789012", "210987654321"), RESOURCE, None) == []
+    assert not_put_back(tmp_path, ARN, RESOURCE, "http://127.0.0.1:8500") == []  # which has the same ARN
 
 
 @pytest.mark.parametrize(

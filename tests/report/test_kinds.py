@@ -12,7 +12,7 @@ from sm_locust.load import invoker
 from sm_locust.record import outcome
 from sm_locust.record.outcome import CANCELLED, OK
 from sm_locust.record.recorder import FAILURES_KEPT
-from sm_locust.report import kinds, wording
+from sm_locust.report import kinds, tables
 from sm_locust.schedule import Phase
 from tests.analysis.folders import played
 
@@ -60,7 +60,7 @@ SCENARIOS = [{"name": "look", "steps": [{"method": "get", "url": "http://shop.ex
 )
 def test_what_to_do_depends_on_where_requests_went(config: dict[str, Any], way: kinds.Way, tmp_path: Path) -> None:
     run = played(tmp_path, (Phase("flat", 5, 10),), lambda at: (outcome.INTERNAL, 0.01), config=config)
-    ((_, said, _, _),) = wording.failures(Summary.of(run)).rows
+    ((_, said, _, _),) = tables.failures(Summary.of(run)).rows
     assert said == str(kinds.words(outcome.INTERNAL, way))
     assert ("CloudWatch" in said, "of the API's function" in said) == (way != "other", way == "api_gateway")
 
@@ -80,7 +80,7 @@ def test_of_each_kind_the_first_twenty_are_kept_and_all_are_counted(tmp_path: Pa
         workers=("a", "b"),
     )
     summary = Summary.of(run)
-    table, examples = wording.failures(summary), wording.examples(summary)
+    table, examples = tables.failures(summary), tables.examples(summary)
     assert sorted(row[0] for row in table.rows) == KINDS
     assert sum(int(row[-1]) for row in table.rows) == 12_000
     for kind in KINDS:

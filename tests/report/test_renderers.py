@@ -15,7 +15,7 @@ from sm_locust.record.observation import Observation, ScalingEvent
 from sm_locust.record.outcome import OK
 from sm_locust.record.recorder import Recorder
 from sm_locust.record.run import Run
-from sm_locust.report import markdown, page, text, wording
+from sm_locust.report import markdown, page, tables, text, wording
 from sm_locust.report.fit import fit
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, before_and_after, meta, outcome, played, reference_answer, stopped, watch
@@ -105,13 +105,13 @@ def test_the_terminal_says_the_facts_of_summary_md_in_its_order(
             *(metric for _, metric, *_ in map(wording.judgement, summary.slo.judgements)),
             wording.capacity(summary)[:30],
             *(value for _, value in wording.arrivals(summary.minutes.whole)[:1]),
-            *(row[1][:20] for row in wording.failures(summary).rows),
+            *(row[1][:20] for row in tables.failures(summary).rows),
             *(value[:20] for _, value in wording.cloudwatch(summary)[:1]),
             *(value for _, value in wording.instances(summary)[-1:]),
             *(said[:30] for said in wording.lags(summary)),
             "latency, from the schedule",
             "verdict",
-            *(row[0] + " " for row in wording.minutes(summary).rows[-1:]),
+            *(row[0] + " " for row in tables.minutes(summary).rows[-1:]),
             *([] if (found := summary.recommendation) is None else ["What to set"]),
             *([] if found is None or found.recommended is None else ["scaling:", "put-scaling-policy"]),
         ]
@@ -136,7 +136,7 @@ def test_a_table_breaks_no_number_and_no_word_and_says_what_it_has_no_room_for(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     said = on_terminal(watched[0])
-    table = wording.minutes(watched[0])
+    table = tables.minutes(watched[0])
     kept, _ = fit(table, columns)
     assert ("dropped" in {table.header[i] for i in kept}) is (columns == 100)
     assert " ".join(table.rows[-1][i] for i in kept) in [" ".join(line.split()) for line in said.splitlines()]
@@ -238,7 +238,7 @@ def test_the_verdict_of_every_phase_stands_beside_its_name(tmp_path: Path) -> No
     summary = Summary.of(run)
     expected = ["warm up not valid not judged", "peak valid passed", "pause valid –"]
     said = on_terminal(summary)
-    for row, cells in zip(expected, wording.phases(summary).rows, strict=True):
+    for row, cells in zip(expected, tables.phases(summary).rows, strict=True):
         assert " ".join(cells[:3]) == row
         assert row in " ".join(said.split())
     assert "| warm up | not valid | not judged |" in markdown.render(summary)

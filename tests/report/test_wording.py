@@ -11,9 +11,10 @@ import pytest
 from sm_locust.analysis.capacity import Capacity
 from sm_locust.analysis.minutes import Span
 from sm_locust.analysis.summary import Summary
+from sm_locust.analysis.watched import Watched
 from sm_locust.record.outcome import OK
 from sm_locust.record.run import Run
-from sm_locust.report import formats, wording
+from sm_locust.report import formats, tables, wording
 from sm_locust.schedule import Phase
 from tests.analysis.folders import REFERENCE, meta, played, reference_answer
 
@@ -47,16 +48,20 @@ def test_a_percentage_is_never_rounded_to_nothing_or_to_all(ratio: float | None,
 @pytest.mark.parametrize(
     ("planned", "sent", "said"),
     [
-        (2.763, 3, ("2.76", "100%")),
-        (6.9, 5, ("6.9", "72%")),
-        (387.5, 387, ("387.5", "100%")),
-        (387.5, 380, ("387.5", "98.1%")),
+        (2.763, 3, ("3", "100.00%")),
+        (2.763, 2, ("2", "100.00%")),
+        (6.9, 5, ("7", "72%")),
+        (387.5, 387, ("387", "100.00%")),
+        (387.5, 388, ("388", "100.00%")),
+        (387.5, 380, ("388", "98.1%")),
         (200.0, 199, ("200", "99.50%")),
         (48756.979, 48757, ("48,757", "100.00%")),
         (0.0, 0, ("0", "–")),
     ],
 )
-def test_a_share_of_few_has_as_many_digits_as_it_has(planned: float, sent: int, said: tuple[str, str]) -> None:
+def test_a_plan_is_of_whole_arrivals_and_a_share_of_few_has_as_many_digits_as_it_has(
+    planned: float, sent: int, said: tuple[str, str]
+) -> None:
     span = Span(0.0, planned=planned, delivered=sent)
     assert (wording.planned(span), wording.delivered(span)) == said
 
@@ -123,22 +128,22 @@ def test_one_request_is_one() -> None:
 
 def test_the_table_of_minutes_is_thinned_but_keeps_both_ends_and_where_it_broke(tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, REFERENCE, reference_answer, speed=60, config=SLO))
-    shown = [row[0] for row in wording.minutes(summary).rows]
-    assert len(shown) <= wording.TABLE_ROWS
+    shown = [row[0] for row in tables.minutes(summary).rows]
+    assert len(shown) <= tables.TABLE_ROWS
     assert {"0", "34", "40", "119"} <= set(shown)
-    assert len(wording.minutes(summary, at_most=None).rows) == 120
+    assert len(tables.minutes(summary, at_most=None).rows) == 120
 
 
 @pytest.mark.parametrize("minutes", [1, 23, 24, 25, 26, 47, 49, 300])
 def test_no_table_of_minutes_is_longer_than_a_screen(minutes: int, tmp_path: Path) -> None:
     summary = Summary.of(Run.create(tmp_path, meta(speed=60, ended_s=float(minutes))))
-    shown = [row[0] for row in wording.minutes(summary).rows]
-    assert len(shown) == minutes if minutes <= wording.TABLE_ROWS else 12 <= len(shown) <= wording.TABLE_ROWS
+    shown = [row[0] for row in tables.minutes(summary).rows]
+    assert len(shown) == minutes if minutes <= tables.TABLE_ROWS else 12 <= len(shown) <= tables.TABLE_ROWS
     assert (shown[0], shown[-1]) == ("0", str(minutes - 1))
 
 
 def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
-    table = wording.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
+    table = tables.minutes(Summary.of(played(tmp_path, FLAT, until=90)))
     assert [row[0] for row in table.rows] == ["0", "1*"]
     assert table.note == "* not a whole minute"
 
@@ -171,3 +176,10 @@ def test_a_minute_cut_short_is_marked(tmp_path: Path) -> None:
 def test_what_an_instance_sustains_is_one_sentence(found: Capacity, said: str, tmp_path: Path) -> None:
     summary = Summary.of(played(tmp_path, (Phase("flat", 1, 1),), config={"target": {"endpoint": "e"}}))
     assert wording.capacity(replace(summary, capacity=found)) == said
+
+
+def test_a_gap_that_another_says_more_of_is_said_once() -> None:
+    refused = "SageMaker DescribeEndpoint was refused: ValidationException: Could not find endpoint"
+    more = f"{refused}: metrics of other variants, if it has any, are missing"
+    watched = Watched(60.0, True, (refused, more, f"{refused} twice"), (), (), None, {}, None)
+    assert wording.gaps(watched) == [more, f"{refused} twice"]

@@ -2,7 +2,7 @@
 
 botocore renews what expires, but only when somebody asks it, and not before the last 15 minutes of the keys' life. So
 it is asked when those begin, and then at half of what is left. Keys in use stay in use while the source fails: they may
-be good for a while. Asking beside the load is the generator's, what keys there are is aws's.
+be good for a while. Asking beside the load is signers', what keys there are is aws's.
 """
 
 from __future__ import annotations

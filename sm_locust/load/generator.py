@@ -20,20 +20,18 @@ from gevent import Greenlet, GreenletExit, getcurrent
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 
-from sm_locust.aws.runtime import Keys, Runtime, runtime
+from sm_locust.aws.runtime import Runtime
 from sm_locust.config import ConfigError, RunConfig
 from sm_locust.feeders import Feeder, Supply, UsedUp, chance, supply
 from sm_locust.load.arrival import Arrival
-from sm_locust.load.beside import Beside
-from sm_locust.load.credentials import Renewal
 from sm_locust.load.http import Connections
 from sm_locust.load.invoker import Invoker, classify
 from sm_locust.load.invoker_users import InvokerUser
 from sm_locust.load.pacer import Pacer, even, poisson
 from sm_locust.load.player import Player, ScenarioUser
 from sm_locust.load.sender import Sender
-from sm_locust.load.signing_clock import SigningClock
-from sm_locust.load.sigv4 import Credentials, Signer
+from sm_locust.load.signers import Signers
+from sm_locust.load.sigv4 import Signer
 from sm_locust.load.users import ArrivalUser
 from sm_locust.payloads import Payload
 from sm_locust.record.clock import RunClock
@@ -48,7 +46,6 @@ MAX_IN_FLIGHT = "max_in_flight"  # why arrivals are dropped
 ISOLATED = "isolated"
 
 CPU_SAMPLE = 5.0  # seconds
-_CREDENTIALS_PATIENCE = 20.0  # seconds for a source of credentials that does not answer
 _KILL_PATIENCE = 1.0
 _STOP_PATIENCE = 10.0  # seconds for the on_stop of all users, which run beside each other
 _LOOK = 0.01  # how often the drain looks whether all have landed
@@ -128,13 +125,8 @@ class Generator:
         self._cut_short = 0  # runs of a scenario that were ended in a pause
         self._hub = gevent.get_hub()
         self._connections: dict[str, Connections] = {}
-        self._signers: dict[str, Signer] = {}
-        self._signing_clock = SigningClock()
+        self._signers = Signers(config, clock.wall(until))
         self._clock_said = False
-        self._ends_at = clock.wall(until)
-        self._renewal: Renewal | None = None
-        self._keeper: Greenlet | None = None
-        self._beside = Beside()  # where botocore's own work is done: reading certificates takes it 30 ms
         self._cpu_at: tuple[float, float] | None = None
         self._said: set[object] = set()  # of what tasks raised
         self._is_stopped = self._is_closed = False
@@ -191,57 +183,19 @@ class Generator:
             self._connections[url] = Connections(url, ca_bundle=ca_bundle, proxy=proxy)
         return self._connections[url]
 
-    @cached_property
+    @property
     def runtime(self) -> Runtime:
         """Where InvokeEndpoint goes and whose keys sign it. Raises ConfigError when either cannot be found."""
-        return runtime(self.config)
+        return self._signers.runtime
 
     def signer(self, service: str) -> Signer:
-        """The signer for an AWS service; its credentials are renewed beside the load, never in it."""
-        if self._renewal is None:
-            self._renewal = Renewal(self._ask_for_keys, self.runtime.source)
-            self._warn_of_expiry(self._renewal.keys)
-            self._keeper = gevent.spawn(self._keep_credentials, self._renewal)
-        if service not in self._signers:
-            self._signers[service] = Signer(
-                service, self.runtime.region, _credentials(self._renewal.keys), self._signing_clock
-            )
-        return self._signers[service]
+        """The signer for an AWS service."""
+        return self._signers.signer(service)
 
     @cached_property
     def player(self) -> Player:
         """What plays the scenarios. Raises ConfigError for an environment variable that is missing here."""
         return Player(self, self._tables, self._index)
-
-    def _keep_credentials(self, renewal: Renewal) -> None:
-        while True:
-            gevent.sleep(renewal.wait)
-            renewal.renew()
-            credentials = _credentials(renewal.keys)
-            for signer in self._signers.values():
-                if signer.credentials != credentials:
-                    signer.credentials = credentials
-
-    def _ask_for_keys(self) -> Keys:
-        """In a thread, since a session of STS costs 35 ms of CPU, most of it outside of Python, and the loop turns on.
-
-        gevent starts programs from the main thread alone: a `credential_process` is waited for here, which lets the
-        loop turn as well; starting it costs 2 ms.
-        """
-        with gevent.Timeout(_CREDENTIALS_PATIENCE, TimeoutError()):
-            if self.runtime.starts_a_process:
-                return self.runtime.keys()
-            return self._beside.do(self.runtime.keys)
-
-    def _warn_of_expiry(self, keys: Keys) -> None:
-        if not self.runtime.renews and keys.expires_at is not None and keys.expires_at < self._ends_at < math.inf:
-            logger.warning(
-                "the credentials (%s) cannot renew themselves and expire at %s, before the schedule's end at %s: the "
-                "run would be ended then, and not be valid; use credentials that renew themselves or last longer",
-                self.runtime.source,
-                _utc(keys.expires_at),
-                _utc(self._ends_at),
-            )
 
     # -- arrivals ----------------------------------------------------------------------------------------------------
 
@@ -466,8 +420,7 @@ class Generator:
             return
         self._is_closed = True
         self.environment.events.request.remove_listener(self._on_request)
-        if self._keeper is not None:
-            self._keeper.kill(block=False)
+        self._signers.close()
         leaving = [sender.leave() for sender in self._senders]
         self._leaving = [greenlet for greenlet in leaving if greenlet is not None]
         try:
@@ -484,8 +437,8 @@ class Generator:
 
     def shipment(self, before: float | None = None) -> Shipment:
         """Takes what was counted for seconds that began before `before` (everything by default)."""
-        ahead = None if self._clock_said else self._signing_clock.corrected_by
-        self._clock_said = self._signing_clock.corrected_by is not None
+        ahead = None if self._clock_said else self._signers.clock.corrected_by
+        self._clock_said = self._signers.clock.corrected_by is not None
         failed, self._payloads_failed = self._payloads_failed, ""
         cut_short, self._cut_short = self._cut_short, 0
         return Shipment(
@@ -518,14 +471,6 @@ def _less_preparation(arrival: Arrival[Any], outcome: Outcome) -> None:
     if arrival.prepared:
         outcome.prepared = min(arrival.prepared, outcome.started_at - outcome.scheduled_at)
         arrival.prepared = 0.0
-
-
-def _credentials(keys: Keys) -> Credentials:
-    return Credentials(keys.access_key, keys.secret_key, keys.token)
-
-
-def _utc(unix: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix))
 
 
 def _kind_of(exception: BaseException, status: int) -> str:

@@ -72,7 +72,8 @@ class ClockOffset:
     """How far another machine's monotonic clock is ahead of ours, from exchanges of messages.
 
     As NTP does it (RFC 5905, clock filter): the exchange with the shortest round trip bounds the error best, by half of
-    that round trip.
+    that round trip. Clocks that are no further apart than this error are taken for one, as those of two processes of a
+    machine are: a machine that is busy answers unevenly, and a worker that believed it would begin before its run.
     """
 
     __slots__ = ("offset", "round_trip")
@@ -86,7 +87,8 @@ class ClockOffset:
         round_trip = received - sent
         if 0 <= round_trip < self.round_trip:
             self.round_trip = round_trip
-            self.offset = theirs - (sent + received) / 2
+            offset = theirs - (sent + received) / 2
+            self.offset = offset if abs(offset) > round_trip / 2 else 0.0
 
 
 def iso(wall: float) -> str:

@@ -25,6 +25,13 @@ def test_the_exchange_with_the_shortest_way_decides_the_offset(ahead: float) -> 
     assert offset.round_trip == pytest.approx(0.002)
 
 
+@pytest.mark.parametrize(("there", "back"), [(0.020, 0.001), (0.001, 0.020), (0.010, 0.010), (0.02, 0.0)])
+def test_one_clock_is_one_however_unevenly_a_message_travels(there: float, back: float) -> None:
+    offset = ClockOffset()
+    offset.observe(5.0, 5.0 + there, 5.0 + there + back)
+    assert offset.offset == 0.0
+
+
 def test_a_run_starts_on_a_whole_second_of_the_wall_clock_and_counts_down_to_it() -> None:
     monotonic = [100.0]
     clock = RunClock(0.0, 0.0, monotonic=lambda: monotonic[0], wall=lambda: 1_700_000_000.25)

@@ -183,7 +183,7 @@ class _PostingUser(InvokerUser):
     """Posts to the one URL that a key of `target` holds."""
 
     abstract = True
-    key: ClassVar[str]
+    _target_key: ClassVar[str]
 
     @classmethod
     def addresses(cls, config: RunConfig) -> Iterable[str]:
@@ -191,7 +191,7 @@ class _PostingUser(InvokerUser):
 
     @classmethod
     def _url(cls, config: RunConfig) -> str:
-        return getattr(config.target, cls.key, None) or ""
+        return getattr(config.target, cls._target_key, None) or ""
 
 
 class ApiGatewayUser(_PostingUser):
@@ -203,7 +203,7 @@ class ApiGatewayUser(_PostingUser):
     """
 
     abstract = True
-    key = "api_gateway"
+    _target_key = "api_gateway"
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:
@@ -259,7 +259,7 @@ class ContainerUser(_PostingUser):
     """
 
     abstract = True
-    key = "container"
+    _target_key = "container"
 
     @classmethod
     def problem(cls, config: RunConfig) -> str | None:

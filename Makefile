@@ -17,7 +17,7 @@ demo: .venv/.local  ## play the reference experiment on this machine: five minut
 # over, goes beside them, and what only computes takes what time nobody else wants. Experiments that are killed by the dozen
 # need the machine for themselves.
 IN_FRONT := $(patsubst %,tests/runs/test_%.py,capacity metrics runs stopping verdicts)
-RUNS := $(filter-out $(IN_FRONT),$(wildcard tests/runs/test_*.py)) tests/local
+RUNS := $(filter-out $(IN_FRONT),$(wildcard tests/runs/test_*.py)) tests/local tests/oracles
 PRODUCT := tests/product tests/load tests/plugin
 ALONE := tests/product/test_killed.py
 NICE := nice -n 5
@@ -28,7 +28,7 @@ PYTEST := $(BIN)/python -m pytest
 test: .venv/.test  ## run the tests
 	@unset PYTHONDONTWRITEBYTECODE; logs=$$(mktemp -d); trap 'kill $$analysis $$rooms $$runs $$product 2>/dev/null; rm -rf $$logs' EXIT; \
 	$(IDLE) $(PYTEST) tests/analysis > $$logs/analysis 2>&1 & analysis=$$!; \
-	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/analysis tests/runs tests/local tests/browser $(PRODUCT)) > $$logs/rooms 2>&1 & rooms=$$!; \
+	$(IDLE) $(PYTEST) $(patsubst %,--ignore=%,tests/analysis tests/runs tests/local tests/oracles tests/browser $(PRODUCT)) > $$logs/rooms 2>&1 & rooms=$$!; \
 	$(NICE) $(PYTEST) $(RUNS) > $$logs/runs 2>&1 & runs=$$!; \
 	$(NICE) $(PYTEST) $(PRODUCT) $(ALONE:%=--ignore=%) > $$logs/product 2>&1 & product=$$!; \
 	$(PYTEST) $(IN_FRONT); code=$$?; \

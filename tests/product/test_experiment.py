@@ -254,9 +254,12 @@ def put_back(folder: Path, way: str) -> Ended:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
     """By stage or way, four at a time: most of it is waiting."""
+    # With nohup before the tests a closed terminal is ignored, and processes inherit that; what is handled they do not.
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
     with ThreadPoolExecutor(4) as pool:
         found = {stage: pool.submit(interrupted, tmp_path_factory.mktemp(stage), stage) for stage in INTERRUPTED}
         yield found | {way: pool.submit(put_back, tmp_path_factory.mktemp("way"), way) for way in WAYS}
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("stage", INTERRUPTED)

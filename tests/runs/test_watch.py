@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -60,8 +61,8 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
     assert found["cloudwatch"]["missing"] == []
     counted = found["reconciliation"]
     assert counted["sent"] == counted["invocations"] == fast.counts()["invocations"] == 600
-    if found["verdict"]["valid"]:  # or this machine was away while answers waited to be read
-        assert abs(counted["latency"]["worst_difference_ms"]) < 3
+    # Of the minutes, the middle one: in another one this machine may have been away while answers waited to be read.
+    assert median(abs(minute["latency_difference_ms"]) for minute in counted["periods"][:6]) < 3
     # A run begins on a whole second, so each of its seconds is one of CloudWatch's minutes at this speed.
     invocations = {o.at_s: o.value for o in Run.open(folder).observations() if o.metric == "Invocations"}
     assert sorted(invocations)[:6] == [0.0, 60.0, 120.0, 180.0, 240.0, 300.0]  # and who came late is in the next one

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
@@ -61,8 +60,13 @@ def test_cloudwatch_counts_what_we_sent_and_measures_what_we_measured(tmp_path: 
     assert found["cloudwatch"]["missing"] == []
     counted = found["reconciliation"]
     assert counted["sent"] == counted["invocations"] == fast.counts()["invocations"] == 600
-    # Of the minutes, the middle one: in another one this machine may have been away while answers waited to be read.
-    assert median(abs(minute["latency_difference_ms"]) for minute in counted["periods"][:6]) < 3
+    # A busy machine lets answers wait to be read, so only the order is exact: the instance's 8.5 ms are part of what we
+    # measured, and so is what the service added to them.
+    split = counted["split"]
+    assert split["client_ms"] == pytest.approx(found["service_time_ms"]["mean"], abs=0.01)
+    model, overhead = split["model_latency_ms"], split["overhead_latency_ms"]
+    assert 8.5 <= model < model + overhead < split["client_ms"]
+    assert len([minute for minute in counted["periods"] if minute["latency_difference_ms"] is not None]) >= 6
     # A run begins on a whole second, so each of its seconds is one of CloudWatch's minutes at this speed.
     invocations = {o.at_s: o.value for o in Run.open(folder).observations() if o.metric == "Invocations"}
     assert sorted(invocations)[:6] == [0.0, 60.0, 120.0, 180.0, 240.0, 300.0]  # and who came late is in the next one

@@ -36,7 +36,7 @@ class Settling:
 
         now              Unix seconds
         counted          invocations that CloudWatch has counted so far
-        reaches_the_end  whether the period in which the load ended has a count
+        reaches_the_end  whether the period of the last request of ours has a count
         readable         whether CloudWatch answered
         """
         if counted != self._counted:

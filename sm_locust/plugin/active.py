@@ -78,6 +78,7 @@ class Active:
     listeners: list[Listener] = field(init=False)
     commanded: Commanded = field(default_factory=Commanded)
     answered: int = 0  # requests that arrived, well or not
+    last_answered_at: float = 0.0  # the second of the run, a real one, that the last of them was scheduled in
     lost: set[str] = field(default_factory=set)  # workers that are gone
     ended_by: str | None = None  # why somebody ends it before its time, for run.json
     ended_at: float | None = None  # real seconds of the run; None while arrivals go on
@@ -230,7 +231,10 @@ class Active:
         for row in intervals:
             counted = Interval.decode(row, histograms=())
             never = sum(n for kind, n in counted.by_kind.items() if kind in NEVER_ARRIVED)
-            self.answered += counted.ok + counted.failed - never
+            arrived = counted.ok + counted.failed - never
+            self.answered += arrived
+            if arrived:
+                self.last_answered_at = max(self.last_answered_at, counted.second)
             for listener in self.listeners:
                 listener.count(counted, row, sample)
         for listener in self.listeners:

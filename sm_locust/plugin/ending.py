@@ -101,7 +101,7 @@ def settle(active: Active, watch: Watch, another_goes_on: Callable[[], bool]) ->
         if active.board is not None:
             active.board.settling(what)
 
-    watch.settle(active.answered, active.clock.wall(active.ended_at or 0.0), say)
+    watch.settle(active.answered, active.last_answered_at, active.clock.wall(active.ended_at or 0.0), say)
     active.progress.end()
     active.write(active.run.rewrite_observations, watch.observations)
     active.write(active.run.rewrite_scaling, watch.events)

@@ -134,10 +134,11 @@ class Watch:
 
     # -- after it ----------------------------------------------------------------------------------------------------
 
-    def settle(self, answered: int, ended_at: float, say: Callable[[str], None]) -> None:
+    def settle(self, answered: int, last_at: float, ended_at: float, say: Callable[[str], None]) -> None:
         """Asks for the whole run until CloudWatch has counted all of it, or nothing more comes.
 
         answered  requests of ours that were answered, well or not
+        last_at   real seconds of the run at which the second of the last of them began
         ended_at  Unix seconds of the end of the load
         say       told how far it is
         """
@@ -146,7 +147,7 @@ class Watch:
             self._ask_for_all()
             counted, unreadable = self._counted(), self._missing.get(self._live)
             over = settling.look(
-                time.time(), counted, reaches_the_end=self._reaches(ended_at), readable=unreadable is None
+                time.time(), counted, reaches_the_end=self._reaches(last_at), readable=unreadable is None
             )
             self.settled = settling.settled
             if over or not self._denied.isdisjoint((self._live, "metrics")):
@@ -195,11 +196,10 @@ class Watch:
                 counts.append(sum(p.value for p in self._points.values() if (p.source, p.metric, p.statistic) == name))
         return round(min(counts))
 
-    def _reaches(self, ended_at: float) -> bool:
-        """Whether the period in which the load ended has a count."""
+    def _reaches(self, last_at: float) -> bool:
+        """Whether the period in which a request of ours was the last has a count: one without any has none, ever."""
         last = max((at_s for _, at_s in self._invocations()), default=float("-inf"))
-        ended_s = self._clock.at_s(self._clock.at(ended_at))
-        return last + self._config.cloudwatch.period >= ended_s - 1e-6
+        return last + self._config.cloudwatch.period > self._clock.at_s(last_at) + 1e-6
 
     @property
     def observations(self) -> list[Observation]:

@@ -77,7 +77,7 @@ def test_what_cannot_be_asked_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
     watch, said = Watch(RunConfig.from_dict({"target": {"endpoint": "trees"}}), 1), list[str]()
-    watch.settle(9, time.time(), said.append)
+    watch.settle(9, 0.0, time.time(), said.append)
     assert not said
     assert any("no AWS region is set" in sentence for sentence in watch.as_dict()["missing"])
 

@@ -234,8 +234,8 @@ DISTURBED = (
     ),
     _disturbed(
         "the run folder removed in mid-run",
-        shutil.rmtree,
-        r"the run ends: run folder \S+: intervals\.jsonl was changed by somebody else: it is gone",
+        shutil.rmtree,  # another file may be written before the ledger
+        r"the run ends: run folder \S+: \S+ (?:was changed by somebody else: it is gone|cannot be written: No such.*)",
     ),
 )
 

@@ -80,17 +80,24 @@ class Refused(Listener):
     """
 
     def __init__(self) -> None:
-        # Requests of another name may go to another target, which lets the same credentials in.
-        self._spells: dict[str, dict[str, _Spell]] = {}
+        # By process and name: requests of another name may go to another target, which lets the same credentials in.
+        self._spells: dict[tuple[str, str], _Spell] = {}
+        self._refused: dict[tuple[str, str], _Spell] = {}  # those whose last word is a refusal: mostly none
 
     def count(self, counted: Interval, row: dict[str, Any], sample: Sample) -> None:
-        self._spells.setdefault(sample.worker, {}).setdefault(counted.name, _Spell()).add(counted)
+        key = sample.worker, counted.name
+        spell = self._spells.setdefault(key, _Spell())
+        spell.add(counted)
+        if spell.refused:
+            self._refused[key] = spell
+        else:
+            self._refused.pop(key, None)
 
     def refusals(self) -> list[Refusal]:
         """The processes whose answers to requests of some name have been nothing but refusals for PATIENCE."""
-        found = []
-        for process, spells in self._spells.items():
-            refusals = [refusal for spell in spells.values() if (refusal := spell.refusal(process))]
-            if refusals:
-                found.append(min(refusals, key=lambda refusal: refusal.since))
-        return found
+        found: dict[str, Refusal] = {}
+        for (process, _), spell in self._refused.items():
+            refusal = spell.refusal(process)
+            if refusal is not None and (process not in found or refusal.since < found[process].since):
+                found[process] = refusal
+        return list(found.values())

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from sm_locust.record.clock import unix
-from tests.runs.harness import STARTERS, accounted, config, endpoint, is_complete, locust, summary, wait_for
+from tests.runs.harness import (
+    STARTERS,
+    accounted,
+    config,
+    endpoint,
+    environment,
+    is_complete,
+    locust,
+    summary,
+    wait_for,
+)
 
 FLAT: dict[str, Any] = {"name": "flat", "duration": 600, "arrival_rate": 100}
 WIDE: dict[str, Any] = {"workers": 64, "backlog": 5000}
@@ -46,6 +58,37 @@ def test_a_black_hole_ends_the_run_within_the_window_of_a_latency_and_three_seco
             said = f"The run was ended: {rule}: it was "
             assert said in run.output and said in (folder / "summary.md").read_text()
             assert run.output.count(f"the run ends: {rule}") == 1
+
+
+def test_locust_looks_through_no_modules_while_the_last_arrivals_are_due(tmp_path: Path) -> None:
+    """Its stop() asks who called it: without preparation that is a stall at the end of each run that is ended early."""
+    with endpoint(tmp_path, **WIDE) as local:
+        program = tmp_path / "program.py"
+        program.write_text(
+            "import gevent, os\n"
+            "from sm_locust import InvokeEndpointUser, setup\n"
+            "from locust import task\n"
+            "from locust.env import Environment\n"
+            "class Invoke(InvokeEndpointUser):\n"
+            "    @task\n"
+            "    def t(self):\n"
+            "        self.invoke()\n"
+            "resolved, resolve = [], os.path.realpath\n"
+            "def counted(path, **options):\n"
+            "    resolved.append(path)\n"
+            "    return resolve(path, **options)\n"
+            "environment = Environment(user_classes=[Invoke])\n"
+            "environment.events.test_stopping.add_listener(lambda **_: print(len(resolved)))\n"
+            "runner = environment.create_local_runner()\n"
+            f"setup(environment, {str(config(tmp_path, local.url))!r}, run_dir={str(tmp_path / 'runs')!r})\n"
+            "runner.start(30, spawn_rate=30)\n"
+            "gevent.sleep(2)\n"
+            "os.path.realpath = counted\n"
+            "runner.quit()\n"
+        )
+        done = subprocess.run([sys.executable, program], capture_output=True, text=True, env=environment(), timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 50, "modules that came since, and not the hundreds that there are"
 
 
 def test_a_second_ctrl_c_waits_neither_for_requests_nor_for_cloudwatch_and_loses_nothing(tmp_path: Path) -> None:
